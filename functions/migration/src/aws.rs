@@ -1,0 +1,356 @@
+//! AWS's own clients behind this crate's narrow interfaces: the only place that
+//! knows the SDK's types, and where its errors become [`Error`]s.
+
+use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_route53::types as sdk;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use serde_json::Value;
+
+use crate::Error;
+use crate::executions::{Execution, Executions};
+use crate::name::HostedZoneId;
+use crate::record::{Answer, RecordSet, Routing};
+use crate::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
+
+/// The codes by which AWS's services ask to slow down.
+const THROTTLING_CODES: [&str; 5] = [
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+];
+const ACCESS_CODES: [&str; 4] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "UnrecognizedClientException",
+];
+
+/// The variant for an error that no caller handles by itself. `action` is the
+/// API call, in IAM's spelling.
+pub fn classify<E, R>(action: &str, error: &SdkError<E, R>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let code = error.code().unwrap_or_default();
+    let message = error.message().unwrap_or_default();
+    if ACCESS_CODES.contains(&code) {
+        return Error::NotPermitted(format!(
+            "{action} is not permitted ({code}: {message}); deploy the stack with this zone among \
+             its HostedZoneIds, and look for a service control policy that denies it"
+        ));
+    }
+    if THROTTLING_CODES.contains(&code) {
+        return Error::Throttled(format!("{action} is being throttled ({code}: {message})"));
+    }
+    match error {
+        SdkError::ServiceError(_) => {
+            Error::Unavailable(format!("{action} failed with {code}: {message}"))
+        }
+        other => Error::Unavailable(format!(
+            "{action} got no answer: {}",
+            DisplayErrorContext(other)
+        )),
+    }
+}
+
+impl Route53 for aws_sdk_route53::Client {
+    async fn get_hosted_zone(&self, id: &HostedZoneId) -> Result<HostedZone, Error> {
+        let output = self
+            .get_hosted_zone()
+            .id(id.as_str())
+            .send()
+            .await
+            .map_err(|error| zone_error("route53:GetHostedZone", id, &error))?;
+        let zone = output.hosted_zone().ok_or_else(|| {
+            Error::Unavailable(format!("route53:GetHostedZone said nothing of {id}"))
+        })?;
+        Ok(HostedZone {
+            name: zone.name().parse().map_err(Error::Unavailable)?,
+            record_set_count: zone
+                .resource_record_set_count()
+                .and_then(|count| usize::try_from(count).ok())
+                // Without a count, name by name is right for few names, and paging ends by itself.
+                .unwrap_or(usize::MAX),
+        })
+    }
+
+    async fn list_resource_record_sets(
+        &self,
+        id: &HostedZoneId,
+        start: Option<&ListStart>,
+        max_items: usize,
+    ) -> Result<Page, Error> {
+        let output = self
+            .list_resource_record_sets()
+            .hosted_zone_id(id.as_str())
+            .set_start_record_name(start.map(|start| start.name.fully_qualified()))
+            .set_start_record_type(
+                start.and_then(|start| start.record_type.as_deref().map(sdk::RrType::from)),
+            )
+            .set_start_record_identifier(start.and_then(|start| start.set_identifier.clone()))
+            .max_items(i32::try_from(max_items).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| zone_error("route53:ListResourceRecordSets", id, &error))?;
+        let next = match output.next_record_name() {
+            Some(name) if output.is_truncated() => Some(ListStart {
+                name: name.parse().map_err(Error::Unavailable)?,
+                record_type: output
+                    .next_record_type()
+                    .map(|text| text.as_str().to_owned()),
+                set_identifier: output.next_record_identifier().map(str::to_owned),
+            }),
+            _ => None,
+        };
+        let record_sets = output
+            .resource_record_sets
+            .iter()
+            .map(|record_set| {
+                from_sdk(record_set).map_err(|problem| {
+                    Error::Unavailable(format!("a record set of {id} can't be read: {problem}"))
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Page { record_sets, next })
+    }
+
+    async fn change_resource_record_sets(
+        &self,
+        id: &HostedZoneId,
+        changes: &[Change<'_>],
+    ) -> Result<ChangeId, Error> {
+        let changes = changes
+            .iter()
+            .map(change_to_sdk)
+            .collect::<Result<_, _>>()?;
+        let batch = sdk::ChangeBatch::builder()
+            .set_changes(Some(changes))
+            .comment("Cutover")
+            .build()
+            .map_err(|error| Error::ChangeRefused(error.to_string()))?;
+        let output = self
+            .change_resource_record_sets()
+            .hosted_zone_id(id.as_str())
+            .change_batch(batch)
+            .send()
+            .await
+            .map_err(|error| {
+                // The SDK leaves `messages` empty; Route 53's text is in `message`.
+                match error.code() {
+                    Some("InvalidChangeBatch" | "InvalidInput") => Error::ChangeRefused(format!(
+                        "Route 53 refused the change: {}",
+                        error.message().unwrap_or("without a reason")
+                    )),
+                    _ => zone_error("route53:ChangeResourceRecordSets", id, &error),
+                }
+            })?;
+        output
+            .change_info()
+            .map(|info| info.id().to_owned())
+            .ok_or_else(|| {
+                Error::Unavailable("route53:ChangeResourceRecordSets gave no change id".into())
+            })
+    }
+
+    async fn is_in_sync(&self, change_id: &str) -> Result<bool, Error> {
+        let output = self
+            .get_change()
+            .id(change_id)
+            .send()
+            .await
+            .map_err(|error| classify("route53:GetChange", &error))?;
+        Ok(output
+            .change_info()
+            .is_some_and(|info| *info.status() == sdk::ChangeStatus::Insync))
+    }
+}
+
+fn zone_error<E, R>(action: &str, id: &HostedZoneId, error: &SdkError<E, R>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match error.code() {
+        Some("NoSuchHostedZone") => Error::NoSuchHostedZone(format!(
+            "hostedZoneId: this account has no hosted zone {id}; `aws route53 list-hosted-zones` lists those it has"
+        )),
+        _ => classify(action, error),
+    }
+}
+
+/// A record set as the SDK gives it, whole, or what of it this crate can't hold.
+pub fn from_sdk(record_set: &sdk::ResourceRecordSet) -> Result<RecordSet, String> {
+    let routing = match (record_set.weight(), record_set.set_identifier()) {
+        (Some(weight), Some(set_identifier)) => Routing::Weighted {
+            set_identifier: set_identifier.parse()?,
+            weight: u8::try_from(weight)
+                .map_err(|_| format!("expected a weight from 0 to 255, found {weight}"))?,
+        },
+        (None, None) => Routing::Simple,
+        _ => Routing::Other(policy(record_set)),
+    };
+    let answer = match record_set.alias_target() {
+        Some(alias) => Answer::Alias {
+            hosted_zone_id: alias.hosted_zone_id().to_owned(),
+            dns_name: alias.dns_name().to_owned(),
+            evaluate_target_health: alias.evaluate_target_health(),
+        },
+        None => Answer::Values {
+            ttl_seconds: record_set
+                .ttl()
+                .and_then(|ttl| u32::try_from(ttl).ok())
+                .unwrap_or_default(),
+            values: record_set
+                .resource_records()
+                .iter()
+                .map(|record| record.value().to_owned())
+                .collect(),
+        },
+    };
+    Ok(RecordSet {
+        name: record_set.name().parse()?,
+        record_type: record_set.r#type().as_str().into(),
+        routing,
+        answer,
+        health_check_id: record_set.health_check_id().map(str::to_owned),
+        traffic_policy_instance_id: record_set.traffic_policy_instance_id().map(str::to_owned),
+    })
+}
+
+fn policy(record_set: &sdk::ResourceRecordSet) -> &'static str {
+    if record_set.region().is_some() {
+        "latency"
+    } else if record_set.failover().is_some() {
+        "failover"
+    } else if record_set.geo_location().is_some() {
+        "geolocation"
+    } else if record_set.geo_proximity_location().is_some() {
+        "geoproximity"
+    } else if record_set.cidr_routing_config().is_some() {
+        "IP-based"
+    } else if record_set.multi_value_answer().is_some() {
+        "multivalue answer"
+    } else {
+        "an unknown"
+    }
+}
+
+fn change_to_sdk(change: &Change<'_>) -> Result<sdk::Change, Error> {
+    let (action, record_set) = match change {
+        Change::Delete(record_set) => (sdk::ChangeAction::Delete, record_set),
+        Change::Create(record_set) => (sdk::ChangeAction::Create, record_set),
+    };
+    to_sdk(record_set)
+        .and_then(|record_set| {
+            sdk::Change::builder()
+                .action(action)
+                .resource_record_set(record_set)
+                .build()
+        })
+        .map_err(|error| Error::ChangeRefused(error.to_string()))
+}
+
+/// A record set for the SDK, every field as it was read.
+pub fn to_sdk(
+    record_set: &RecordSet,
+) -> Result<sdk::ResourceRecordSet, aws_smithy_types::error::operation::BuildError> {
+    let mut builder = sdk::ResourceRecordSet::builder()
+        .name(record_set.name.fully_qualified())
+        .r#type(sdk::RrType::from(record_set.record_type.as_str()))
+        .set_health_check_id(record_set.health_check_id.clone())
+        .set_traffic_policy_instance_id(record_set.traffic_policy_instance_id.clone());
+    if let Some((set_identifier, weight)) = record_set.weighted() {
+        builder = builder
+            .set_identifier(set_identifier.as_str())
+            .weight(i64::from(weight));
+    }
+    match &record_set.answer {
+        Answer::Values {
+            ttl_seconds,
+            values,
+        } => {
+            builder = builder.ttl(i64::from(*ttl_seconds));
+            for value in values {
+                builder =
+                    builder.resource_records(sdk::ResourceRecord::builder().value(value).build()?);
+            }
+            builder.build()
+        }
+        Answer::Alias {
+            hosted_zone_id,
+            dns_name,
+            evaluate_target_health,
+        } => builder
+            .alias_target(
+                sdk::AliasTarget::builder()
+                    .hosted_zone_id(hosted_zone_id)
+                    .dns_name(dns_name)
+                    .evaluate_target_health(*evaluate_target_health)
+                    .build()?,
+            )
+            .build(),
+    }
+}
+
+/// Executions of the migration state machine, through Step Functions.
+#[derive(Clone, Debug)]
+pub struct StepFunctions {
+    client: aws_sdk_sfn::Client,
+    execution_arn_prefix: String,
+}
+
+impl StepFunctions {
+    /// `state_machine_arn` is the migration state machine's.
+    pub fn new(client: aws_sdk_sfn::Client, state_machine_arn: &str) -> Self {
+        // arn:aws:states:REGION:ACCOUNT:stateMachine:NAME becomes arn:aws:states:REGION:ACCOUNT:execution:NAME:…
+        let execution_arn_prefix =
+            state_machine_arn.replacen(":stateMachine:", ":execution:", 1) + ":";
+        Self {
+            client,
+            execution_arn_prefix,
+        }
+    }
+
+    fn arn(&self, name: &str) -> String {
+        format!("{}{name}", self.execution_arn_prefix)
+    }
+}
+
+impl Executions for StepFunctions {
+    async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
+        let output = self
+            .client
+            .describe_execution()
+            .execution_arn(self.arn(name))
+            .send()
+            .await;
+        match output {
+            Ok(output) => Ok(Some(Execution {
+                is_running: *output.status() == aws_sdk_sfn::types::ExecutionStatus::Running,
+                input: output
+                    .input()
+                    .and_then(|input| serde_json::from_str(input).ok())
+                    .unwrap_or(Value::Null),
+            })),
+            Err(error) if matches!(error.code(), Some("ExecutionDoesNotExist" | "InvalidArn")) => {
+                Ok(None)
+            }
+            Err(error) => Err(classify("states:DescribeExecution", &error)),
+        }
+    }
+
+    async fn stop(&self, name: &str, cause: &str) -> Result<(), Error> {
+        self.client
+            .stop_execution()
+            .execution_arn(self.arn(name))
+            .error("StoppedForRollback")
+            .cause(cause)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| classify("states:StopExecution", &error))
+    }
+}

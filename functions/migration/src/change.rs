@@ -1,0 +1,403 @@
+//! What to write: pure decisions from what was read to what replaces it.
+//!
+//! A change of a name is DELETE of exactly what was read and CREATE of the new,
+//! never UPSERT, so that it fails as a whole if another writer was there
+//! meanwhile. The journal is part of every change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Error;
+use crate::journal::Journal;
+use crate::name::{RecordName, SetIdentifier};
+use crate::record::{RecordSet, RecordType};
+use crate::steps::Percent;
+use crate::weights::{FreeSum, Weights, weights_at};
+use crate::zone::{PairedName, Zone};
+
+/// The most `ResourceRecord` elements in one batch.
+///
+/// Source: Route 53 Developer Guide, "Quotas", `ChangeResourceRecordSets`.
+pub const LARGEST_BATCH_RECORDS: usize = 1_000;
+/// The most characters in all `Value` elements of one batch. Source: as above.
+pub const LARGEST_BATCH_CHARACTERS: usize = 32_000;
+
+/// The compare-and-swap of one name: both sides, all types and the journal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NameChange {
+    /// The name.
+    pub name: RecordName,
+    /// Exactly what was read.
+    pub deletes: Vec<RecordSet>,
+    /// What replaces it.
+    pub creates: Vec<RecordSet>,
+}
+
+impl NameChange {
+    /// Whether `zone` shows that this change was applied: what a lost answer is recognised by.
+    pub fn is_applied_in(&self, zone: &Zone) -> bool {
+        let stands = |record_set: &RecordSet| zone.at(&record_set.name).contains(record_set);
+        self.creates.iter().all(stands)
+            && !self
+                .deletes
+                .iter()
+                .any(|record_set| stands(record_set) && !self.creates.contains(record_set))
+    }
+
+    /// Whether `zone` still shows everything that this change replaces.
+    pub fn is_current_in(&self, zone: &Zone) -> bool {
+        let created_journal_is_free = self.creates.iter().all(|created| {
+            created.record_type != RecordType::Txt
+                || self
+                    .deletes
+                    .iter()
+                    .any(|deleted| deleted.name == created.name)
+                || zone.at(&created.name).is_empty()
+        });
+        created_journal_is_free
+            && self
+                .deletes
+                .iter()
+                .all(|record_set| zone.at(&record_set.name).contains(record_set))
+    }
+
+    fn record_sets(&self) -> impl Iterator<Item = &RecordSet> {
+        self.deletes.iter().chain(&self.creates)
+    }
+
+    /// `ResourceRecord` elements; an alias, which has none, is counted as one to be safe.
+    fn records(&self) -> usize {
+        self.record_sets()
+            .map(|set| set.values().len().max(1))
+            .sum()
+    }
+
+    fn characters(&self) -> usize {
+        self.record_sets()
+            .flat_map(RecordSet::values)
+            .map(|value| value.chars().count())
+            .sum()
+    }
+
+    /// Whether the change of this one name fits into a batch.
+    pub fn fits_a_batch(&self) -> bool {
+        self.records() <= LARGEST_BATCH_RECORDS && self.characters() <= LARGEST_BATCH_CHARACTERS
+    }
+}
+
+/// The changes in batches within Route 53's limits; a name is never split.
+pub fn batches(changes: Vec<NameChange>) -> Vec<Vec<NameChange>> {
+    let mut batches: Vec<Vec<NameChange>> = Vec::new();
+    let (mut records, mut characters) = (0, 0);
+    for change in changes {
+        records += change.records();
+        characters += change.characters();
+        match batches.last_mut() {
+            Some(batch)
+                if records <= LARGEST_BATCH_RECORDS && characters <= LARGEST_BATCH_CHARACTERS =>
+            {
+                batch.push(change);
+            }
+            _ => {
+                (records, characters) = (change.records(), change.characters());
+                batches.push(vec![change]);
+            }
+        }
+    }
+    batches
+}
+
+/// Who writes, from which side to which, and whose journals it may take over.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'a> {
+    /// The name of the execution that writes.
+    pub execution: &'a str,
+    /// The side that serves now.
+    pub from: &'a SetIdentifier,
+    /// The side that shall serve.
+    pub to: &'a SetIdentifier,
+    /// Executions that have ended: a journal of theirs between the same sides is adopted.
+    pub ended: &'a BTreeSet<String>,
+}
+
+impl Writer<'_> {
+    /// The journal at the name, if this writer may go on from it.
+    pub fn own_or_adoptable<'n>(
+        &self,
+        named: &'n PairedName<'_>,
+    ) -> Result<Option<&'n Journal>, Error> {
+        let Some((_, journal)) = &named.journal else {
+            return Ok(None);
+        };
+        let PairedName { name, .. } = named;
+        let Journal {
+            execution,
+            from,
+            to,
+            percent,
+            ..
+        } = journal;
+        let ours = execution == self.execution;
+        if !ours && !self.ended.contains(execution) {
+            return Err(Error::Busy(format!(
+                "{name} is being migrated by the execution {execution} ({from} to {to}, at {percent} percent); \
+                 wait for it, or roll it back: start the rollback state machine with {{\"execution\": \"{execution}\"}}"
+            )));
+        }
+        if (from, to) != (self.from, self.to) {
+            return Err(Error::Busy(format!(
+                "{name} has the journal of the execution {execution}, which has ended at {percent} percent on the way \
+                 from {from} to {to}; finish it with an execution from {from} to {to}, or roll it back: \
+                 start the rollback state machine with {{\"execution\": \"{execution}\"}}"
+            )));
+        }
+        reject_drift(named, journal)?;
+        Ok(Some(journal))
+    }
+}
+
+/// Compares the live weights with what the journal says was last written.
+pub fn reject_drift(named: &PairedName<'_>, journal: &Journal) -> Result<(), Error> {
+    let found = named.weights();
+    if found == journal.written {
+        return Ok(());
+    }
+    Err(Error::Drift(describe_drift(named.name, journal, &found)))
+}
+
+fn describe_drift(
+    name: &RecordName,
+    journal: &Journal,
+    found: &BTreeMap<RecordType, Weights>,
+) -> String {
+    let Journal {
+        execution,
+        from,
+        to,
+        written,
+        ..
+    } = journal;
+    let types: BTreeSet<_> = written.keys().chain(found.keys()).collect();
+    let differences: Vec<_> = types
+        .into_iter()
+        .filter(|record_type| written.get(record_type) != found.get(record_type))
+        .map(|record_type| {
+            let shown = |weights: Option<&Weights>| {
+                weights.map_or_else(|| "no pair".to_owned(), ToString::to_string)
+            };
+            format!(
+                "{record_type} {} instead of {}",
+                shown(found.get(record_type)),
+                shown(written.get(record_type))
+            )
+        })
+        .collect();
+    format!(
+        "another writer changed {name}: found the weights ({from}/{to}) {}, as execution {execution} last wrote them; \
+         find out who wrote (ExternalDNS, Terraform, a person), then put the weights back and start a new execution, \
+         or roll back: start the rollback state machine with {{\"execution\": \"{execution}\"}}",
+        differences.join(", ")
+    )
+}
+
+/// The change that brings a name to `percent`, or none where it is there already.
+///
+/// `is_first` says that this is the execution's first step, the only one that
+/// may create journals; in a later one a journal that is missing is drift.
+pub fn shift(
+    named: &PairedName<'_>,
+    writer: &Writer<'_>,
+    percent: Percent,
+    is_first: bool,
+    free_sum: FreeSum,
+) -> Result<Option<NameChange>, Error> {
+    let name = named.name;
+    let journal = writer.own_or_adoptable(named)?;
+    match journal {
+        None if !is_first => {
+            return Err(Error::Drift(format!(
+                "the journal {} is gone: somebody deleted it, or rolled {name} back, while execution {} was running; \
+                 nothing more is written",
+                name.journal(),
+                writer.execution
+            )));
+        }
+        Some(journal) if journal.percent >= percent && journal.execution == writer.execution => {
+            return Ok(None);
+        }
+        _ => {}
+    }
+    let original = journal.map_or_else(|| named.weights(), |journal| journal.original.clone());
+    let written = weights_to_write(named, &original, percent, free_sum)?;
+    let new_journal = Journal {
+        execution: writer.execution.to_owned(),
+        from: writer.from.clone(),
+        to: writer.to.clone(),
+        sequence: journal.map_or(1, |journal| journal.sequence.saturating_add(1)),
+        percent: journal.map_or(percent, |journal| journal.percent.max(percent)),
+        original,
+        written: written.clone(),
+    };
+    let mut change = NameChange {
+        name: name.clone(),
+        deletes: Vec::new(),
+        creates: Vec::new(),
+    };
+    for (record_type, pair) in &named.pairs {
+        let Some(weights) = written.get(record_type) else {
+            continue;
+        };
+        change.reweigh(pair.from, weights.from);
+        change.reweigh(pair.to, weights.to);
+    }
+    change.replace_journal(
+        named.journal.as_ref().map(|(read, _)| *read),
+        Some(new_journal.record_set(name)),
+    );
+    Ok(Some(change))
+}
+
+/// The weights of each pair at `percent`; a pair that is beyond it stays, because the
+/// share of `to` never falls but in a rollback.
+pub fn weights_to_write(
+    named: &PairedName<'_>,
+    original: &BTreeMap<RecordType, Weights>,
+    percent: Percent,
+    free_sum: FreeSum,
+) -> Result<BTreeMap<RecordType, Weights>, Error> {
+    let name = named.name;
+    named
+        .pairs
+        .iter()
+        .map(|(record_type, pair)| {
+            let original = original.get(record_type).copied().unwrap_or(pair.weights);
+            let weights = if pair.weights.reach(percent) {
+                pair.weights
+            } else {
+                weights_at(percent, original, pair.has_neighbours, free_sum).map_err(|problem| {
+                    Error::InvalidInput(format!(
+                        "steps: {percent} percent can't be expressed at {name} {record_type}: {problem}"
+                    ))
+                })?
+            };
+            if weights.are_zero() {
+                return Err(Error::AllZeroWeights(format!(
+                    "both sides of {name} {record_type} would have weight 0; nothing is written"
+                )));
+            }
+            Ok((record_type.clone(), weights))
+        })
+        .collect()
+}
+
+/// The change that ends a name's migration: the journal goes, the weights stay.
+/// None where there is no journal any more.
+pub fn complete(named: &PairedName<'_>, writer: &Writer<'_>) -> Result<Option<NameChange>, Error> {
+    if writer.own_or_adoptable(named)?.is_none() {
+        return Ok(None);
+    }
+    let mut change = NameChange {
+        name: named.name.clone(),
+        deletes: Vec::new(),
+        creates: Vec::new(),
+    };
+    change.replace_journal(named.journal.as_ref().map(|(read, _)| *read), None);
+    Ok(Some(change))
+}
+
+/// What a rollback does to one name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Restoration {
+    /// The change.
+    pub change: NameChange,
+    /// What was found other than the journal said, for people to know.
+    pub found: Vec<String>,
+}
+
+/// The change that restores the original weights of a journal, whatever else is
+/// live, and takes the journal away.
+pub fn restore(
+    zone: &Zone,
+    name: &RecordName,
+    read_journal: &RecordSet,
+    journal: &Journal,
+) -> Result<Restoration, Error> {
+    let mut change = NameChange {
+        name: name.clone(),
+        deletes: Vec::new(),
+        creates: Vec::new(),
+    };
+    let mut found = Vec::new();
+    for (record_type, original) in &journal.original {
+        let written = journal.written.get(record_type);
+        let sides = [
+            (
+                &journal.from,
+                original.from,
+                written.map(|weights| weights.from),
+            ),
+            (&journal.to, original.to, written.map(|weights| weights.to)),
+        ];
+        for (side, original, written) in sides {
+            match zone.weighted(name, record_type, side) {
+                Some((record_set, weight)) => {
+                    if Some(weight) != written {
+                        found.push(format!(
+                            "{name} {record_type} of {side} had weight {weight} instead of {}",
+                            written.map_or_else(|| "none".to_owned(), |weight| weight.to_string())
+                        ));
+                    }
+                    change.reweigh(record_set, original);
+                }
+                None => found.push(format!("{name} {record_type} of {side} is gone")),
+            }
+        }
+        reject_all_zero(zone, name, record_type, &change, journal)?;
+    }
+    change.replace_journal(Some(read_journal), None);
+    Ok(Restoration { change, found })
+}
+
+/// Refuses to leave a name's type with weights of 0 only, which Route 53 takes for "all equally".
+fn reject_all_zero(
+    zone: &Zone,
+    name: &RecordName,
+    record_type: &RecordType,
+    change: &NameChange,
+    journal: &Journal,
+) -> Result<(), Error> {
+    let mut weights = zone
+        .at(name)
+        .iter()
+        .filter(|record_set| record_set.record_type == *record_type)
+        .map(|read| {
+            let position = change.deletes.iter().position(|deleted| deleted == read);
+            let written = position
+                .and_then(|position| change.creates.get(position))
+                .unwrap_or(read);
+            written.weighted().map_or(0, |(_, weight)| weight)
+        })
+        .peekable();
+    if weights.peek().is_some() && weights.all(|weight| weight == 0) {
+        return Err(Error::AllZeroWeights(format!(
+            "{name} {record_type} can't be restored: its record of {} is gone, and the original weight of {} is 0, \
+             which alone would get all traffic; create the record of {} again, then roll back again",
+            journal.from, journal.to, journal.from
+        )));
+    }
+    Ok(())
+}
+
+impl NameChange {
+    fn reweigh(&mut self, read: &RecordSet, weight: u8) {
+        let new = read.with_weight(weight);
+        if new != *read {
+            self.deletes.push(read.clone());
+            self.creates.push(new);
+        }
+    }
+
+    fn replace_journal(&mut self, read: Option<&RecordSet>, new: Option<RecordSet>) {
+        self.deletes.extend(read.cloned());
+        self.creates.extend(new);
+    }
+}

@@ -1,0 +1,32 @@
+//! What a migration is, shared by the four functions.
+//!
+//! Pure rooms, without input or output, clock or randomness: [`input`],
+//! [`steps`], [`weights`], [`name`], [`record`], [`journal`], [`zone`],
+//! [`plan`], [`change`]. Access to a zone by compare-and-swap, over a narrow
+//! interface: [`route53`]; to executions: [`executions`]. AWS itself only in
+//! [`aws`], and what a `main.rs` needs in [`function`].
+
+pub mod aws;
+pub mod change;
+mod error;
+pub mod executions;
+#[cfg(feature = "fake")]
+pub mod fake;
+pub mod function;
+pub mod input;
+pub mod journal;
+pub mod name;
+pub mod plan;
+pub mod record;
+pub mod route53;
+pub mod steps;
+mod verdict;
+pub mod weights;
+mod whole;
+pub mod zone;
+
+pub use error::Error;
+pub use name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
+pub use steps::Percent;
+pub use verdict::{Observation, Verdict};
+pub use whole::Whole;

@@ -1,0 +1,436 @@
+//! From an operator's input and the zone as it is to a migration that can be
+//! carried out, and to what people want to know of it beforehand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::change::{Writer, batches, shift, weights_to_write};
+use crate::input::{Alarms, Input, Probe, Reaction, TtlFactor};
+use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
+use crate::route53::{LARGEST_PAGE, PROPAGATION_SECONDS, reads_of};
+use crate::steps::{Percent, Step};
+use crate::weights::FreeSum;
+use crate::zone::{PairedName, Zone};
+
+/// The most events in an execution's history.
+///
+/// Source: Step Functions Developer Guide, "Service quotas".
+const LARGEST_HISTORY: usize = 25_000;
+/// Events of one health check and of one step besides its checks, rounded up from
+/// histories of the migration state machine.
+const EVENTS_OF_A_CHECK: usize = 40;
+const EVENTS_OF_A_STEP: usize = 60;
+/// The time for which the migration state machine may run (its `TimeoutSeconds`).
+const LONGEST_MIGRATION_SECONDS: u64 = 604_800;
+
+/// A migration with every default filled in: what the state machine hands from state to state.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Migration {
+    /// The id of the hosted zone.
+    pub hosted_zone_id: HostedZoneId,
+    /// The zone's name.
+    pub zone_name: RecordName,
+    /// The side that serves now.
+    pub from: SetIdentifier,
+    /// The side that shall serve.
+    pub to: SetIdentifier,
+    /// The names that move, all of them.
+    pub names: Vec<RecordName>,
+    /// The steps that are still ahead.
+    pub steps: Vec<Step>,
+    /// What the weights of a pair alone at its name add up to.
+    pub free_sum: FreeSum,
+    /// How long an inconclusive bake is prolonged.
+    pub max_bake_seconds: u32,
+    /// The time between two health checks.
+    pub check_seconds: u32,
+    /// How many failed health checks within one bake end the migration.
+    pub failure_threshold: u32,
+    /// How many times the longest TTL is waited out.
+    pub ttl_factor: TtlFactor,
+    /// For how long the migration waits for `to` to become ready.
+    pub ready_timeout_seconds: u32,
+    /// How `to` is probed.
+    pub probe: Probe,
+    /// The alarms to watch.
+    pub alarms: Alarms,
+    /// What happens on failure.
+    pub on_failure: Reaction,
+    /// What happens on drift.
+    pub on_drift: Reaction,
+    /// Whether the migration ends with its plan.
+    pub dry_run: bool,
+}
+
+/// What people want to know before a migration begins.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The share that `to` has now.
+    pub current_percent: Percent,
+    /// The steps ahead.
+    pub steps: Vec<PlannedStep>,
+    /// How many names move.
+    pub names: usize,
+    /// How many record sets get new weights.
+    pub record_sets: usize,
+    /// The longest TTL among them.
+    pub ttl_seconds: u32,
+    /// How long the migration takes if every check passes.
+    pub expected_duration_seconds: u64,
+    /// How many calls of Route 53's API it takes, about.
+    pub route53_calls: usize,
+    /// The owners that ExternalDNS's registry names, and of how many names.
+    pub external_dns_owners: BTreeMap<String, usize>,
+    /// What to look at before starting.
+    pub warnings: Vec<String>,
+}
+
+/// One step, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// The share of `to`.
+    pub percent: Percent,
+    /// The weights `from/to`, and how many pairs of records get them.
+    pub weights: BTreeMap<String, usize>,
+    /// How long the TTL is waited out.
+    pub wait_seconds: u32,
+    /// For how long health is checked then.
+    pub bake_seconds: u32,
+}
+
+impl Migration {
+    /// How long to wait after a shift until resolvers have forgotten the old answers.
+    pub fn wait_seconds(&self, ttl_seconds: u32) -> u32 {
+        self.ttl_factor.times(ttl_seconds)
+    }
+}
+
+/// The names that an input selects by itself, without patterns; none if it takes the whole zone to tell.
+pub fn literal_names(input: &Input) -> Option<Vec<RecordName>> {
+    input
+        .names
+        .as_ref()?
+        .iter()
+        .map(NamePattern::literal)
+        .collect()
+}
+
+/// Plans the migration that `input` asks for in `zone`, on behalf of the execution `writer`.
+pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migration, Plan), Error> {
+    let mut warnings = Vec::new();
+    let names = select_names(input, zone, &mut warnings)?;
+    let mut paired = Vec::with_capacity(names.len());
+    for name in &names {
+        if name.is_too_long_for_a_journal() {
+            return Err(Error::InvalidInput(format!(
+                "names: {name} is too long for its journal {}; exclude the name",
+                name.journal()
+            )));
+        }
+        let named = zone.paired(name, &input.from, &input.to)?;
+        reject_all_zero(zone, &named, input)?;
+        writer.own_or_adoptable(&named)?;
+        paired.push(named);
+    }
+    let mut steps = input.steps.with_default_bake(input.bake_seconds.get());
+    let free_sum = free_sum(&steps, &paired)?;
+    steps.retain(|step| !paired.iter().all(|named| named.reaches(step.percent)));
+
+    let longest_bake = steps
+        .iter()
+        .map(|step| step.bake_seconds)
+        .max()
+        .unwrap_or_default();
+    let max_bake_seconds = match input.max_bake_seconds {
+        Some(max_bake) if max_bake.get() < longest_bake => {
+            return Err(Error::InvalidInput(format!(
+                "maxBakeSeconds: expected at least the longest bake time ({longest_bake}), found {}",
+                max_bake.get()
+            )));
+        }
+        Some(max_bake) => max_bake.get(),
+        None => (2 * longest_bake).max(3_600),
+    };
+    let migration = Migration {
+        hosted_zone_id: zone.id.clone(),
+        zone_name: zone.name.clone(),
+        from: input.from.clone(),
+        to: input.to.clone(),
+        names: names.clone(),
+        steps,
+        free_sum,
+        max_bake_seconds,
+        check_seconds: input.check_seconds.get(),
+        failure_threshold: input.failure_threshold.get(),
+        ttl_factor: input.ttl_factor,
+        ready_timeout_seconds: input.ready_timeout_seconds.get(),
+        probe: input.probe.clone(),
+        alarms: input.alarms.clone(),
+        on_failure: input.on_failure,
+        on_drift: input.on_drift,
+        dry_run: input.dry_run,
+    };
+    let plan = describe(&migration, zone, &paired, writer, warnings)?;
+    Ok((migration, plan))
+}
+
+fn describe(
+    migration: &Migration,
+    zone: &Zone,
+    paired: &[PairedName<'_>],
+    writer: &Writer<'_>,
+    mut warnings: Vec<String>,
+) -> Result<Plan, Error> {
+    let pairs = || paired.iter().flat_map(|named| named.pairs.values());
+    let ttl_seconds = pairs()
+        .map(|pair| zone.ttl_seconds(pair))
+        .max()
+        .unwrap_or_default();
+    let wait_seconds = migration.wait_seconds(ttl_seconds);
+    let mut steps = Vec::with_capacity(migration.steps.len());
+    let mut batch_count = 0;
+    for step in &migration.steps {
+        let mut weights = BTreeMap::new();
+        let mut changes = Vec::with_capacity(paired.len());
+        for named in paired {
+            let journal = writer.own_or_adoptable(named)?;
+            let original =
+                journal.map_or_else(|| named.weights(), |journal| journal.original.clone());
+            for written in
+                weights_to_write(named, &original, step.percent, migration.free_sum)?.values()
+            {
+                *weights.entry(written.to_string()).or_default() += 1;
+            }
+            let change = shift(named, writer, step.percent, true, migration.free_sum)?;
+            if let Some(change) = &change
+                && !change.fits_a_batch()
+            {
+                return Err(Error::InvalidInput(format!(
+                    "names: the record sets of {} do not fit into one batch of changes; exclude the name",
+                    named.name
+                )));
+            }
+            changes.extend(change);
+        }
+        batch_count += batches(changes).len();
+        steps.push(PlannedStep {
+            percent: step.percent,
+            weights,
+            wait_seconds,
+            bake_seconds: step.bake_seconds,
+        });
+    }
+    let (expected_duration_seconds, checks) = duration_and_checks(migration, wait_seconds)?;
+    let record_set_count: usize = zone.record_sets.values().map(Vec::len).sum();
+    let calls_of_a_read = 1 + reads_of(paired.len()).min(record_set_count.div_ceil(LARGEST_PAGE));
+    // A shift and its confirmation read once each, a health check twice: to confirm and to probe.
+    let reads = 1 + 3 * steps.len() + 2 * checks;
+
+    let mut external_dns_owners: BTreeMap<String, usize> = BTreeMap::new();
+    for named in paired {
+        for owner in zone.registry_owners(named.name) {
+            *external_dns_owners.entry(owner).or_default() += 1;
+        }
+    }
+    if !external_dns_owners.is_empty() {
+        let owners: Vec<_> = external_dns_owners.keys().map(String::as_str).collect();
+        warnings.push(format!(
+            "ExternalDNS owns records of these names (registry owners {}); with policy sync or upsert-only it puts \
+             a changed weight back within its interval, which this migration will find as drift; \
+             run it with policy create-only until the migration has ended",
+            owners.join(", ")
+        ));
+    }
+    if !migration.probe.enabled && migration.alarms.are_none() {
+        warnings.push(
+            "nothing watches this migration: there are no alarms and the probe is switched off, so no failure can \
+             be noticed; name alarms in `alarms.names`"
+                .to_owned(),
+        );
+    }
+    Ok(Plan {
+        current_percent: paired
+            .iter()
+            .map(PairedName::percent)
+            .min()
+            .unwrap_or_default(),
+        steps,
+        names: paired.len(),
+        record_sets: pairs().count() * 2,
+        ttl_seconds,
+        expected_duration_seconds,
+        route53_calls: reads * calls_of_a_read + 2 * batch_count,
+        external_dns_owners,
+        warnings,
+    })
+}
+
+/// How long the migration takes if every check passes, and how many health checks it makes.
+fn duration_and_checks(migration: &Migration, wait_seconds: u32) -> Result<(u64, usize), Error> {
+    let bakes = || migration.steps.iter().map(|step| step.bake_seconds);
+    let checks: usize = bakes()
+        .map(|bake| {
+            1 + usize::try_from(bake.div_ceil(migration.check_seconds)).unwrap_or(usize::MAX)
+        })
+        .sum();
+    let events = checks * EVENTS_OF_A_CHECK + migration.steps.len() * EVENTS_OF_A_STEP;
+    if events > LARGEST_HISTORY {
+        return Err(Error::InvalidInput(format!(
+            "checkSeconds: {checks} health checks, one every {} seconds, would need about {events} events, \
+             and Step Functions ends an execution at {LARGEST_HISTORY}; check less often, or bake for a shorter time",
+            migration.check_seconds
+        )));
+    }
+    let seconds = bakes()
+        .map(|bake| u64::from(PROPAGATION_SECONDS) + u64::from(wait_seconds) + u64::from(bake))
+        .sum();
+    let longest = seconds + u64::from(migration.ready_timeout_seconds);
+    if longest > LONGEST_MIGRATION_SECONDS {
+        return Err(Error::InvalidInput(format!(
+            "steps: the migration could take {longest} seconds, and its state machine ends it after \
+             {LONGEST_MIGRATION_SECONDS}; shorten the bake times"
+        )));
+    }
+    Ok((seconds, checks))
+}
+
+fn free_sum(steps: &[Step], paired: &[PairedName<'_>]) -> Result<FreeSum, Error> {
+    let percents: Vec<_> = steps.iter().map(|step| step.percent).collect();
+    let needs_one = paired
+        .iter()
+        .flat_map(|named| named.pairs.values())
+        .any(|pair| !pair.has_neighbours);
+    match FreeSum::for_percents(&percents) {
+        Err(problem) if needs_one => Err(Error::InvalidInput(format!("steps: {problem}"))),
+        sum => Ok(sum.unwrap_or_default()),
+    }
+}
+
+fn reject_all_zero(zone: &Zone, named: &PairedName<'_>, input: &Input) -> Result<(), Error> {
+    for (record_type, pair) in &named.pairs {
+        if !pair.weights.are_zero() {
+            continue;
+        }
+        let name = named.name;
+        let others_serve = zone.at(name).iter().any(|record_set| {
+            record_set.record_type == *record_type
+                && record_set.weighted().is_some_and(|(_, weight)| weight > 0)
+        });
+        let meaning = if others_serve {
+            "so that only further set identifiers serve and there is no traffic to move"
+        } else {
+            "which Route 53 takes for \"all records equally\""
+        };
+        return Err(Error::AllZeroWeights(format!(
+            "{name} {record_type} has weight 0 on both {} and {}, {meaning}; \
+             give the side that shall serve now its weight first, or exclude the name",
+            input.from, input.to
+        )));
+    }
+    Ok(())
+}
+
+fn select_names(
+    input: &Input,
+    zone: &Zone,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<RecordName>, Error> {
+    let of_from = zone.names_of(&input.from);
+    let of_to = zone.names_of(&input.to);
+    let of_both: BTreeSet<_> = of_from.intersection(&of_to).copied().collect();
+    let is_excluded = |name: &RecordName| input.exclude.iter().any(|pattern| pattern.matches(name));
+
+    let mut selected: BTreeSet<RecordName> = BTreeSet::new();
+    for (index, pattern) in input.names.iter().flatten().enumerate() {
+        if let Some(name) = pattern.literal() {
+            if !name.is_in(&zone.name) {
+                return Err(Error::InvalidInput(format!(
+                    "names[{index}]: {name} is not in the zone {} ({})",
+                    zone.name, zone.id
+                )));
+            }
+            selected.insert(name);
+            continue;
+        }
+        let mut matching = of_both
+            .iter()
+            .filter(|name| pattern.matches(name))
+            .peekable();
+        if matching.peek().is_none() {
+            return Err(Error::NoSuchPair(format!(
+                "names[{index}]: {pattern} matches no name of the zone {} that has weighted records of both {} and {}; {}",
+                zone.name,
+                input.from,
+                input.to,
+                known_sides(zone)
+            )));
+        }
+        selected.extend(matching.map(|name| (*name).clone()));
+    }
+    if input.names.is_none() {
+        selected.extend(of_both.iter().map(|name| (*name).clone()));
+    }
+    selected.retain(|name| !is_excluded(name));
+    if selected.is_empty() {
+        return Err(Error::NoSuchPair(format!(
+            "the zone {} has no name with weighted records of both {} and {}{}; {}",
+            zone.name,
+            input.from,
+            input.to,
+            if input.exclude.is_empty() {
+                ""
+            } else {
+                " that is not excluded"
+            },
+            known_sides(zone)
+        )));
+    }
+    let is_selected = |name: &RecordName| match &input.names {
+        Some(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
+        None => true,
+    };
+    let staying: Vec<_> = of_from
+        .difference(&of_to)
+        .filter(|name| is_selected(name) && !is_excluded(name))
+        .map(|name| name.as_str())
+        .collect();
+    if let [first, ..] = staying.as_slice() {
+        warnings.push(format!(
+            "{} of the names with records of {} have none of {} and stay where they are, such as {first}",
+            staying.len(),
+            input.from,
+            input.to
+        ));
+    }
+    for (index, pattern) in input.exclude.iter().enumerate() {
+        if !of_from.union(&of_to).any(|name| pattern.matches(name)) {
+            warnings.push(format!("exclude[{index}]: {pattern} matches no name"));
+        }
+    }
+    Ok(selected.into_iter().collect())
+}
+
+/// The set identifiers of the zone, for whoever misspelt one.
+fn known_sides(zone: &Zone) -> String {
+    let identifiers: BTreeSet<_> = zone
+        .record_sets
+        .values()
+        .flatten()
+        .filter(|record_set| record_set.record_type.moves())
+        .filter_map(|record_set| {
+            record_set
+                .weighted()
+                .map(|(identifier, _)| identifier.as_str())
+        })
+        .collect();
+    if identifiers.is_empty() {
+        return "the zone has no weighted records".to_owned();
+    }
+    let identifiers: Vec<_> = identifiers.into_iter().take(10).collect();
+    format!("its weighted records are of {}", identifiers.join(", "))
+}
