@@ -38,8 +38,8 @@ where
     let message = error.message().unwrap_or_default();
     if ACCESS_CODES.contains(&code) {
         return Error::NotPermitted(format!(
-            "{action} is not permitted ({code}: {message}); deploy the stack with this zone among \
-             its HostedZoneIds, and look for a service control policy that denies it"
+            "{action} is not permitted ({code}: {message}); the stack's template grants it, in Route 53 for the \
+             zones of HostedZoneIds: deploy it anew, and look for a service control policy that denies it"
         ));
     }
     if THROTTLING_CODES.contains(&code) {

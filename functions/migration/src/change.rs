@@ -153,10 +153,23 @@ impl Writer<'_> {
         reject_drift(named, journal)?;
         Ok(Some(journal))
     }
+
+    /// The journal at the name, which must be there once the first step is done.
+    pub fn own<'n>(&self, named: &'n PairedName<'_>) -> Result<&'n Journal, Error> {
+        self.own_or_adoptable(named)?.ok_or_else(|| {
+            Error::Drift(format!(
+                "the journal {} is gone: somebody deleted it, or rolled {} back, while execution {} was running; \
+                 nothing more is written",
+                named.name.journal(),
+                named.name,
+                self.execution
+            ))
+        })
+    }
 }
 
 /// Compares the live weights with what the journal says was last written.
-pub fn reject_drift(named: &PairedName<'_>, journal: &Journal) -> Result<(), Error> {
+fn reject_drift(named: &PairedName<'_>, journal: &Journal) -> Result<(), Error> {
     let found = named.weights();
     if found == journal.written {
         return Ok(());
@@ -199,6 +212,15 @@ fn describe_drift(
     )
 }
 
+/// A name's step to the next percent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shift {
+    /// The change.
+    pub change: NameChange,
+    /// The weights that it writes.
+    pub written: BTreeMap<RecordType, Weights>,
+}
+
 /// The change that brings a name to `percent`, or none where it is there already.
 ///
 /// `is_first` says that this is the execution's first step, the only one that
@@ -209,22 +231,17 @@ pub fn shift(
     percent: Percent,
     is_first: bool,
     free_sum: FreeSum,
-) -> Result<Option<NameChange>, Error> {
+) -> Result<Option<Shift>, Error> {
     let name = named.name;
-    let journal = writer.own_or_adoptable(named)?;
-    match journal {
-        None if !is_first => {
-            return Err(Error::Drift(format!(
-                "the journal {} is gone: somebody deleted it, or rolled {name} back, while execution {} was running; \
-                 nothing more is written",
-                name.journal(),
-                writer.execution
-            )));
-        }
-        Some(journal) if journal.percent >= percent && journal.execution == writer.execution => {
-            return Ok(None);
-        }
-        _ => {}
+    let journal = if is_first {
+        writer.own_or_adoptable(named)?
+    } else {
+        Some(writer.own(named)?)
+    };
+    if journal
+        .is_some_and(|journal| journal.percent >= percent && journal.execution == writer.execution)
+    {
+        return Ok(None);
     }
     let original = journal.map_or_else(|| named.weights(), |journal| journal.original.clone());
     let written = weights_to_write(named, &original, percent, free_sum)?;
@@ -253,12 +270,12 @@ pub fn shift(
         named.journal.as_ref().map(|(read, _)| *read),
         Some(new_journal.record_set(name)),
     );
-    Ok(Some(change))
+    Ok(Some(Shift { change, written }))
 }
 
 /// The weights of each pair at `percent`; a pair that is beyond it stays, because the
 /// share of `to` never falls but in a rollback.
-pub fn weights_to_write(
+fn weights_to_write(
     named: &PairedName<'_>,
     original: &BTreeMap<RecordType, Weights>,
     percent: Percent,

@@ -19,7 +19,11 @@ use crate::whole::Whole;
 /// A migration as an operator asks for it.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "camelCase",
+    expecting = "an object with at least hostedZoneId, from, to and steps"
+)]
 pub struct Input {
     /// The id of the hosted zone whose records move.
     #[cfg_attr(test, schemars(with = "String"))]
@@ -270,6 +274,13 @@ pub fn from_json<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     })
 }
 
+/// A function's answer as JSON.
+pub fn to_json<T: Serialize>(answer: &T) -> Result<Value, Error> {
+    serde_json::to_value(answer).map_err(|error| {
+        Error::Unavailable(format!("the answer can't be written as JSON: {error}"))
+    })
+}
+
 /// How many times the longest TTL is waited out: 1 to 10.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TtlFactor(f64);
@@ -441,5 +452,209 @@ impl FromStr for Label {
 impl<'de> Deserialize<'de> for Label {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parsed(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn smallest() -> Value {
+        json!({
+            "hostedZoneId": "Z3Q77PNBQS71R4",
+            "from": "eks-blueprint-blue",
+            "to": "eks-blueprint-green",
+            "steps": [10, 100],
+        })
+    }
+
+    /// What becomes of the smallest input with `field` (a JSON pointer) set to `value`.
+    #[track_caller]
+    fn check(field: &str, value: Value, expect: &str) {
+        let mut input = smallest();
+        let mut place = &mut input;
+        for key in field.split('.') {
+            place = &mut place[key];
+        }
+        *place = value;
+        let shown = parse(&input).map_or_else(|error| error.to_string(), |_| "accepted".into());
+        assert_eq!(shown, expect);
+    }
+
+    #[test]
+    fn the_smallest_input_has_defaults() {
+        let input = parse(&smallest()).unwrap();
+        assert_eq!(input.bake_seconds.get(), 300);
+        assert_eq!(input.check_seconds.get(), 60);
+        assert_eq!(input.on_failure, Reaction::Rollback);
+        assert_eq!(input.on_drift, Reaction::Hold);
+        assert!(input.probe.enabled);
+        assert!(input.alarms.are_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_path() {
+        let mut without_to = smallest();
+        without_to.as_object_mut().unwrap().remove("to");
+        assert_eq!(
+            parse(&without_to).unwrap_err().to_string(),
+            "input: missing field `to`"
+        );
+        assert_eq!(
+            parse(&json!({})).unwrap_err().to_string(),
+            "input: missing field `hostedZoneId`"
+        );
+        assert_eq!(
+            parse(&json!("migrate")).unwrap_err().to_string(),
+            "input: invalid type: string \"migrate\", expected an object with at least hostedZoneId, from, to and steps"
+        );
+        check(
+            "hostedZoneId",
+            json!("eks-blueprint.example.com"),
+            "hostedZoneId: expected the id of a hosted zone (Z and then capital letters and digits, as `aws route53 list-hosted-zones` prints it), found \"eks-blueprint.example.com\"",
+        );
+        check(
+            "to",
+            json!("eks-blueprint-blue"),
+            "to: expected another set identifier than from, found \"eks-blueprint-blue\" in both",
+        );
+        check(
+            "steps",
+            json!([10, 120]),
+            "steps[1]: expected a percent above 0 and up to 100 with two decimals at most, found 120",
+        );
+        check(
+            "steps",
+            json!(["10", 100]),
+            "steps[0]: invalid type: string \"10\", expected a percent, or an object with `percent` and `bakeSeconds`",
+        );
+        check(
+            "steps",
+            json!([{"percent": 10, "bakeSeconds": -5}, 100]),
+            "steps[0].bakeSeconds: expected a whole number from 0 to 86400, found -5",
+        );
+        check(
+            "names",
+            json!([]),
+            "names: expected at least one name, found an empty list; leave `names` out to move every name that has records of both sides",
+        );
+        check(
+            "names",
+            json!(["burnham example.com"]),
+            "names[0]: expected a DNS name, found a space in \"burnham example.com\"",
+        );
+        check(
+            "checkSeconds",
+            json!(0),
+            "checkSeconds: expected a whole number from 1 to 3600, found 0",
+        );
+        check(
+            "ttlFactor",
+            json!(0.5),
+            "ttlFactor: expected a number from 1 to 10, found 0.5",
+        );
+        check(
+            "onFailure",
+            json!("stop"),
+            "onFailure: unknown variant `stop`, expected `rollback` or `hold`",
+        );
+        check(
+            "probe",
+            json!({"expectedStatus": "2xx"}),
+            "probe.expectedStatus: expected an HTTP status such as 200 or a range such as 200-399, found \"2xx\"",
+        );
+        check(
+            "probe",
+            json!({"attempts": 1}),
+            "probe.successes: expected at most probe.attempts (1), found 2",
+        );
+        check(
+            "alarms",
+            json!({"prefixes": ["green-", ""]}),
+            "alarms.prefixes[1]: expected the name of an alarm or its beginning, found an empty string",
+        );
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_with_those_there_are() {
+        let mut input = smallest();
+        input["step"] = json!([100]);
+        let problem = parse(&input).unwrap_err().to_string();
+        assert!(
+            problem.starts_with("step: unknown field `step`, expected one of `hostedZoneId`"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn the_schema_is_generated_from_these_types() {
+        let mut schema = serde_json::to_value(schemars::schema_for!(Input)).unwrap();
+        schema["title"] = "Input of a Cutover migration".into();
+        expect_test::expect_file!["../../../statemachine/input.schema.json"]
+            .assert_eq(&format!("{schema:#}\n"));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+            "(AllAtOnce|Canary|Linear)[0-9]{0,9}Percent(Every)?[0-9]{0,9}Minutes?"
+                .prop_map(Value::from),
+            "[a-z*.\\\\0-9]{0,20}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::btree_map("[a-zA-Z]{1,12}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    const FIELDS: [&str; 18] = [
+        "hostedZoneId",
+        "from",
+        "to",
+        "names",
+        "exclude",
+        "steps",
+        "bakeSeconds",
+        "maxBakeSeconds",
+        "checkSeconds",
+        "failureThreshold",
+        "ttlFactor",
+        "readyTimeoutSeconds",
+        "probe",
+        "alarms",
+        "onFailure",
+        "onDrift",
+        "dryRun",
+        "more",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_json_is_a_migration_or_invalid(value in any_json()) {
+            if let Err(error) = parse(&value) {
+                prop_assert_eq!(error.name(), "InvalidInput");
+            }
+        }
+
+        #[test]
+        fn any_value_in_any_field_is_accepted_or_invalid(
+            field in proptest::sample::select(&FIELDS),
+            value in any_json(),
+        ) {
+            let mut input = smallest();
+            input[field] = value;
+            if let Err(error) = parse(&input) {
+                prop_assert_eq!(error.name(), "InvalidInput");
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::change::{Writer, batches, shift, weights_to_write};
+use crate::change::{Shift, Writer, batches, shift};
 use crate::input::{Alarms, Input, Probe, Reaction, TtlFactor};
 use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
 use crate::route53::{LARGEST_PAGE, PROPAGATION_SECONDS, reads_of};
@@ -104,9 +104,13 @@ pub struct PlannedStep {
 }
 
 impl Migration {
-    /// How long to wait after a shift until resolvers have forgotten the old answers.
-    pub fn wait_seconds(&self, ttl_seconds: u32) -> u32 {
-        self.ttl_factor.times(ttl_seconds)
+    /// The longest time for which resolvers may keep an answer for one of the names.
+    pub fn ttl_seconds(&self, zone: &Zone) -> u32 {
+        self.names
+            .iter()
+            .map(|name| zone.ttl_seconds(name))
+            .max()
+            .unwrap_or_default()
     }
 }
 
@@ -187,35 +191,29 @@ fn describe(
     mut warnings: Vec<String>,
 ) -> Result<Plan, Error> {
     let pairs = || paired.iter().flat_map(|named| named.pairs.values());
-    let ttl_seconds = pairs()
-        .map(|pair| zone.ttl_seconds(pair))
-        .max()
-        .unwrap_or_default();
-    let wait_seconds = migration.wait_seconds(ttl_seconds);
+    let ttl_seconds = migration.ttl_seconds(zone);
+    let wait_seconds = migration.ttl_factor.times(ttl_seconds);
     let mut steps = Vec::with_capacity(migration.steps.len());
     let mut batch_count = 0;
     for step in &migration.steps {
         let mut weights = BTreeMap::new();
         let mut changes = Vec::with_capacity(paired.len());
         for named in paired {
-            let journal = writer.own_or_adoptable(named)?;
-            let original =
-                journal.map_or_else(|| named.weights(), |journal| journal.original.clone());
-            for written in
-                weights_to_write(named, &original, step.percent, migration.free_sum)?.values()
-            {
-                *weights.entry(written.to_string()).or_default() += 1;
-            }
-            let change = shift(named, writer, step.percent, true, migration.free_sum)?;
-            if let Some(change) = &change
-                && !change.fits_a_batch()
-            {
+            // Every step as if it came first: what matters is whether its weights can be written.
+            let shift = shift(named, writer, step.percent, true, migration.free_sum)?;
+            let Some(Shift { change, written }) = shift else {
+                continue;
+            };
+            if !change.fits_a_batch() {
                 return Err(Error::InvalidInput(format!(
                     "names: the record sets of {} do not fit into one batch of changes; exclude the name",
                     named.name
                 )));
             }
-            changes.extend(change);
+            for weights_of_pair in written.values() {
+                *weights.entry(weights_of_pair.to_string()).or_default() += 1;
+            }
+            changes.push(change);
         }
         batch_count += batches(changes).len();
         steps.push(PlannedStep {

@@ -34,3 +34,42 @@ pub struct Observation {
     /// One sentence for people: what was seen, where.
     pub reason: String,
 }
+
+/// The beginning of `text`, which others wrote, where it is longer than `characters`:
+/// what goes from state to state is limited to 256 KiB.
+///
+/// Source: Step Functions Developer Guide, "Service quotas".
+pub fn shortened(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_outweighs_doubt_and_doubt_a_pass() {
+        use Verdict::{Fail, Inconclusive, Pass};
+        for (one, other, both) in [
+            (Pass, Pass, Pass),
+            (Pass, Inconclusive, Inconclusive),
+            (Pass, Fail, Fail),
+            (Inconclusive, Inconclusive, Inconclusive),
+            (Inconclusive, Fail, Fail),
+            (Fail, Fail, Fail),
+        ] {
+            assert_eq!(one.and(other), both);
+            assert_eq!(other.and(one), both);
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(shortened("grün", 4), "grün");
+        assert_eq!(shortened("grüner", 4), "grün…");
+        assert_eq!(shortened("", 0), "");
+    }
+}

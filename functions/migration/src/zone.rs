@@ -200,10 +200,14 @@ impl Zone {
         ))
     }
 
-    /// The longest time for which resolvers may keep an answer of this pair.
-    pub fn ttl_seconds(&self, pair: &Pair<'_>) -> u32 {
-        self.answer_ttl(pair.from, 0)
-            .max(self.answer_ttl(pair.to, 0))
+    /// The longest time for which resolvers may keep an answer for `name`.
+    pub fn ttl_seconds(&self, name: &RecordName) -> u32 {
+        self.at(name)
+            .iter()
+            .filter(|record_set| record_set.record_type.moves())
+            .map(|record_set| self.answer_ttl(record_set, 0))
+            .max()
+            .unwrap_or_default()
     }
 
     fn answer_ttl(&self, record_set: &RecordSet, depth: u8) -> u32 {

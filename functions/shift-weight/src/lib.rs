@@ -1,1 +1,362 @@
-//! The `shift-weight` function.
+//! The function `shift-weight`: plans a migration and takes it from step to step.
+//!
+//! An event names its `operation`:
+//!
+//! | operation | further fields | what it does |
+//! |---|---|---|
+//! | `plan` | `execution`, `input` | checks the input against the zone; writes nothing |
+//! | `shift` | `execution`, `migration`, `step` | brings all names to the step's percent |
+//! | `confirm` | `execution`, `migration`, `changeIds` | asks whether the changes are in sync and the weights as the journals say |
+//! | `complete` | `execution`, `migration` | takes the journals away |
+//!
+//! `execution` is the ARN or the name of the execution that asks; `migration`
+//! is what `plan` returned. Every operation is idempotent: at its goal it
+//! succeeds without a write.
+//!
+//! | environment variable | meaning |
+//! |---|---|
+//! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, to ask whether a journal's execution is still running |
+//! | `RUST_LOG` | log level, `info` by default |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use migration::change::{Shift, Writer, complete, shift};
+use migration::executions::{Executions, execution_name};
+use migration::input::{self, from_json, to_json};
+use migration::plan::{self, Migration, Plan, literal_names};
+use migration::record::RecordType;
+use migration::route53::{
+    Applied, PROPAGATION_SECONDS, Route53, apply, read_names, read_zone, still_pending,
+};
+use migration::weights::Weights;
+use migration::zone::{PairedName, Zone, registry_names};
+use migration::{Error, Percent, RecordName};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Operation {
+    Plan,
+    Shift,
+    Confirm,
+    Complete,
+}
+
+/// The field that every event has; the other fields depend on it.
+#[derive(Deserialize)]
+struct AnyRequest {
+    operation: Operation,
+}
+
+#[derive(Deserialize)]
+struct PlanRequest {
+    execution: String,
+    input: Value,
+}
+
+#[derive(Deserialize)]
+struct ShiftRequest {
+    execution: String,
+    migration: Migration,
+    step: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfirmRequest {
+    execution: String,
+    migration: Migration,
+    change_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct CompleteRequest {
+    execution: String,
+    migration: Migration,
+}
+
+/// A migration that can be carried out, and what people want to know of it.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Planned {
+    /// To be handed to the other operations.
+    pub migration: Migration,
+    /// For people.
+    pub plan: Plan,
+}
+
+/// What a shift did.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shifted {
+    /// The lowest share of `to` before.
+    pub percent_before: Percent,
+    /// The share of `to` after.
+    pub percent: Percent,
+    /// How many names were changed; the others were at the step already.
+    pub changed: usize,
+    /// The changes to confirm.
+    pub change_ids: Vec<String>,
+    /// How long resolvers may still give the old answers once the changes are in sync.
+    pub wait_seconds: u32,
+    /// The weights `from/to`, and how many pairs of records have them.
+    pub weights: BTreeMap<String, usize>,
+}
+
+/// Whether the zone shows, everywhere, what was written.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Confirmed {
+    /// Whether all changes are in sync.
+    pub status: Confirmation,
+    /// The changes that are not, to be asked about again.
+    pub change_ids: Vec<String>,
+    /// The weights `from/to`, and how many pairs of records have them.
+    pub weights: BTreeMap<String, usize>,
+}
+
+/// Whether all changes have reached all of Route 53's servers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confirmation {
+    /// Not yet.
+    Pending,
+    /// Yes.
+    Confirmed,
+}
+
+/// How a migration ended.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Completed {
+    /// How many journals were taken away.
+    pub journals: usize,
+    /// The weights `from/to`, and how many pairs of records have them.
+    pub weights: BTreeMap<String, usize>,
+}
+
+/// Does what `event` asks for, and answers with [`Planned`], [`Shifted`],
+/// [`Confirmed`] or [`Completed`] by its operation.
+pub async fn handle(
+    event: &Value,
+    route53: &impl Route53,
+    executions: &impl Executions,
+) -> Result<Value, Error> {
+    match from_json::<AnyRequest>(event)?.operation {
+        Operation::Plan => to_json(&plan_migration(from_json(event)?, route53, executions).await?),
+        Operation::Shift => to_json(&shift_weights(from_json(event)?, route53, executions).await?),
+        Operation::Confirm => to_json(&confirm_weights(from_json(event)?, route53).await?),
+        Operation::Complete => {
+            to_json(&complete_migration(from_json(event)?, route53, executions).await?)
+        }
+    }
+}
+
+async fn plan_migration(
+    request: PlanRequest,
+    route53: &impl Route53,
+    executions: &impl Executions,
+) -> Result<Planned, Error> {
+    let input = input::parse(&request.input)?;
+    let zone = match literal_names(&input) {
+        Some(names) => {
+            let names: Vec<_> = names.iter().flat_map(registry_names).collect();
+            read_names(route53, &input.hosted_zone_id, &names).await?
+        }
+        None => read_zone(route53, &input.hosted_zone_id).await?,
+    };
+    let execution = execution_name(&request.execution);
+    let journaled: Vec<_> = zone.journaled_names().collect();
+    let ended = ended_executions(&zone, &journaled, execution, executions).await?;
+    let writer = Writer {
+        execution,
+        from: &input.from,
+        to: &input.to,
+        ended: &ended,
+    };
+    let (migration, plan) = plan::plan(&input, &zone, &writer)?;
+    Ok(Planned { migration, plan })
+}
+
+async fn shift_weights(
+    request: ShiftRequest,
+    route53: &impl Route53,
+    executions: &impl Executions,
+) -> Result<Shifted, Error> {
+    let ShiftRequest {
+        execution,
+        migration,
+        step,
+    } = request;
+    let Some(percent) = migration.steps.get(step).map(|step| step.percent) else {
+        return Err(Error::InvalidInput(format!(
+            "step: expected the index of one of {} steps, found {step}",
+            migration.steps.len()
+        )));
+    };
+    let execution = execution_name(&execution);
+    let zone = read_names(route53, &migration.hosted_zone_id, &migration.names).await?;
+    let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
+    let writer = writer(&migration, execution, &ended);
+    let names = paired_names(&zone, &migration)?;
+    let mut changes = Vec::new();
+    let mut weights = BTreeMap::new();
+    for named in &names {
+        match shift(named, &writer, percent, step == 0, migration.free_sum)? {
+            Some(Shift { change, written }) => {
+                changes.push(change);
+                count(&mut weights, &written);
+            }
+            None => count(&mut weights, &named.weights()),
+        }
+    }
+    let changed = changes.len();
+    let Applied {
+        change_ids,
+        lost_an_answer,
+    } = apply(route53, &migration.hosted_zone_id, changes).await?;
+    // Names that are at the step already were written by an earlier attempt, whose change ids are
+    // lost with its answer.
+    let ids_are_missing = lost_an_answer || changed < names.len();
+    let propagation = if ids_are_missing {
+        PROPAGATION_SECONDS
+    } else {
+        0
+    };
+    tracing::info!(execution, %percent, changed, ids_are_missing, "shifted weights");
+    Ok(Shifted {
+        percent_before: names
+            .iter()
+            .map(PairedName::percent)
+            .min()
+            .unwrap_or_default(),
+        percent,
+        changed,
+        change_ids,
+        wait_seconds: migration.ttl_factor.times(migration.ttl_seconds(&zone)) + propagation,
+        weights,
+    })
+}
+
+async fn confirm_weights(
+    request: ConfirmRequest,
+    route53: &impl Route53,
+) -> Result<Confirmed, Error> {
+    let ConfirmRequest {
+        execution,
+        migration,
+        change_ids,
+    } = request;
+    let ended = BTreeSet::new();
+    let writer = writer(&migration, execution_name(&execution), &ended);
+    let zone = read_names(route53, &migration.hosted_zone_id, &migration.names).await?;
+    let names = paired_names(&zone, &migration)?;
+    let mut weights = BTreeMap::new();
+    for named in &names {
+        writer.own(named)?;
+        count(&mut weights, &named.weights());
+    }
+    let change_ids = still_pending(route53, change_ids).await?;
+    let status = if change_ids.is_empty() {
+        Confirmation::Confirmed
+    } else {
+        Confirmation::Pending
+    };
+    Ok(Confirmed {
+        status,
+        change_ids,
+        weights,
+    })
+}
+
+async fn complete_migration(
+    request: CompleteRequest,
+    route53: &impl Route53,
+    executions: &impl Executions,
+) -> Result<Completed, Error> {
+    let CompleteRequest {
+        execution,
+        migration,
+    } = request;
+    let execution = execution_name(&execution);
+    let zone = read_names(route53, &migration.hosted_zone_id, &migration.names).await?;
+    let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
+    let writer = writer(&migration, execution, &ended);
+    let names = paired_names(&zone, &migration)?;
+    let mut changes = Vec::new();
+    let mut weights = BTreeMap::new();
+    for named in &names {
+        if !named.reaches(Percent::ALL) {
+            return Err(Error::Drift(format!(
+                "{} has {} percent on {} although the migration went to 100; another writer (ExternalDNS, \
+                 Terraform, a person) changed it",
+                named.name,
+                named.percent(),
+                migration.to
+            )));
+        }
+        changes.extend(complete(named, &writer)?);
+        count(&mut weights, &named.weights());
+    }
+    let journals = changes.len();
+    apply(route53, &migration.hosted_zone_id, changes).await?;
+    tracing::info!(execution, journals, "completed the migration");
+    Ok(Completed { journals, weights })
+}
+
+fn writer<'a>(
+    migration: &'a Migration,
+    execution: &'a str,
+    ended: &'a BTreeSet<String>,
+) -> Writer<'a> {
+    Writer {
+        execution,
+        from: &migration.from,
+        to: &migration.to,
+        ended,
+    }
+}
+
+fn paired_names<'a>(
+    zone: &'a Zone,
+    migration: &'a Migration,
+) -> Result<Vec<PairedName<'a>>, Error> {
+    migration
+        .names
+        .iter()
+        .map(|name| zone.paired(name, &migration.from, &migration.to))
+        .collect()
+}
+
+/// Those of the executions named in other journals at `names` that have ended,
+/// so that their journals may be adopted.
+async fn ended_executions(
+    zone: &Zone,
+    names: &[RecordName],
+    own: &str,
+    executions: &impl Executions,
+) -> Result<BTreeSet<String>, Error> {
+    let mut others = BTreeSet::new();
+    for name in names {
+        if let Some((_, journal)) = zone.journal(name)?
+            && journal.execution != own
+        {
+            others.insert(journal.execution);
+        }
+    }
+    let mut ended = BTreeSet::new();
+    for other in others {
+        // Step Functions forgets an execution 90 days after its end.
+        let execution = executions.describe(&other).await?;
+        if execution.is_none_or(|execution| !execution.is_running) {
+            ended.insert(other);
+        }
+    }
+    Ok(ended)
+}
+
+fn count(counts: &mut BTreeMap<String, usize>, weights: &BTreeMap<RecordType, Weights>) {
+    for weights_of_pair in weights.values() {
+        *counts.entry(weights_of_pair.to_string()).or_default() += 1;
+    }
+}

@@ -1,0 +1,726 @@
+//! The design's invariants, on every state that a zone goes through.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use expect_test::expect;
+use migration::RecordName;
+use migration::fake::{Fault, record_set_to_cli_json};
+use migration::journal::Journal;
+use migration::record::{Answer, RecordSet, RecordType, Routing};
+use migration::weights::Weights;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::{Simulation, ZONE_ID};
+
+const BLUE: &str = "eks-blueprint-blue";
+const GREEN: &str = "eks-blueprint-green";
+
+pub(crate) fn canary() -> Value {
+    json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 50, 100]})
+}
+
+fn of_one_name() -> Value {
+    let mut input = canary();
+    input["names"] = json!(["burnham.eks-blueprint.example.com"]);
+    input
+}
+
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// Replays the accepted batches on `before` and checks each of them and each state.
+#[track_caller]
+pub(crate) fn check_history(simulation: &Simulation, before: &[RecordSet]) {
+    let mut live = before.to_vec();
+    for batch in simulation.route53.batches() {
+        check_batch(&batch);
+        for (action, record_set) in batch {
+            if action == "DELETE" {
+                live.retain(|live| *live != record_set);
+            } else {
+                live.push(record_set);
+            }
+        }
+        check_state(before, &live);
+    }
+}
+
+/// Invariants 1 and 4: deletes first, and the journal of every name in the batch.
+#[track_caller]
+fn check_batch(batch: &[(String, RecordSet)]) {
+    let mut journals: BTreeMap<RecordName, [Option<Journal>; 2]> = BTreeMap::new();
+    let mut reweighed = BTreeSet::new();
+    let mut created = BTreeSet::new();
+    for (action, record_set) in batch {
+        let name = record_set
+            .name
+            .journaled()
+            .unwrap_or_else(|| record_set.name.clone());
+        if action == "CREATE" {
+            created.insert(name.clone());
+        } else {
+            assert!(
+                !created.contains(&name),
+                "a DELETE of {name} behind its CREATE"
+            );
+        }
+        if record_set.name.journaled().is_some() {
+            let journal = Journal::parse(record_set).unwrap();
+            let slot = usize::from(action == "CREATE");
+            journals.entry(name).or_default()[slot] = Some(journal);
+        } else {
+            reweighed.insert(name);
+        }
+    }
+    for name in &reweighed {
+        assert!(
+            journals.contains_key(name),
+            "{name} changed without its journal"
+        );
+    }
+    for (name, journals) in journals {
+        match journals {
+            [None, Some(new)] => assert_eq!(new.sequence, 1, "{name}"),
+            [Some(old), Some(new)] => assert_eq!(new.sequence, old.sequence + 1, "{name}"),
+            [_, None] => {}
+        }
+    }
+}
+
+/// Invariants 2, 3 and 5: a name is whole, only weights differ, no group is all zero.
+#[track_caller]
+fn check_state(before: &[RecordSet], live: &[RecordSet]) {
+    let strip = |record_sets: &[RecordSet]| {
+        let mut stripped: Vec<_> = record_sets
+            .iter()
+            .filter(|record_set| record_set.name.journaled().is_none())
+            .map(|record_set| without_weight(record_set).to_string())
+            .collect();
+        stripped.sort();
+        stripped
+    };
+    assert_eq!(strip(before), strip(live), "more than weights changed");
+
+    let mut groups: BTreeMap<_, Vec<u8>> = BTreeMap::new();
+    for record_set in live {
+        if let Some((_, weight)) = record_set.weighted()
+            && record_set.record_type.moves()
+        {
+            let group = (&record_set.name, &record_set.record_type);
+            groups.entry(group).or_default().push(weight);
+        }
+    }
+    for ((name, record_type), weights) in groups {
+        assert!(
+            weights.iter().any(|weight| *weight > 0),
+            "{name} {record_type} is all zero"
+        );
+    }
+
+    for record_set in live {
+        let Some(name) = record_set.name.journaled() else {
+            continue;
+        };
+        let journal = Journal::parse(record_set).unwrap();
+        assert_eq!(
+            weights_of(live, &name, &journal),
+            journal.written,
+            "{name} is mixed"
+        );
+        assert_eq!(
+            weights_of(before, &name, &journal),
+            journal.original,
+            "{name}"
+        );
+    }
+}
+
+fn without_weight(record_set: &RecordSet) -> Value {
+    let mut value = record_set_to_cli_json(record_set);
+    value.as_object_mut().unwrap().remove("Weight");
+    value
+}
+
+fn weights_of(
+    record_sets: &[RecordSet],
+    name: &RecordName,
+    journal: &Journal,
+) -> BTreeMap<RecordType, Weights> {
+    let weight = |record_type: &RecordType, side: &str| {
+        record_sets.iter().find_map(|record_set| {
+            let (identifier, weight) = record_set.weighted()?;
+            (record_set.name == *name
+                && record_set.record_type == *record_type
+                && identifier.as_str() == side)
+                .then_some(weight)
+        })
+    };
+    RecordType::MOVED
+        .into_iter()
+        .filter_map(|record_type| {
+            let from = weight(&record_type, journal.from.as_str())?;
+            let to = weight(&record_type, journal.to.as_str())?;
+            Some((record_type, Weights { from, to }))
+        })
+        .collect()
+}
+
+#[test]
+fn a_whole_migration_keeps_the_invariants_and_changes_only_weights() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.record_sets();
+    run(simulation.migrate("run", &canary())).unwrap();
+    check_history(&simulation, &before);
+    let weights: Vec<_> = simulation
+        .route53
+        .record_sets()
+        .iter()
+        .filter(|record_set| record_set.record_type.moves())
+        .filter_map(|record_set| {
+            let (identifier, weight) = record_set.weighted()?;
+            let (name, record_type) = (&record_set.name, &record_set.record_type);
+            Some(format!("{name} {record_type} {identifier} {weight}\n"))
+        })
+        .collect();
+    expect![[r#"
+        \052.apps.eks-blueprint.example.com A eks-blueprint-blue 0
+        \052.apps.eks-blueprint.example.com A eks-blueprint-green 100
+        \052.apps.eks-blueprint.example.com AAAA eks-blueprint-blue 0
+        \052.apps.eks-blueprint.example.com AAAA eks-blueprint-green 100
+        argocd.eks-blueprint.example.com A eks-blueprint-blue 0
+        argocd.eks-blueprint.example.com A eks-blueprint-green 100
+        argocd.eks-blueprint.example.com AAAA eks-blueprint-blue 0
+        argocd.eks-blueprint.example.com AAAA eks-blueprint-green 100
+        burnham.eks-blueprint.example.com A eks-blueprint-blue 0
+        burnham.eks-blueprint.example.com A eks-blueprint-green 100
+        burnham.eks-blueprint.example.com AAAA eks-blueprint-blue 0
+        burnham.eks-blueprint.example.com AAAA eks-blueprint-green 100
+        ecsfrontend.eks-blueprint.example.com A eks-blueprint-blue 0
+        ecsfrontend.eks-blueprint.example.com A eks-blueprint-green 100
+        ecsfrontend.eks-blueprint.example.com AAAA eks-blueprint-blue 0
+        ecsfrontend.eks-blueprint.example.com AAAA eks-blueprint-green 100
+        legacy.eks-blueprint.example.com CNAME eks-blueprint-blue 0
+        legacy.eks-blueprint.example.com CNAME eks-blueprint-green 255
+        shared.eks-blueprint.example.com A eks-blueprint-blue 0
+        shared.eks-blueprint.example.com A eks-blueprint-green 90
+        shared.eks-blueprint.example.com A eks-dr 10
+        skiapp.eks-blueprint.example.com A eks-blueprint-blue 0
+        skiapp.eks-blueprint.example.com A eks-blueprint-green 100
+        skiapp.eks-blueprint.example.com AAAA eks-blueprint-blue 0
+        skiapp.eks-blueprint.example.com AAAA eks-blueprint-green 100
+    "#]]
+    .assert_eq(&weights.concat());
+    assert!(!simulation.route53.to_cli_json().contains("_cutover"));
+}
+
+#[test]
+fn a_journal_is_all_that_a_step_adds() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    let journals: Vec<_> = simulation
+        .route53
+        .record_sets()
+        .iter()
+        .filter(|record_set| record_set.name.journaled().is_some())
+        .flat_map(|record_set| record_set.values().to_vec())
+        .collect();
+    expect![[r#""cutover=1" "execution=run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=1" "percent=10" "original.A=100/0" "original.AAAA=100/0" "written.A=90/10" "written.AAAA=90/10""#]].assert_eq(&journals.join("\n"));
+}
+
+#[test]
+fn the_plan_says_what_will_happen() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    expect![[r#"
+        {
+          "currentPercent": 0,
+          "expectedDurationSeconds": 1440,
+          "externalDnsOwners": {
+            "eks-blueprint-blue": 5,
+            "eks-blueprint-green": 5
+          },
+          "names": 7,
+          "recordSets": 24,
+          "route53Calls": 98,
+          "steps": [
+            {
+              "bakeSeconds": 300,
+              "percent": 10,
+              "waitSeconds": 120,
+              "weights": {
+                "81/9": 1,
+                "90/10": 11
+              }
+            },
+            {
+              "bakeSeconds": 300,
+              "percent": 50,
+              "waitSeconds": 120,
+              "weights": {
+                "45/45": 1,
+                "50/50": 11
+              }
+            },
+            {
+              "bakeSeconds": 300,
+              "percent": 100,
+              "waitSeconds": 120,
+              "weights": {
+                "0/100": 10,
+                "0/255": 1,
+                "0/90": 1
+              }
+            }
+          ],
+          "ttlSeconds": 120,
+          "warnings": [
+            "ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended"
+          ]
+        }"#]].assert_eq(&format!("{:#}", planned["plan"]));
+    assert!(simulation.route53.batches().is_empty());
+}
+
+#[test]
+fn a_step_that_is_reached_is_not_written_again() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    let after = simulation.route53.to_cli_json();
+    let batches = simulation.route53.batches().len();
+    let again = run(simulation.shift("run", &planned, 0)).unwrap();
+    assert_eq!(again["changed"], 0);
+    assert_eq!(again["changeIds"], json!([]));
+    assert_eq!(simulation.route53.batches().len(), batches);
+    assert_eq!(simulation.route53.to_cli_json(), after);
+}
+
+#[test]
+fn percent_never_falls() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift("run", &planned, 1)).unwrap();
+    let at_50 = simulation.route53.to_cli_json();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), at_50);
+}
+
+/// A name of which `to` has more than the step gives keeps what it has.
+#[test]
+fn a_pair_beyond_the_step_stays_and_is_restored_all_the_same() {
+    let simulation = Simulation::blueprint();
+    simulation.route53.edit(|record_sets| {
+        reweigh(record_sets, "skiapp.eks-blueprint.example.com", BLUE, 70);
+        reweigh(record_sets, "skiapp.eks-blueprint.example.com", GREEN, 30);
+    });
+    let before = simulation.route53.record_sets();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
+    expect![[r#"{"70/30":2,"81/9":1,"90/10":9}"#]].assert_eq(&shifted["weights"].to_string());
+    check_history(&simulation, &before);
+    run(simulation.roll_back_whole("run")).unwrap();
+    assert_eq!(simulation.route53.record_sets(), before);
+}
+
+fn reweigh(record_sets: &mut [RecordSet], name: &str, side: &str, new_weight: u8) {
+    for record_set in record_sets {
+        if record_set.name.as_str() == name
+            && let Routing::Weighted {
+                set_identifier,
+                weight,
+            } = &mut record_set.routing
+            && set_identifier.as_str() == side
+            && record_set.record_type.moves()
+        {
+            *weight = new_weight;
+        }
+    }
+}
+
+#[test]
+fn a_rollback_restores_the_original_weights_not_100_and_0() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let mut input = canary();
+    input["names"] = json!([
+        "legacy.eks-blueprint.example.com",
+        "shared.eks-blueprint.example.com"
+    ]);
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift("run", &planned, 1)).unwrap();
+    run(simulation.roll_back_whole("run")).unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+#[test]
+fn a_rollback_keeps_a_load_balancer_that_was_replaced() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    simulation.route53.edit(|record_sets| {
+        for record_set in record_sets {
+            if let Answer::Alias { dns_name, .. } = &mut record_set.answer
+                && dns_name.contains("burnham-green")
+            {
+                *dns_name = "dualstack.k8s-burnham-new-1.eu-west-3.elb.amazonaws.com.".into();
+            }
+        }
+    });
+    // Only the weights are compared, so this is no drift.
+    run(simulation.confirm("run", &planned, &json!([]))).unwrap();
+    run(simulation.roll_back_whole("run")).unwrap();
+    let zone = simulation.route53.to_cli_json();
+    assert!(zone.contains("k8s-burnham-new-1"));
+    assert!(!zone.contains("burnham-green0"));
+    assert!(!zone.contains("_cutover"));
+}
+
+#[test]
+fn a_rollback_never_leaves_all_traffic_on_a_side_with_weight_0() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    simulation.route53.edit(|record_sets| {
+        record_sets.retain(|record_set| {
+            !(record_set.name.as_str() == "burnham.eks-blueprint.example.com"
+                && record_set
+                    .weighted()
+                    .is_some_and(|(identifier, _)| identifier.as_str() == BLUE))
+        });
+    });
+    let error = run(simulation.roll_back_whole("run")).unwrap_err();
+    expect!["AllZeroWeights: 6 names were restored, 1 could not be: burnham.eks-blueprint.example.com A can't be restored: its record of eks-blueprint-blue is gone, and the original weight of eks-blueprint-green is 0, which alone would get all traffic; create the record of eks-blueprint-blue again, then roll back again"].assert_eq(&format!("{}: {error}", error.name()));
+    // All others are restored.
+    assert_eq!(
+        simulation.route53.to_cli_json().matches("_cutover").count(),
+        1
+    );
+}
+
+#[test]
+fn nothing_to_roll_back_is_a_success_that_says_so() {
+    let simulation = Simulation::blueprint();
+    let answer = run(simulation.roll_back(&json!({"hostedZoneId": ZONE_ID, "execution": "other"})));
+    expect![[r#"
+        {
+          "changeIds": [],
+          "done": true,
+          "found": [],
+          "message": "nothing to roll back: the zone eks-blueprint.example.com has no journal of execution other",
+          "names": [],
+          "restored": 0,
+          "stopped": [],
+          "waitSeconds": 120
+        }"#]].assert_eq(&format!("{:#}", answer.unwrap()));
+}
+
+#[test]
+fn a_rollback_by_name_stops_who_is_at_work_there() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["stopped"], json!(["run"]));
+    assert!(!simulation.executions.is_running("run"));
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+#[test]
+fn a_rollback_does_not_stop_the_execution_that_waits_for_it() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    let arn = "arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:run";
+    let request = json!({"execution": arn, "requestedBy": arn});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["restored"], 1);
+    assert!(simulation.executions.is_running("run"));
+}
+
+#[track_caller]
+fn check_rollback_request(request: &Value, expect: &expect_test::Expect) {
+    let simulation = Simulation::blueprint();
+    let error = run(simulation.roll_back(request)).unwrap_err();
+    expect.assert_eq(&format!("{}: {error}", error.name()));
+}
+
+#[test]
+fn a_rollback_that_is_asked_for_wrongly_is_refused() {
+    check_rollback_request(
+        &json!({}),
+        &expect![
+            "InvalidInput: input: expected `execution`, or `hostedZoneId` and `names`, found neither"
+        ],
+    );
+    check_rollback_request(
+        &json!({"Comment": "Insert your JSON here"}),
+        &expect![
+            "InvalidInput: Comment: unknown field `Comment`, expected one of `hostedZoneId`, `execution`, `names`, `requestedBy`, `changeIds`"
+        ],
+    );
+    check_rollback_request(
+        &json!({"names": ["a.example.com"]}),
+        &expect![
+            "InvalidInput: hostedZoneId: expected the id of the zone beside `names`, found none"
+        ],
+    );
+    check_rollback_request(
+        &json!({"execution": "unknown"}),
+        &expect![[
+            r#"ExecutionNotFound: execution: the migration state machine has no execution "unknown"; give the name as the console lists it, or add `hostedZoneId` if it ended more than 90 days ago"#
+        ]],
+    );
+    check_rollback_request(
+        &json!({"execution": "run", "names": ["a"], "hostedZoneId": ZONE_ID}),
+        &expect!["InvalidInput: input: expected either `execution` or `names`, found both"],
+    );
+}
+
+#[test]
+fn a_second_migration_finds_the_first_ones_lock() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &canary())).unwrap();
+    // Planned while nothing was locked: its CREATE of the journal must fail.
+    let early = run(simulation.plan("early", &of_one_name())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    let after = simulation.route53.to_cli_json();
+    let error = run(simulation.plan("second", &of_one_name())).unwrap_err();
+    expect![[r#"Busy: burnham.eks-blueprint.example.com is being migrated by the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent); wait for it, or roll it back: start the rollback state machine with {"execution": "first"}"#]].assert_eq(&format!("{}: {error}", error.name()));
+    assert_eq!(
+        run(simulation.shift("early", &early, 0))
+            .unwrap_err()
+            .name(),
+        "Busy"
+    );
+    assert_eq!(simulation.route53.to_cli_json(), after);
+}
+
+#[test]
+fn a_held_migration_is_adopted_and_goes_on() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.record_sets();
+    let planned = run(simulation.plan("first", &canary())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift("first", &planned, 1)).unwrap();
+    simulation.executions.end("first");
+
+    let planned = run(simulation.plan("second", &canary())).unwrap();
+    assert_eq!(planned["plan"]["currentPercent"], 50);
+    assert_eq!(planned["plan"]["steps"].as_array().unwrap().len(), 1);
+    run(simulation.shift("second", &planned, 0)).unwrap();
+    check_history(&simulation, &before);
+    // The originals are the first one's.
+    run(simulation.roll_back_whole("second")).unwrap();
+    assert_eq!(simulation.route53.record_sets(), before);
+}
+
+#[test]
+fn a_held_migration_in_the_other_direction_is_busy() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &of_one_name())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    simulation.executions.end("first");
+    let mut back = of_one_name();
+    back["from"] = json!(GREEN);
+    back["to"] = json!(BLUE);
+    let error = run(simulation.plan("back", &back)).unwrap_err();
+    expect![[r#"Busy: burnham.eks-blueprint.example.com has the journal of the execution first, which has ended at 10 percent on the way from eks-blueprint-blue to eks-blueprint-green; finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back: start the rollback state machine with {"execution": "first"}"#]].assert_eq(&format!("{}: {error}", error.name()));
+}
+
+#[test]
+fn drift_is_found_and_not_overwritten() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    simulation
+        .route53
+        .edit(|record_sets| reweigh(record_sets, "burnham.eks-blueprint.example.com", BLUE, 100));
+    let edited = simulation.route53.to_cli_json();
+    for error in [
+        run(simulation.shift("run", &planned, 1)).unwrap_err(),
+        run(simulation.confirm("run", &planned, &json!([]))).unwrap_err(),
+        run(simulation.complete("run", &planned)).unwrap_err(),
+    ] {
+        assert_eq!(error.name(), "Drift");
+    }
+    let error = run(simulation.shift("run", &planned, 1)).unwrap_err();
+    expect![[r#"another writer changed burnham.eks-blueprint.example.com: found the weights (eks-blueprint-blue/eks-blueprint-green) A 100/10 instead of 90/10, AAAA 100/10 instead of 90/10, as execution run last wrote them; find out who wrote (ExternalDNS, Terraform, a person), then put the weights back and start a new execution, or roll back: start the rollback state machine with {"execution": "run"}"#]].assert_eq(&error.to_string());
+    assert_eq!(simulation.route53.to_cli_json(), edited);
+
+    let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
+    expect![[r#"
+        [
+          "burnham.eks-blueprint.example.com A of eks-blueprint-blue had weight 100 instead of 90",
+          "burnham.eks-blueprint.example.com AAAA of eks-blueprint-blue had weight 100 instead of 90"
+        ]"#]].assert_eq(&format!("{:#}", answer["found"]));
+}
+
+#[test]
+fn a_journal_that_was_deleted_is_drift() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    simulation
+        .route53
+        .edit(|record_sets| record_sets.retain(|record_set| record_set.name.journaled().is_none()));
+    for error in [
+        run(simulation.shift("run", &planned, 1)).unwrap_err(),
+        run(simulation.confirm("run", &planned, &json!([]))).unwrap_err(),
+    ] {
+        assert_eq!(error.name(), "Drift");
+    }
+}
+
+/// Another writer between reading and writing: the whole batch fails, the edit stays.
+#[test]
+fn every_write_is_a_compare_and_swap() {
+    for step in 0..3 {
+        let simulation = Simulation::blueprint();
+        let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+        for earlier in 0..step {
+            run(simulation.shift("run", &planned, earlier)).unwrap();
+        }
+        // A shift of one name: GetHostedZone, the listing, then the change.
+        let change = simulation.route53.calls() + 2;
+        simulation.route53.on_call(
+            change,
+            Fault::OtherWriter(Box::new(|record_sets| {
+                reweigh(record_sets, "burnham.eks-blueprint.example.com", BLUE, 77);
+            })),
+        );
+        let batches = simulation.route53.batches().len();
+        let error = run(simulation.shift("run", &planned, step)).unwrap_err();
+        assert_eq!(error.name(), "Conflict", "{error}");
+        assert_eq!(simulation.route53.batches().len(), batches);
+        assert!(simulation.route53.to_cli_json().contains("\"Weight\": 77"));
+    }
+}
+
+#[test]
+fn hundreds_of_names_go_in_batches_within_the_limits() {
+    let mut record_sets = vec![json!({"Name": "example.com.", "Type": "SOA", "TTL": 900,
+        "ResourceRecords": [{"Value": "ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}]})];
+    for number in 0..400 {
+        for (side, weight) in [(BLUE, 100), (GREEN, 0)] {
+            record_sets.push(json!({
+                "Name": format!("svc-{number:03}.example.com."), "Type": "A",
+                "SetIdentifier": side, "Weight": weight, "TTL": 60,
+                "ResourceRecords": [{"Value": format!("192.0.2.{}", number % 250)}],
+            }));
+        }
+    }
+    let simulation = Simulation::new(&json!({ "ResourceRecordSets": record_sets }).to_string());
+    let before = simulation.route53.record_sets();
+    run(simulation.migrate("run", &canary())).unwrap();
+    check_history(&simulation, &before);
+    assert!(simulation.route53.batches().len() > 9);
+}
+
+/// A random zone: names with A, AAAA or CNAME pairs, alias or not, with or without neighbours.
+fn any_zone() -> impl Strategy<Value = String> {
+    let weights = (1_u8..=255, prop_oneof![2 => Just(0_u8), 1 => 0_u8..=255]);
+    let name = (
+        0_usize..4,
+        weights,
+        any::<bool>(),
+        prop_oneof![2 => Just(None), 1 => (0_u8..=255).prop_map(Some)],
+    );
+    proptest::collection::vec(name, 1..6).prop_map(|names| {
+        let mut record_sets = vec![json!({"Name": "example.com.", "Type": "SOA", "TTL": 900,
+            "ResourceRecords": [{"Value": "ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}]})];
+        for (number, (kinds, (from, to), is_alias, neighbour)) in names.into_iter().enumerate() {
+            let kinds: &[&str] = [&["A"][..], &["AAAA"], &["A", "AAAA"], &["CNAME"]][kinds];
+            let mut sides = vec![(BLUE, from), (GREEN, to)];
+            sides.extend(neighbour.map(|weight| ("dr", weight)));
+            for kind in kinds {
+                for (side, weight) in &sides {
+                    let mut record_set = json!({
+                        "Name": format!("name-{number}.example.com."), "Type": kind,
+                        "SetIdentifier": side, "Weight": weight,
+                    });
+                    let value = match *kind {
+                        "A" => "192.0.2.1",
+                        "AAAA" => "2001:db8::1",
+                        _ => "lb.example.net",
+                    };
+                    if is_alias && *kind != "CNAME" {
+                        record_set["AliasTarget"] = json!({"HostedZoneId": "Z3Q77PNBQS71R4",
+                            "DNSName": format!("{side}.elb.amazonaws.com."), "EvaluateTargetHealth": true});
+                    } else {
+                        record_set["TTL"] = json!(30);
+                        record_set["ResourceRecords"] = json!([{"Value": value}]);
+                    }
+                    record_sets.push(record_set);
+                }
+            }
+        }
+        json!({ "ResourceRecordSets": record_sets }).to_string()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Invariants 2 to 7 on random zones, for any prefix of the steps.
+    #[test]
+    fn a_rollback_of_any_prefix_of_steps_gives_the_zone_back(
+        zone in any_zone(),
+        percents in proptest::collection::btree_set(1_u8..=99, 0..4),
+        prefix in 0_usize..5,
+    ) {
+        let simulation = Simulation::new(&zone);
+        let before = simulation.route53.record_sets();
+        let mut input = canary();
+        input["steps"] = percents.into_iter().chain([100]).collect();
+        let Ok(planned) = run(simulation.plan("run", &input)) else {
+            // Weights beside neighbours may not express a step; then nothing is written.
+            prop_assert_eq!(simulation.route53.record_sets(), before);
+            return Ok(());
+        };
+        let steps = planned["migration"]["steps"].as_array().unwrap().len();
+        let mut shares = BTreeMap::new();
+        for step in 0..steps.min(prefix) {
+            run(simulation.shift("run", &planned, step)).unwrap();
+            run(simulation.confirm("run", &planned, &json!([]))).unwrap();
+            for (pair, share) in shares_of_green(&simulation.route53.record_sets()) {
+                let earlier = shares.insert(pair, share).unwrap_or(0.0);
+                prop_assert!(share >= earlier);
+            }
+        }
+        check_history(&simulation, &before);
+        run(simulation.roll_back_whole("run")).unwrap();
+        prop_assert_eq!(simulation.route53.record_sets(), before);
+    }
+}
+
+fn shares_of_green(record_sets: &[RecordSet]) -> BTreeMap<(RecordName, RecordType), f64> {
+    let weight = |like: &RecordSet, side: &str| {
+        record_sets
+            .iter()
+            .filter(|other| other.name == like.name && other.record_type == like.record_type)
+            .find_map(|other| {
+                other
+                    .weighted()
+                    .filter(|(identifier, _)| identifier.as_str() == side)
+            })
+            .map_or(0.0, |(_, weight)| f64::from(weight))
+    };
+    record_sets
+        .iter()
+        .filter(|record_set| record_set.weighted().is_some())
+        .map(|record_set| {
+            let (blue, green) = (weight(record_set, BLUE), weight(record_set, GREEN));
+            let pair = (record_set.name.clone(), record_set.record_type.clone());
+            (pair, green / (blue + green))
+        })
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! Whole migrations in process: the code of `shift-weight` and `rollback` on
+//! the strict fake of Route 53, called in the order of the state machine.
+//!
+//! No emulator, no clock: what the state machine decides by waiting is decided
+//! here by calling. The tests hold the design's invariants ([`invariants`]),
+//! refusals before anything is written ([`refusals`]) and faults at every call
+//! ([`faults`]).
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod invariants;
+#[cfg(test)]
+mod refusals;
+
+use migration::Error;
+use migration::fake::{FakeExecutions, FakeRoute53};
+use serde_json::{Value, json};
+
+/// The blueprint's zone: five names with A and AAAA and registry TXT, a CNAME
+/// pair (`legacy.`), a name with a third set identifier (`shared.`), and
+/// records that must never be touched.
+pub const BLUEPRINT: &str = include_str!("../../zone-blueprint.json");
+
+/// The id of the zone.
+pub const ZONE_ID: &str = "Z0BLUEPRINT";
+
+/// How often a call is made again before it counts as failed, as the state machine retries.
+const ATTEMPTS: usize = 3;
+
+/// A zone, its executions, and the functions that work on them.
+pub struct Simulation {
+    /// Route 53.
+    pub route53: FakeRoute53,
+    /// Step Functions.
+    pub executions: FakeExecutions,
+}
+
+impl Simulation {
+    /// A zone with the record sets of `aws route53 list-resource-record-sets`.
+    pub fn new(zone: &str) -> Self {
+        Self {
+            route53: FakeRoute53::from_cli_json(ZONE_ID, zone),
+            executions: FakeExecutions::default(),
+        }
+    }
+
+    /// The blueprint's zone.
+    pub fn blueprint() -> Self {
+        Self::new(BLUEPRINT)
+    }
+
+    /// Starts an execution and plans it.
+    pub async fn plan(&self, execution: &str, input: &Value) -> Result<Value, Error> {
+        self.executions.start(execution, input.clone());
+        self.shift_weight(&json!({"operation": "plan", "execution": execution, "input": input}))
+            .await
+    }
+
+    /// Makes step number `step` of a planned migration.
+    pub async fn shift(
+        &self,
+        execution: &str,
+        planned: &Value,
+        step: usize,
+    ) -> Result<Value, Error> {
+        self.shift_weight(&json!({
+            "operation": "shift",
+            "execution": execution,
+            "migration": planned["migration"],
+            "step": step,
+        }))
+        .await
+    }
+
+    /// Asks whether the zone shows what was written.
+    pub async fn confirm(
+        &self,
+        execution: &str,
+        planned: &Value,
+        change_ids: &Value,
+    ) -> Result<Value, Error> {
+        self.shift_weight(&json!({
+            "operation": "confirm",
+            "execution": execution,
+            "migration": planned["migration"],
+            "changeIds": change_ids,
+        }))
+        .await
+    }
+
+    /// Takes the journals away.
+    pub async fn complete(&self, execution: &str, planned: &Value) -> Result<Value, Error> {
+        self.shift_weight(&json!({
+            "operation": "complete",
+            "execution": execution,
+            "migration": planned["migration"],
+        }))
+        .await
+    }
+
+    async fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
+        shift_weight::handle(event, &self.route53, &self.executions).await
+    }
+
+    /// One pass of a rollback.
+    pub async fn roll_back(&self, request: &Value) -> Result<Value, Error> {
+        rollback::handle(request, &self.route53, &self.executions).await
+    }
+
+    /// Rolls an execution back as the rollback state machine does: pass by
+    /// pass until one finds nothing to do, each call made again when it fails.
+    pub async fn roll_back_whole(&self, execution: &str) -> Result<(), Error> {
+        let mut change_ids = json!([]);
+        for _ in 0..10 {
+            let request =
+                json!({"hostedZoneId": ZONE_ID, "execution": execution, "changeIds": change_ids});
+            let answer = retried(async || self.roll_back(&request).await).await?;
+            if answer["done"] == true {
+                return Ok(());
+            }
+            change_ids = answer["changeIds"].clone();
+        }
+        Err(Error::Unavailable("ten passes were not enough".into()))
+    }
+
+    /// Carries a migration out as the migration state machine does when every
+    /// check passes, each call made again when it fails.
+    pub async fn migrate(&self, execution: &str, input: &Value) -> Result<(), Error> {
+        self.executions.start(execution, input.clone());
+        let planned = retried(async || self.plan(execution, input).await).await?;
+        let steps = planned["migration"]["steps"].as_array().map_or(0, Vec::len);
+        for step in 0..steps {
+            let shifted = retried(async || self.shift(execution, &planned, step).await).await?;
+            let mut change_ids = shifted["changeIds"].clone();
+            while change_ids != json!([]) {
+                let confirmed =
+                    retried(async || self.confirm(execution, &planned, &change_ids).await).await?;
+                change_ids = confirmed["changeIds"].clone();
+            }
+        }
+        retried(async || self.complete(execution, &planned).await).await?;
+        self.executions.end(execution);
+        Ok(())
+    }
+}
+
+/// Retries what the state machines retry.
+async fn retried(call: impl AsyncFn() -> Result<Value, Error>) -> Result<Value, Error> {
+    let mut result = call().await;
+    for _ in 1..ATTEMPTS {
+        match result {
+            Err(Error::Throttled(_) | Error::Unavailable(_) | Error::Conflict(_)) => {
+                result = call().await;
+            }
+            _ => break,
+        }
+    }
+    result
+}

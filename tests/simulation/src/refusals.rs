@@ -1,0 +1,313 @@
+//! What is refused before anything is written, each with its own message.
+
+use expect_test::{Expect, expect};
+use migration::fake::record_sets_from_cli_json;
+use migration::record::{RecordSet, Routing};
+use serde_json::{Value, json};
+
+use crate::{Simulation, ZONE_ID};
+
+fn input(more: &Value) -> Value {
+    let mut input = json!({
+        "hostedZoneId": ZONE_ID,
+        "from": "eks-blueprint-blue",
+        "to": "eks-blueprint-green",
+        "steps": [10, 50, 100],
+    });
+    for (key, value) in more.as_object().unwrap() {
+        input[key] = value.clone();
+    }
+    input
+}
+
+/// Plans in the blueprint's zone after `edit`, expects an error or warnings, and no write.
+#[track_caller]
+fn check(edit: impl FnOnce(&mut Vec<RecordSet>), more: &Value, expect: &Expect) {
+    let simulation = Simulation::blueprint();
+    simulation.route53.edit(edit);
+    let before = simulation.route53.to_cli_json();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let shown = match runtime.block_on(simulation.plan("run", &input(more))) {
+        Ok(planned) => {
+            let warnings = planned["plan"]["warnings"].as_array().unwrap();
+            let warnings: Vec<_> = warnings
+                .iter()
+                .map(|warning| warning.as_str().unwrap())
+                .collect();
+            format!("planned, with warnings: {}", warnings.join("\n"))
+        }
+        Err(error) => format!("{}: {error}", error.name()),
+    };
+    expect.assert_eq(&shown);
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+fn unchanged(_: &mut Vec<RecordSet>) {}
+
+fn is_green_aaaa_of_burnham(record_set: &RecordSet) -> bool {
+    record_set.name.as_str() == "burnham.eks-blueprint.example.com"
+        && record_set.record_type.as_str() == "AAAA"
+        && record_set
+            .weighted()
+            .is_some_and(|(identifier, _)| identifier.as_str() == "eks-blueprint-green")
+}
+
+#[test]
+fn a_zone_that_does_not_exist() {
+    check(
+        unchanged,
+        &json!({"hostedZoneId": "Z0OTHER"}),
+        &expect!["NoSuchHostedZone: no hosted zone Z0OTHER"],
+    );
+}
+
+#[test]
+fn a_name_that_does_not_exist() {
+    check(
+        unchanged,
+        &json!({"names": ["burnam.eks-blueprint.example.com"]}),
+        &expect![
+            "NoSuchPair: burnam.eks-blueprint.example.com has no weighted records of eks-blueprint-blue and eks-blueprint-green: zone eks-blueprint.example.com has no record of that name"
+        ],
+    );
+}
+
+#[test]
+fn a_pattern_that_matches_nothing() {
+    check(
+        unchanged,
+        &json!({"names": ["*.team.eks-blueprint.example.com"]}),
+        &expect![
+            "NoSuchPair: names[0]: *.team.eks-blueprint.example.com matches no name of the zone eks-blueprint.example.com that has weighted records of both eks-blueprint-blue and eks-blueprint-green; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr"
+        ],
+    );
+}
+
+#[test]
+fn a_name_outside_the_zone() {
+    check(
+        unchanged,
+        &json!({"names": ["burnham.example.org"]}),
+        &expect![
+            "InvalidInput: names[0]: burnham.example.org is not in the zone eks-blueprint.example.com (Z0BLUEPRINT)"
+        ],
+    );
+}
+
+#[test]
+fn a_set_identifier_with_a_typo() {
+    check(
+        unchanged,
+        &json!({"to": "eks-blueprint-gren"}),
+        &expect![
+            "NoSuchPair: the zone eks-blueprint.example.com has no name with weighted records of both eks-blueprint-blue and eks-blueprint-gren; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr"
+        ],
+    );
+}
+
+#[test]
+fn a_name_without_any_green_record() {
+    check(
+        |record_sets| {
+            record_sets.retain(|record_set| {
+                record_set.name.as_str() != "skiapp.eks-blueprint.example.com"
+                    || record_set.weighted().unwrap().0.as_str() != "eks-blueprint-green"
+            });
+        },
+        &json!({"names": ["skiapp.eks-blueprint.example.com"]}),
+        &expect![
+            "NoSuchPair: skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green, so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name"
+        ],
+    );
+}
+
+#[test]
+fn a_type_that_only_one_side_has() {
+    check(
+        |record_sets| record_sets.retain(|record_set| !is_green_aaaa_of_burnham(record_set)),
+        &json!({"names": ["burnham.eks-blueprint.example.com"]}),
+        &expect![
+            "NoSuchPair: burnham.eks-blueprint.example.com has a weighted AAAA record of eks-blueprint-blue but none of eks-blueprint-green, so its AAAA traffic could not move; create the record of eks-blueprint-green, or exclude the name"
+        ],
+    );
+}
+
+#[test]
+fn all_weights_zero() {
+    check(
+        |record_sets| reweigh(record_sets, "argocd.eks-blueprint.example.com", 0),
+        &json!({}),
+        &expect![[
+            r#"AllZeroWeights: argocd.eks-blueprint.example.com A has weight 0 on both eks-blueprint-blue and eks-blueprint-green, which Route 53 takes for "all records equally"; give the side that shall serve now its weight first, or exclude the name"#
+        ]],
+    );
+}
+
+#[test]
+fn no_weight_beside_another_identifier() {
+    check(
+        |record_sets| {
+            for record_set in record_sets {
+                if let Routing::Weighted {
+                    set_identifier,
+                    weight,
+                } = &mut record_set.routing
+                    && set_identifier.as_str() == "eks-blueprint-blue"
+                    && record_set.name.as_str() == "shared.eks-blueprint.example.com"
+                {
+                    *weight = 0;
+                }
+            }
+        },
+        &json!({"names": ["shared.eks-blueprint.example.com"]}),
+        &expect![
+            "AllZeroWeights: shared.eks-blueprint.example.com A has weight 0 on both eks-blueprint-blue and eks-blueprint-green, so that only further set identifiers serve and there is no traffic to move; give the side that shall serve now its weight first, or exclude the name"
+        ],
+    );
+}
+
+#[test]
+fn simple_routing() {
+    check(
+        unchanged,
+        &json!({"names": ["plain.eks-blueprint.example.com"]}),
+        &expect![
+            "UnsupportedRouting: the A record of plain.eks-blueprint.example.com has simple routing, expected weighted; make it weighted with one record of each side, or exclude the name"
+        ],
+    );
+}
+
+#[test]
+fn latency_routing_of_one_type() {
+    check(
+        |record_sets| {
+            for record_set in record_sets {
+                if record_set.name.as_str() == "burnham.eks-blueprint.example.com"
+                    && record_set.record_type.as_str() == "AAAA"
+                {
+                    record_set.routing = Routing::Other("latency");
+                }
+            }
+        },
+        &json!({}),
+        &expect![
+            "UnsupportedRouting: the AAAA record of burnham.eks-blueprint.example.com has latency routing, expected weighted; make it weighted with one record of each side, or exclude the name"
+        ],
+    );
+}
+
+#[test]
+fn records_of_a_traffic_policy() {
+    check(
+        |record_sets| {
+            for record_set in record_sets {
+                if record_set.name.as_str() == "burnham.eks-blueprint.example.com" {
+                    record_set.traffic_policy_instance_id = Some("tp-1".into());
+                }
+            }
+        },
+        &json!({}),
+        &expect![
+            "UnsupportedRouting: the A record of burnham.eks-blueprint.example.com belongs to a traffic policy, whose records can't be changed one by one; delete the traffic policy record, or exclude the name"
+        ],
+    );
+}
+
+#[test]
+fn a_step_that_no_weights_express() {
+    check(
+        unchanged,
+        &json!({"steps": [0.3, 100]}),
+        &expect![
+            "InvalidInput: steps: no weights express 0.3 percent exactly; use a multiple of 0.5 or of 0.4"
+        ],
+    );
+}
+
+#[test]
+fn a_step_that_is_too_small_beside_another_identifier() {
+    check(
+        unchanged,
+        &json!({"steps": [0.5, 100], "names": ["shared.eks-blueprint.example.com"]}),
+        &expect![
+            "InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: weights that add up to 90, as they must beside further set identifiers, can't express 0.5 percent; the nearest is 0"
+        ],
+    );
+}
+
+#[test]
+fn so_many_checks_that_the_history_would_overflow() {
+    check(
+        unchanged,
+        &json!({"bakeSeconds": 86400, "checkSeconds": 30}),
+        &expect![
+            "InvalidInput: checkSeconds: 8643 health checks, one every 30 seconds, would need about 345900 events, and Step Functions ends an execution at 25000; check less often, or bake for a shorter time"
+        ],
+    );
+}
+
+#[test]
+fn a_journal_that_is_none() {
+    check(
+        |record_sets| {
+            let text = r#"{"ResourceRecordSets": [{"Name": "_cutover.burnham.eks-blueprint.example.com.",
+                "Type": "TXT", "TTL": 60, "ResourceRecords": [{"Value": "\"hello\""}]}]}"#;
+            record_sets.extend(record_sets_from_cli_json(text));
+        },
+        &json!({}),
+        &expect![[
+            r#"Busy: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected key=value, found "hello"; if no migration left it there, delete it, otherwise restore its value"#
+        ]],
+    );
+}
+
+#[test]
+fn nothing_watches() {
+    check(
+        unchanged,
+        &json!({"names": ["legacy.eks-blueprint.example.com"], "probe": {"enabled": false}}),
+        &expect![
+            "planned, with warnings: nothing watches this migration: there are no alarms and the probe is switched off, so no failure can be noticed; name alarms in `alarms.names`"
+        ],
+    );
+}
+
+#[test]
+fn external_dns_owns_the_records() {
+    check(
+        unchanged,
+        &json!({"names": ["burnham.eks-blueprint.example.com"]}),
+        &expect![
+            "planned, with warnings: ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended"
+        ],
+    );
+}
+
+#[test]
+fn names_that_stay_and_an_exclusion_that_matches_nothing() {
+    check(
+        |record_sets| {
+            record_sets.retain(|record_set| {
+                record_set.name.as_str() != "legacy.eks-blueprint.example.com"
+                    || record_set.weighted().unwrap().0.as_str() != "eks-blueprint-green"
+            });
+        },
+        &json!({"exclude": ["burnam.eks-blueprint.example.com"]}),
+        &expect![[r#"
+            planned, with warnings: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and stay where they are, such as legacy.eks-blueprint.example.com
+            exclude[0]: burnam.eks-blueprint.example.com matches no name
+            ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended"#]],
+    );
+}
+
+fn reweigh(record_sets: &mut [RecordSet], name: &str, new_weight: u8) {
+    for record_set in record_sets {
+        if record_set.name.as_str() == name
+            && let Routing::Weighted { weight, .. } = &mut record_set.routing
+        {
+            *weight = new_weight;
+        }
+    }
+}
