@@ -37,8 +37,11 @@ pub enum Fault {
     /// The call is carried out, its answer gets lost.
     AnswerLost,
     /// Another writer changes the zone just before the call arrives.
-    OtherWriter(Box<dyn FnOnce(&mut Vec<RecordSet>) + Send>),
+    OtherWriter(Edit),
 }
+
+/// What another writer does to the record sets.
+pub type Edit = Box<dyn FnOnce(&mut Vec<RecordSet>) + Send>;
 
 /// Route 53 with one hosted zone.
 pub struct FakeRoute53 {
@@ -154,11 +157,7 @@ impl FakeRoute53 {
             .iter()
             .map(|change| values_of(change).len().max(1))
             .sum();
-        let characters: usize = changes
-            .iter()
-            .flat_map(values_of)
-            .map(|value| value.len())
-            .sum();
+        let characters: usize = changes.iter().flat_map(values_of).map(String::len).sum();
         if changes.is_empty()
             || records > LARGEST_BATCH_RECORDS
             || characters > LARGEST_BATCH_CHARACTERS

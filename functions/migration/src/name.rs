@@ -1,6 +1,6 @@
 //! Names: of records, of sides, of zones, and the patterns that select them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -43,6 +43,7 @@ impl RecordName {
     }
 
     /// Where this name's journal stands: `_cutover.<name>`.
+    #[must_use]
     pub fn journal(&self) -> RecordName {
         let rest = match self.0.strip_prefix(WILDCARD_LABEL) {
             Some(rest) if rest.is_empty() || rest.starts_with('.') => {
@@ -177,7 +178,8 @@ fn canonical(text: &str) -> Result<String, String> {
                 return Err(format!("expected a DNS name, found a space in {text:?}"));
             }
             byte if escaped || byte.is_ascii_graphic() => {
-                canonical.push_str(&format!("\\{byte:03o}"));
+                // Writing to a String can't fail.
+                let _ = write!(canonical, "\\{byte:03o}");
             }
             _ => {
                 return Err(format!(

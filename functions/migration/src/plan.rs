@@ -128,7 +128,7 @@ pub fn literal_names(input: &Input) -> Option<Vec<RecordName>> {
 pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migration, Plan), Error> {
     let mut warnings = Vec::new();
     let names = select_names(input, zone, &mut warnings)?;
-    let mut paired = Vec::with_capacity(names.len());
+    let mut paired_names = Vec::with_capacity(names.len());
     for name in &names {
         if name.is_too_long_for_a_journal() {
             return Err(Error::InvalidInput(format!(
@@ -136,14 +136,14 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
                 name.journal()
             )));
         }
-        let named = zone.paired(name, &input.from, &input.to)?;
-        reject_all_zero(zone, &named, input)?;
-        writer.own_or_adoptable(&named)?;
-        paired.push(named);
+        let paired = zone.paired(name, &input.from, &input.to)?;
+        reject_all_zero(zone, &paired, input)?;
+        writer.own_or_adoptable(&paired)?;
+        paired_names.push(paired);
     }
     let mut steps = input.steps.with_default_bake(input.bake_seconds.get());
-    let free_sum = free_sum(&steps, &paired)?;
-    steps.retain(|step| !paired.iter().all(|named| named.reaches(step.percent)));
+    let free_sum = free_sum(&steps, &paired_names)?;
+    steps.retain(|step| !paired_names.iter().all(|named| named.reaches(step.percent)));
 
     let longest_bake = steps
         .iter()
@@ -179,7 +179,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         on_drift: input.on_drift,
         dry_run: input.dry_run,
     };
-    let plan = describe(&migration, zone, &paired, writer, warnings)?;
+    let plan = describe(&migration, zone, &paired_names, writer, warnings)?;
     Ok((migration, plan))
 }
 

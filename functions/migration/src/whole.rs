@@ -7,7 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 pub struct Whole<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Whole<MIN, MAX> {
-    /// A default, checked when it is compiled.
+    /// A default in a constant, which does not compile if it is out of bounds.
+    ///
+    /// # Panics
+    /// Out of bounds, where it is not a constant.
     pub const fn new(number: u32) -> Self {
         assert!(
             MIN <= number && number <= MAX,

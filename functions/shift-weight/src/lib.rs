@@ -210,20 +210,20 @@ async fn shift_weights(
             None => count(&mut weights, &named.weights()),
         }
     }
-    let changed = changes.len();
+    let written = changes.len();
     let Applied {
         change_ids,
         lost_an_answer,
     } = apply(route53, &migration.hosted_zone_id, changes).await?;
     // Names that are at the step already were written by an earlier attempt, whose change ids are
     // lost with its answer.
-    let ids_are_missing = lost_an_answer || changed < names.len();
+    let ids_are_missing = lost_an_answer || written < names.len();
     let propagation = if ids_are_missing {
         PROPAGATION_SECONDS
     } else {
         0
     };
-    tracing::info!(execution, %percent, changed, ids_are_missing, "shifted weights");
+    tracing::info!(execution, %percent, written, ids_are_missing, "shifted weights");
     Ok(Shifted {
         percent_before: names
             .iter()
@@ -231,7 +231,7 @@ async fn shift_weights(
             .min()
             .unwrap_or_default(),
         percent,
-        changed,
+        changed: written,
         change_ids,
         wait_seconds: migration.ttl_factor.times(migration.ttl_seconds(&zone)) + propagation,
         weights,

@@ -6,7 +6,9 @@ use serde_json::json;
 use crate::Simulation;
 use crate::invariants::{canary, check_history, run};
 
-fn faults() -> [(&'static str, fn() -> Fault); 4] {
+type MakeFault = fn() -> Fault;
+
+fn faults() -> [(&'static str, MakeFault); 4] {
     [
         ("throttled", || Fault::Throttled),
         ("prior request not complete", || {

@@ -1,0 +1,176 @@
+//! The project's own definitions pass the check, and the check finds what it says it finds.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a definition that can't be read shall fail the test"
+)]
+
+use std::fs;
+use std::path::PathBuf;
+
+use definitions::check;
+use migration::Error;
+use migration::input;
+use serde_json::{Value, json};
+
+fn project_file(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn definition(name: &str) -> Value {
+    serde_json::from_str(&project_file(&format!("statemachine/{name}.asl.json"))).unwrap()
+}
+
+#[test]
+fn the_definitions_are_sound() {
+    for name in ["migration", "rollback"] {
+        assert_eq!(check(&definition(name), &Error::NAMES), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn every_error_name_is_an_error() {
+    let error = |name: &str| {
+        let all = [
+            Error::InvalidInput(String::new()),
+            Error::NoSuchHostedZone(String::new()),
+            Error::NoSuchPair(String::new()),
+            Error::UnsupportedRouting(String::new()),
+            Error::AllZeroWeights(String::new()),
+            Error::Busy(String::new()),
+            Error::Drift(String::new()),
+            Error::Conflict(String::new()),
+            Error::ChangeRefused(String::new()),
+            Error::AlarmNotFound(String::new()),
+            Error::ExecutionNotFound(String::new()),
+            Error::NotPermitted(String::new()),
+            Error::Throttled(String::new()),
+            Error::Unavailable(String::new()),
+        ];
+        all.into_iter().any(|error| error.name() == name)
+    };
+    assert!(Error::NAMES.into_iter().all(error));
+}
+
+#[test]
+fn every_example_can_be_pasted_into_the_console() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../statemachine/examples");
+    let mut migrations = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let example: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        if path.ends_with("rollback.json") {
+            assert!(example["execution"].is_string());
+        } else {
+            input::parse(&example).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            migrations += 1;
+        }
+    }
+    assert!(migrations >= 6);
+}
+
+/// The definition of the migration with one thing changed, and what the check says of it.
+#[track_caller]
+fn check_broken(pointer: &str, value: Value, expect: &str) {
+    let mut definition = definition("migration");
+    *definition.pointer_mut(pointer).unwrap() = value;
+    let findings = check(&definition, &Error::NAMES);
+    assert!(
+        findings.iter().any(|finding| finding == expect),
+        "{findings:#?}"
+    );
+}
+
+#[test]
+fn what_is_broken_is_found() {
+    check_broken(
+        "/States/Wait out the TTL/Next",
+        json!("Chek health"),
+        "Chek health: is gone to, but there is no such state",
+    );
+    check_broken(
+        "/States/Dry run?/Choices/0/Next",
+        json!("Refused"),
+        "Planned: is never reached",
+    );
+    check_broken(
+        "/States/Shift weight/Comment",
+        json!(""),
+        "Shift weight: has no comment that says why",
+    );
+    check_broken(
+        "/States/Shift weight/TimeoutSeconds",
+        Value::Null,
+        "Shift weight: has no TimeoutSeconds",
+    );
+    check_broken(
+        "/States/Shift weight/Retry",
+        json!([]),
+        "Shift weight: retries nothing",
+    );
+    check_broken(
+        "/States/Shift weight/Retry/0/ErrorEquals",
+        json!(["Conflikt"]),
+        "Shift weight: names the error Conflikt, which nobody raises",
+    );
+    check_broken(
+        "/States/Shift weight/Assign/percent",
+        json!("{% $waitSeconds %}"),
+        "Shift weight: assigns percent from waitSeconds, which it assigns as well",
+    );
+    check_broken(
+        "/States/Wait out the TTL/Seconds",
+        json!("{% $seconds %}"),
+        "{% $seconds %}: reads seconds, which nothing assigns",
+    );
+    check_broken(
+        "/States/Wait out the TTL/Seconds",
+        json!("{% $waitSeconds ?? 60 %}"),
+        "Wait out the TTL: uses ??, which Step Functions' JSONata has not",
+    );
+    check_broken(
+        "/TimeoutSeconds",
+        Value::Null,
+        "the machine: it has no TimeoutSeconds",
+    );
+    check_broken(
+        "/States/Check health/Branches/0/States/Check alarms/Arguments/Payload",
+        json!({"operation": "plan"}),
+        "Check alarms: hands the function a payload that is another function's",
+    );
+}
+
+/// A late writer is waited for as long as its function may run.
+#[test]
+fn the_rollback_waits_for_as_long_as_shift_weight_may_run() {
+    let template = project_file("infra/template.yaml");
+    let function = template.split("  ShiftWeightFunction:").nth(1).unwrap();
+    let timeout = function
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Timeout: "))
+        .unwrap();
+    assert_eq!(timeout.parse(), Ok(rollback::LATE_WRITER_SECONDS));
+}
+
+#[test]
+fn only_deletes_and_creates_are_permitted() {
+    let template = project_file("infra/template.yaml");
+    assert_eq!(
+        template
+            .matches("route53:ChangeResourceRecordSets\n")
+            .count(),
+        1
+    );
+    assert!(template.contains("route53:ChangeResourceRecordSetsActions: [CREATE, DELETE]"));
+    assert!(
+        template.contains("route53:ChangeResourceRecordSetsRecordTypes: [A, AAAA, CNAME, TXT]")
+    );
+    for observer in ["  ProbeRole:", "  CheckAlarmsRole:"] {
+        let role = template.split(observer).nth(1).unwrap();
+        let role = role.split("\n\n").next().unwrap();
+        assert!(!role.contains("SwapRecordsPolicy"), "{observer}");
+    }
+}
