@@ -8,6 +8,12 @@
 
 use lambda_runtime::Diagnostic;
 
+use crate::shortened;
+
+/// Characters of a message. The state machines parse it out of the error's cause, which Step
+/// Functions cuts at 32,768 characters.
+const LONGEST_MESSAGE: usize = 4_000;
+
 /// Why a function could not do what it was asked for.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
@@ -100,7 +106,7 @@ impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         Diagnostic {
             error_type: error.name().to_owned(),
-            error_message: error.to_string(),
+            error_message: shortened(&error.to_string(), LONGEST_MESSAGE),
         }
     }
 }

@@ -28,5 +28,5 @@ pub mod zone;
 pub use error::Error;
 pub use name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
 pub use steps::Percent;
-pub use verdict::{Observation, Verdict, shortened};
+pub use verdict::{Verdict, shortened};
 pub use whole::Whole;

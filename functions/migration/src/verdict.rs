@@ -26,15 +26,6 @@ impl Verdict {
     }
 }
 
-/// A verdict and the reason for it, as an observing function answers.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Observation {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// One sentence for people: what was seen, where.
-    pub reason: String,
-}
-
 /// The beginning of `text`, which others wrote, where it is longer than `characters`:
 /// what goes from state to state is limited to 256 KiB.
 ///

@@ -1,0 +1,195 @@
+//! CloudWatch's client behind [`CloudWatch`]: the only place that knows the
+//! SDK's types of alarms.
+//!
+//! `AlarmTypes` is given with every call, because CloudWatch answers with metric
+//! alarms only where it is left out.
+//!
+//! Source: CloudWatch API Reference, `DescribeAlarms` and `DescribeAlarmHistory`.
+
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{
+    AlarmType, CompositeAlarm, EvaluationState, HistoryItemType, LogAlarm, MetricAlarm, ScanBy,
+    StateValue,
+};
+use migration::Error;
+use migration::aws::classify;
+
+use crate::cloudwatch::{Alarm, CloudWatch, LARGEST_PAGE, Page, Selection};
+
+impl CloudWatch for aws_sdk_cloudwatch::Client {
+    async fn describe_alarms(
+        &self,
+        selection: Selection<'_>,
+        next_token: Option<String>,
+    ) -> Result<Page<Alarm>, Error> {
+        let request = self.describe_alarms();
+        let request = match selection {
+            Selection::Names(names) => {
+                let names = names.iter().map(|name| (*name).to_owned()).collect();
+                request.set_alarm_names(Some(names))
+            }
+            Selection::Prefix(prefix) => request.alarm_name_prefix(prefix),
+        };
+        let output = request
+            .set_alarm_types(Some(all_types()))
+            .max_records(i32::try_from(LARGEST_PAGE).unwrap_or(i32::MAX))
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| classify("cloudwatch:DescribeAlarms", &error))?;
+        let metric = output.metric_alarms().iter().filter_map(from_metric);
+        let composite = output.composite_alarms().iter().filter_map(from_composite);
+        let log = output.log_alarms().iter().filter_map(from_log);
+        Ok(Page {
+            items: metric.chain(composite).chain(log).collect(),
+            next_token: output.next_token,
+        })
+    }
+
+    async fn describe_alarm_history(
+        &self,
+        name: &str,
+        since: DateTime,
+        next_token: Option<String>,
+    ) -> Result<Page<String>, Error> {
+        let output = self
+            .describe_alarm_history()
+            .alarm_name(name)
+            .set_alarm_types(Some(all_types()))
+            .history_item_type(HistoryItemType::StateUpdate)
+            .start_date(since)
+            .scan_by(ScanBy::TimestampDescending)
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| classify("cloudwatch:DescribeAlarmHistory", &error))?;
+        Ok(Page {
+            items: output
+                .alarm_history_items()
+                .iter()
+                .map(|item| item.history_data().unwrap_or_default().to_owned())
+                .collect(),
+            next_token: output.next_token,
+        })
+    }
+}
+
+fn all_types() -> Vec<AlarmType> {
+    vec![
+        AlarmType::MetricAlarm,
+        AlarmType::CompositeAlarm,
+        AlarmType::LogAlarm,
+    ]
+}
+
+fn from_metric(alarm: &MetricAlarm) -> Option<Alarm> {
+    Some(Alarm {
+        name: alarm.alarm_name()?.to_owned(),
+        state: state(alarm.state_value()),
+        reason: alarm.state_reason().unwrap_or_default().to_owned(),
+        evaluation_state: evaluation_state(alarm.evaluation_state()),
+        changed_at: alarm
+            .state_transitioned_timestamp()
+            .or(alarm.state_updated_timestamp())
+            .copied(),
+    })
+}
+
+/// A composite alarm's rule can always be evaluated: it has no evaluation state.
+fn from_composite(alarm: &CompositeAlarm) -> Option<Alarm> {
+    Some(Alarm {
+        name: alarm.alarm_name()?.to_owned(),
+        state: state(alarm.state_value()),
+        reason: alarm.state_reason().unwrap_or_default().to_owned(),
+        evaluation_state: None,
+        changed_at: alarm
+            .state_transitioned_timestamp()
+            .or(alarm.state_updated_timestamp())
+            .copied(),
+    })
+}
+
+fn from_log(alarm: &LogAlarm) -> Option<Alarm> {
+    Some(Alarm {
+        name: alarm.alarm_name()?.to_owned(),
+        state: state(alarm.state_value()),
+        reason: alarm.state_reason().unwrap_or_default().to_owned(),
+        evaluation_state: evaluation_state(alarm.evaluation_state()),
+        changed_at: alarm
+            .state_transitioned_timestamp()
+            .or(alarm.state_updated_timestamp())
+            .copied(),
+    })
+}
+
+fn state(value: Option<&StateValue>) -> String {
+    value.map_or("UNKNOWN", StateValue::as_str).to_owned()
+}
+
+fn evaluation_state(value: Option<&EvaluationState>) -> Option<String> {
+    value.map(|value| value.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRANSITIONED: i64 = 1_790_000_000;
+    const UPDATED: i64 = TRANSITIONED + 60;
+
+    #[test]
+    fn every_type_of_alarm_is_read() {
+        let metric = MetricAlarm::builder()
+            .alarm_name("metric")
+            .state_value(StateValue::Ok)
+            .state_reason("below the threshold")
+            .evaluation_state(EvaluationState::PartialData)
+            .state_transitioned_timestamp(DateTime::from_secs(TRANSITIONED))
+            .state_updated_timestamp(DateTime::from_secs(UPDATED))
+            .build();
+        assert_eq!(
+            from_metric(&metric),
+            Some(Alarm {
+                name: "metric".into(),
+                state: "OK".into(),
+                reason: "below the threshold".into(),
+                evaluation_state: Some("PARTIAL_DATA".into()),
+                changed_at: Some(DateTime::from_secs(TRANSITIONED)),
+            })
+        );
+        let composite = CompositeAlarm::builder()
+            .alarm_name("composite")
+            .state_value(StateValue::Alarm)
+            .state_transitioned_timestamp(DateTime::from_secs(TRANSITIONED))
+            .build();
+        let composite = from_composite(&composite).unwrap();
+        assert_eq!(composite.state, "ALARM");
+        assert_eq!(
+            composite.changed_at,
+            Some(DateTime::from_secs(TRANSITIONED))
+        );
+        let log = LogAlarm::builder()
+            .alarm_name("log")
+            .state_value(StateValue::InsufficientData)
+            .evaluation_state("EVALUATION_FROM_THE_FUTURE".into())
+            .build();
+        let log = from_log(&log).unwrap();
+        assert_eq!(log.state, "INSUFFICIENT_DATA");
+        assert_eq!(
+            log.evaluation_state.as_deref(),
+            Some("EVALUATION_FROM_THE_FUTURE")
+        );
+        assert_eq!(log.changed_at, None);
+    }
+
+    #[test]
+    fn without_a_time_of_transition_the_last_update_counts() {
+        let alarm = MetricAlarm::builder()
+            .alarm_name("metric")
+            .state_updated_timestamp(DateTime::from_secs(UPDATED))
+            .build();
+        let alarm = from_metric(&alarm).unwrap();
+        assert_eq!(alarm.changed_at, Some(DateTime::from_secs(UPDATED)));
+        assert_eq!(alarm.state, "UNKNOWN");
+    }
+}
