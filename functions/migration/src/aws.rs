@@ -1,6 +1,7 @@
 //! AWS's own clients behind this crate's narrow interfaces: the only place that
 //! knows the SDK's types, and where its errors become [`Error`]s.
 
+use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_route53::types as sdk;
 use aws_smithy_types::error::display::DisplayErrorContext;
@@ -29,21 +30,24 @@ const ACCESS_CODES: [&str; 4] = [
 
 /// The variant for an error that no caller handles by itself. `action` is the
 /// API call, in IAM's spelling.
-pub fn classify<E, R>(action: &str, error: &SdkError<E, R>) -> Error
+pub fn classify<E>(action: &str, error: &SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     let code = error.code().unwrap_or_default();
     let message = error.message().unwrap_or_default();
-    if ACCESS_CODES.contains(&code) {
-        return Error::NotPermitted(format!(
-            "{action} is not permitted ({code}: {message}); the stack's template grants it, in Route 53 for the \
-             zones of HostedZoneIds: deploy it anew, and look for a service control policy that denies it"
-        ));
-    }
     if THROTTLING_CODES.contains(&code) {
         return Error::Throttled(format!("{action} is being throttled ({code}: {message})"));
+    }
+    // Not every denial can be parsed; its status is the same.
+    let is_forbidden = error
+        .raw_response()
+        .is_some_and(|response| response.status().as_u16() == 403);
+    if ACCESS_CODES.contains(&code) || is_forbidden {
+        return Error::NotPermitted(format!(
+            "{action} is not permitted ({code}: {message}); the stack's template grants it, in Route 53 for the \
+             zones of HostedZoneArns: deploy it anew, and look for a service control policy that denies it"
+        ));
     }
     match error {
         SdkError::ServiceError(_) => {
@@ -168,10 +172,9 @@ impl Route53 for aws_sdk_route53::Client {
     }
 }
 
-fn zone_error<E, R>(action: &str, id: &HostedZoneId, error: &SdkError<E, R>) -> Error
+fn zone_error<E>(action: &str, id: &HostedZoneId, error: &SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     match error.code() {
         Some("NoSuchHostedZone") => Error::NoSuchHostedZone(format!(
