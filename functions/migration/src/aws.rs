@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::Error;
 use crate::executions::{Execution, Executions};
 use crate::name::HostedZoneId;
-use crate::record::{Answer, RecordSet, Routing};
+use crate::record::{Answer, RecordSet, RecordType, Routing};
 use crate::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
 
 /// The codes by which AWS's services ask to slow down.
@@ -20,6 +20,13 @@ const THROTTLING_CODES: [&str; 5] = [
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
+];
+/// The codes by which they say that a request makes no sense, however often it is made.
+const REQUEST_CODES: [&str; 4] = [
+    "InvalidInput",
+    "InvalidParameterValue",
+    "ValidationError",
+    "ValidationException",
 ];
 const ACCESS_CODES: [&str; 4] = [
     "AccessDenied",
@@ -45,9 +52,12 @@ where
         .is_some_and(|response| response.status().as_u16() == 403);
     if ACCESS_CODES.contains(&code) || is_forbidden {
         return Error::NotPermitted(format!(
-            "{action} is not permitted ({code}: {message}); the stack's template grants it, in Route 53 for the \
-             zones of HostedZoneArns: deploy it anew, and look for a service control policy that denies it"
+            "{action} is not permitted ({code}: {message}); the stack's template grants it: deploy it anew, and look \
+             for a service control policy that denies it"
         ));
+    }
+    if REQUEST_CODES.contains(&code) {
+        return Error::InvalidInput(format!("{action} refused the request ({code}: {message})"));
     }
     match error {
         SdkError::ServiceError(_) => {
@@ -112,10 +122,15 @@ impl Route53 for aws_sdk_route53::Client {
         let record_sets = output
             .resource_record_sets
             .iter()
-            .map(|record_set| {
-                from_sdk(record_set).map_err(|problem| {
-                    Error::Unavailable(format!("a record set of {id} can't be read: {problem}"))
-                })
+            .filter_map(|record_set| match from_sdk(record_set) {
+                Ok(record_set) => Some(Ok(record_set)),
+                // A record that no migration looks at must not stand in its way.
+                Err(_) if !concerns_migrations(record_set) => None,
+                Err(problem) => Some(Err(Error::UnsupportedRouting(format!(
+                    "the {} record {} can't be read: {problem}",
+                    record_set.r#type().as_str(),
+                    record_set.name()
+                )))),
             })
             .collect::<Result<_, _>>()?;
         Ok(Page { record_sets, next })
@@ -176,12 +191,23 @@ fn zone_error<E>(action: &str, id: &HostedZoneId, error: &SdkError<E, HttpRespon
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    match error.code() {
-        Some("NoSuchHostedZone") => Error::NoSuchHostedZone(format!(
+    if error.code() == Some("NoSuchHostedZone") {
+        return Error::NoSuchHostedZone(format!(
             "hostedZoneId: this account has no hosted zone {id}; `aws route53 list-hosted-zones` lists those it has"
-        )),
-        _ => classify(action, error),
+        ));
     }
+    match classify(action, error) {
+        Error::NotPermitted(problem) => Error::NotPermitted(format!(
+            "hostedZoneId: either {id} is mistyped, or it is not among the HostedZoneArns that the stack was \
+             deployed with: {problem}"
+        )),
+        other => other,
+    }
+}
+
+fn concerns_migrations(record_set: &sdk::ResourceRecordSet) -> bool {
+    let record_type = RecordType::from(record_set.r#type().as_str());
+    record_type.moves() || record_type == RecordType::Txt
 }
 
 /// A record set as the SDK gives it, whole, or what of it this crate can't hold.

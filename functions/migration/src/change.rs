@@ -139,8 +139,9 @@ impl Writer<'_> {
         let ours = execution == self.execution;
         if !ours && !self.ended.contains(execution) {
             return Err(Error::Busy(format!(
-                "{name} is being migrated by the execution {execution} ({from} to {to}, at {percent} percent); \
-                 wait for it, or roll it back: start the rollback state machine with {{\"execution\": \"{execution}\"}}"
+                "{name} is being migrated by the execution {execution} ({from} to {to}, at {percent} percent), which is \
+                 running, or not known to this stack; wait for it, or roll it back: start the rollback state machine \
+                 with {{\"execution\": \"{execution}\"}}, and \"hostedZoneId\" if it is another stack's"
             )));
         }
         if (from, to) != (self.from, self.to) {

@@ -247,6 +247,25 @@ pub fn parse(value: &Value) -> Result<Input, Error> {
             input.probe.successes.get()
         )));
     }
+    let needed = (input.probe.attempts.get() - input.probe.successes.get() + 1)
+        * input.probe.attempt_timeout_seconds.get();
+    if needed > input.probe.deadline_seconds.get() {
+        return Err(Error::InvalidInput(format!(
+            "probe.deadlineSeconds: expected at least {needed}, which a name that does not answer needs to fail \
+             ((attempts - successes + 1) * attemptTimeoutSeconds), found {}; else it would only ever be inconclusive",
+            input.probe.deadline_seconds.get()
+        )));
+    }
+    if input
+        .probe
+        .expected_body
+        .as_ref()
+        .is_some_and(String::is_empty)
+    {
+        return Err(Error::InvalidInput(
+            "probe.expectedBody: expected some text, found an empty string; leave it out to accept any body".into(),
+        ));
+    }
     for (field, texts) in [
         ("names", &input.alarms.names),
         ("prefixes", &input.alarms.prefixes),
@@ -573,6 +592,21 @@ mod tests {
             "probe",
             json!({"attempts": 1}),
             "probe.successes: expected at most probe.attempts (1), found 2",
+        );
+        check(
+            "probe",
+            json!({"attempts": 20, "successes": 1}),
+            "probe.deadlineSeconds: expected at least 100, which a name that does not answer needs to fail ((attempts - successes + 1) * attemptTimeoutSeconds), found 60; else it would only ever be inconclusive",
+        );
+        check(
+            "probe",
+            json!({"expectedBody": ""}),
+            "probe.expectedBody: expected some text, found an empty string; leave it out to accept any body",
+        );
+        check(
+            "names",
+            json!(["a..example.com"]),
+            "names[0]: expected a DNS name with labels of 1 to 63 characters, found \"\" in \"a..example.com\"",
         );
         check(
             "alarms",

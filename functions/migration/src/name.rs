@@ -67,7 +67,7 @@ impl RecordName {
 
     /// Whether the name is too long to have a journal below it.
     pub fn is_too_long_for_a_journal(&self) -> bool {
-        self.journal().0.len() > LONGEST_NAME
+        length(&self.journal().0) > LONGEST_NAME
     }
 
     /// A host name that the record answers for: the name itself, or `label` in
@@ -91,14 +91,14 @@ impl FromStr for RecordName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let canonical = canonical(text)?;
-        if canonical.is_empty() || canonical.len() > LONGEST_NAME {
+        if canonical.is_empty() || length(&canonical) > LONGEST_NAME {
             return Err(format!(
                 "expected a DNS name of 1 to {LONGEST_NAME} characters, found {text:?}"
             ));
         }
         if let Some(label) = canonical
             .split('.')
-            .find(|label| label.is_empty() || label.len() > LONGEST_LABEL)
+            .find(|label| label.is_empty() || length(label) > LONGEST_LABEL)
         {
             return Err(format!(
                 "expected a DNS name with labels of 1 to {LONGEST_LABEL} characters, found {label:?} in {text:?}"
@@ -147,6 +147,10 @@ impl FromStr for NamePattern {
         if canonical.is_empty() {
             return Err("expected a DNS name or a pattern with `*`, found an empty string".into());
         }
+        if !canonical.contains('*') {
+            // What selects one name has to be one.
+            text.parse::<RecordName>()?;
+        }
         Ok(Self(canonical))
     }
 }
@@ -189,6 +193,11 @@ fn canonical(text: &str) -> Result<String, String> {
         }
     }
     Ok(canonical)
+}
+
+/// The bytes that canonical text stands for: an escape stands for one.
+fn length(canonical: &str) -> usize {
+    canonical.len() - 3 * canonical.matches('\\').count()
 }
 
 fn octal(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {

@@ -39,6 +39,8 @@ pub struct Migration {
     pub to: SetIdentifier,
     /// The names that move, all of them.
     pub names: Vec<RecordName>,
+    /// The executions that have ended and whose journals this migration goes on from.
+    pub adopted: BTreeSet<String>,
     /// The steps that are still ahead.
     pub steps: Vec<Step>,
     /// What the weights of a pair alone at its name add up to.
@@ -129,6 +131,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
     let mut warnings = Vec::new();
     let names = select_names(input, zone, &mut warnings)?;
     let mut paired_names = Vec::with_capacity(names.len());
+    let mut adopted = BTreeSet::new();
     for name in &names {
         if name.is_too_long_for_a_journal() {
             return Err(Error::InvalidInput(format!(
@@ -138,12 +141,19 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         }
         let paired = zone.paired(name, &input.from, &input.to)?;
         reject_all_zero(zone, &paired, input)?;
-        writer.own_or_adoptable(&paired)?;
+        if let Some(journal) = writer.own_or_adoptable(&paired)? {
+            adopted.insert(journal.execution.clone());
+        }
         paired_names.push(paired);
     }
     let mut steps = input.steps.with_default_bake(input.bake_seconds.get());
     let free_sum = free_sum(&steps, &paired_names)?;
+    let last_step = steps.last().copied();
     steps.retain(|step| !paired_names.iter().all(|named| named.reaches(step.percent)));
+    if steps.is_empty() && !adopted.is_empty() {
+        // Held, or died, at 100 percent: health is still to be shown before the journals go.
+        steps.extend(last_step);
+    }
 
     let longest_bake = steps
         .iter()
@@ -166,6 +176,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         from: input.from.clone(),
         to: input.to.clone(),
         names: names.clone(),
+        adopted,
         steps,
         free_sum,
         max_bake_seconds,

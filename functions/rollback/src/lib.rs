@@ -3,9 +3,11 @@
 //! | field of the event | meaning |
 //! |---|---|
 //! | `execution` | name or ARN of the migration to undo |
+//! | `adopted` | beside `execution`: executions whose journals it goes on from, as its plan found them |
 //! | `names` | instead of `execution`: the names to restore, whoever moved them; `*` matches any characters |
 //! | `hostedZoneId` | the zone; needed with `names`, else taken from the execution's input |
 //! | `requestedBy` | the execution that asked for this rollback and waits for it: it is not stopped |
+//! | `reason` | why, in words; executions are stopped with it |
 //! | `changeIds` | the changes of an earlier pass, to be confirmed |
 //!
 //! A rollback is made in passes. The first restores; each later one, after the
@@ -20,7 +22,7 @@
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, whose executions are asked for and stopped |
 //! | `RUST_LOG` | log level, `info` by default |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use migration::change::{Restoration, restore};
 use migration::executions::{Execution, Executions, execution_name};
@@ -37,6 +39,9 @@ use serde_json::Value;
 /// stopped: that function's timeout in the template.
 pub const LATE_WRITER_SECONDS: u32 = 120;
 
+/// A TTL that is longer than this is not waited out: the rollback has its own time to be done by.
+const LONGEST_WAIT_SECONDS: u32 = 3_600;
+
 /// How many findings an answer lists; the rest is counted.
 const LISTED: usize = 20;
 
@@ -50,7 +55,10 @@ struct Request {
     hosted_zone_id: Option<HostedZoneId>,
     execution: Option<String>,
     names: Option<Vec<NamePattern>>,
+    #[serde(default)]
+    adopted: BTreeSet<String>,
     requested_by: Option<String>,
+    reason: Option<String>,
     #[serde(default)]
     change_ids: Vec<String>,
 }
@@ -72,6 +80,8 @@ pub struct Answer {
     pub names: Vec<RestoredName>,
     /// What was found other than the journals said, the first ones.
     pub found: Vec<String>,
+    /// What could not be restored, and what to do about it.
+    pub problems: Vec<String>,
     /// Executions that were stopped.
     pub stopped: BTreeSet<String>,
     /// The changes that are not yet confirmed.
@@ -92,7 +102,8 @@ pub struct RestoredName {
 
 /// Which journals a rollback is for.
 enum Selection {
-    Execution(String),
+    /// Of these executions; the first is the one that was asked for.
+    Executions(String, BTreeSet<String>),
     Names(Vec<NamePattern>),
 }
 
@@ -112,14 +123,13 @@ pub async fn handle(
     let request: Request = from_json(event)?;
     let (hosted_zone_id, selection) = resolve(&request, executions).await?;
     let zone = read_zone(route53, &hosted_zone_id).await?;
-    let mut found = Vec::new();
-    let undos = select(&zone, &selection, &mut found);
+    let mut problems = Vec::new();
+    let undos = select(&zone, &selection, &mut problems);
 
-    let requested_by = request.requested_by.as_deref().map(execution_name);
-    let stopped = stop_running(&selection, &undos, requested_by, executions).await?;
+    let stopped = stop_running(&request, &selection, &undos, executions).await?;
 
     let mut changes = Vec::new();
-    let mut problems = Vec::new();
+    let mut found = names_that_stay(&zone, &undos);
     let mut names = Vec::new();
     for Undo {
         name,
@@ -162,13 +172,6 @@ pub async fn handle(
         ?problems,
         "restored the original weights"
     );
-    if !problems.is_empty() {
-        return Err(Error::AllZeroWeights(format!(
-            "{restored} names were restored, {} could not be: {}",
-            problems.len(),
-            shortened(problems).join("; ")
-        )));
-    }
     let mut pending = still_pending(route53, request.change_ids).await?;
     pending.extend(change_ids);
     let propagation = if lost_an_answer {
@@ -183,10 +186,11 @@ pub async fn handle(
         message: message(&selection, &zone, restored),
         percent_before: undos.iter().map(|undo| undo.journal.percent).max(),
         names: names.into_iter().take(LISTED).collect(),
-        found: shortened(found),
+        found: first_ones(found),
+        problems: first_ones(problems),
         stopped,
         change_ids: pending,
-        wait_seconds: ttl_seconds.max(LATE_WRITER_SECONDS),
+        wait_seconds: ttl_seconds.clamp(LATE_WRITER_SECONDS, LONGEST_WAIT_SECONDS),
     })
 }
 
@@ -201,7 +205,12 @@ async fn resolve(
                 Some(id) => id.clone(),
                 None => zone_of(name, executions.describe(name).await?)?,
             };
-            Ok((hosted_zone_id, Selection::Execution(name.to_owned())))
+            let mut names = request.adopted.clone();
+            names.insert(name.to_owned());
+            Ok((
+                hosted_zone_id,
+                Selection::Executions(name.to_owned(), names),
+            ))
         }
         (None, Some(names), Some(id)) => Ok((id.clone(), Selection::Names(names.clone()))),
         (None, Some(_), None) => Err(Error::InvalidInput(
@@ -231,18 +240,16 @@ fn zone_of(name: &str, execution: Option<Execution>) -> Result<HostedZoneId, Err
     })
 }
 
-/// The journals that the rollback is for. One that can't be read is reported:
-/// whose it is can't be told.
-fn select<'a>(zone: &'a Zone, selection: &Selection, found: &mut Vec<String>) -> Vec<Undo<'a>> {
+/// The journals that the rollback is for. One that can't be read is a problem
+/// unless other names were asked for: whose it is can't be told.
+fn select<'a>(zone: &'a Zone, selection: &Selection, problems: &mut Vec<String>) -> Vec<Undo<'a>> {
     let mut undos = Vec::new();
     for name in zone.journaled_names() {
         match zone.journal(&name) {
             Ok(Some((read, journal))) => {
                 let is_selected = match selection {
-                    Selection::Execution(execution) => journal.execution == *execution,
-                    Selection::Names(patterns) => {
-                        patterns.iter().any(|pattern| pattern.matches(&name))
-                    }
+                    Selection::Executions(_, executions) => executions.contains(&journal.execution),
+                    Selection::Names(patterns) => matches_any(patterns, &name),
                 };
                 if is_selected {
                     undos.push(Undo {
@@ -253,27 +260,60 @@ fn select<'a>(zone: &'a Zone, selection: &Selection, found: &mut Vec<String>) ->
                 }
             }
             Ok(None) => {}
-            Err(problem) => found.push(problem.to_string()),
+            Err(problem) => match selection {
+                Selection::Names(patterns) if !matches_any(patterns, &name) => {}
+                _ => problems.push(format!("{name} is not restored: {problem}")),
+            },
         }
     }
     undos
 }
 
+fn matches_any(patterns: &[NamePattern], name: &RecordName) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(name))
+}
+
+/// Says how many names of the same executions were not asked for and stay where they are.
+fn names_that_stay(zone: &Zone, undos: &[Undo<'_>]) -> Vec<String> {
+    let undone: BTreeSet<_> = undos.iter().map(|undo| &undo.name).collect();
+    let concerned: BTreeSet<_> = undos.iter().map(|undo| &undo.journal.execution).collect();
+    let mut staying: BTreeMap<String, usize> = BTreeMap::new();
+    for name in zone.journaled_names().filter(|name| !undone.contains(name)) {
+        if let Ok(Some((_, journal))) = zone.journal(&name)
+            && concerned.contains(&journal.execution)
+        {
+            *staying.entry(journal.execution).or_default() += 1;
+        }
+    }
+    let words = |(execution, names)| {
+        format!(
+            "{names} further names of the execution {execution} were not asked for and stay where they are; \
+             to restore them too, roll back with {{\"execution\": \"{execution}\"}}"
+        )
+    };
+    staying.into_iter().map(words).collect()
+}
+
 /// Stops the executions whose work is about to be undone, but for the one that
 /// waits for this rollback.
 async fn stop_running(
+    request: &Request,
     selection: &Selection,
     undos: &[Undo<'_>],
-    requested_by: Option<&str>,
     executions: &impl Executions,
 ) -> Result<BTreeSet<String>, Error> {
     let mut concerned: BTreeSet<&str> = undos
         .iter()
         .map(|undo| undo.journal.execution.as_str())
         .collect();
-    if let Selection::Execution(execution) = selection {
+    if let Selection::Executions(execution, _) = selection {
         concerned.insert(execution);
     }
+    let requested_by = request.requested_by.as_deref().map(execution_name);
+    let reason = request
+        .reason
+        .as_deref()
+        .unwrap_or("its migration is being rolled back");
     let mut stopped = BTreeSet::new();
     for name in concerned {
         if requested_by == Some(name) {
@@ -284,9 +324,7 @@ async fn stop_running(
             .await?
             .is_some_and(|execution| execution.is_running)
         {
-            executions
-                .stop(name, "its migration is being rolled back")
-                .await?;
+            executions.stop(name, reason).await?;
             stopped.insert(name.to_owned());
         }
     }
@@ -295,7 +333,7 @@ async fn stop_running(
 
 fn message(selection: &Selection, zone: &Zone, restored: usize) -> String {
     let of_what = match selection {
-        Selection::Execution(execution) => format!("execution {execution}"),
+        Selection::Executions(execution, _) => format!("execution {execution}"),
         Selection::Names(patterns) => {
             let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
             patterns.join(", ")
@@ -311,7 +349,7 @@ fn message(selection: &Selection, zone: &Zone, restored: usize) -> String {
     }
 }
 
-fn shortened(mut lines: Vec<String>) -> Vec<String> {
+fn first_ones(mut lines: Vec<String>) -> Vec<String> {
     if lines.len() > LISTED {
         let more = lines.len() - LISTED;
         lines.truncate(LISTED);

@@ -346,9 +346,9 @@ async fn ended_executions(
     }
     let mut ended = BTreeSet::new();
     for other in others {
-        // Step Functions forgets an execution 90 days after its end.
+        // One that is not known may be another stack's, and running.
         let execution = executions.describe(&other).await?;
-        if execution.is_none_or(|execution| !execution.is_running) {
+        if execution.is_some_and(|execution| !execution.is_running) {
             ended.insert(other);
         }
     }

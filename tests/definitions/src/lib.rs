@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 ///
 /// Source: Step Functions Developer Guide, "Handling errors" and "Best practices",
 /// "Handle transient Lambda service exceptions".
-const SERVICE_ERRORS: [&str; 13] = [
+const SERVICE_ERRORS: [&str; 11] = [
     "States.ALL",
     "States.TaskFailed",
     "States.Timeout",
@@ -29,13 +29,12 @@ const SERVICE_ERRORS: [&str; 13] = [
     "Lambda.TooManyRequestsException",
     "Sandbox.Timedout",
     "Runtime.ExitError",
-    "StepFunctions.ExecutionLimitExceededException",
-    "StepFunctions.SdkClientException",
-    "StepFunctions.ThrottlingException",
+    "Lambda.Unknown",
 ];
 
 /// What AWS asks to retry for every function, and what is transient in our own functions.
-const TRANSIENT_ERRORS: [&str; 7] = [
+const TRANSIENT_ERRORS: [&str; 8] = [
+    "Lambda.Unknown",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",

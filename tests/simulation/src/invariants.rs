@@ -395,8 +395,12 @@ fn a_rollback_never_leaves_all_traffic_on_a_side_with_weight_0() {
                     .is_some_and(|(identifier, _)| identifier.as_str() == BLUE))
         });
     });
-    let error = run(simulation.roll_back_whole("run")).unwrap_err();
-    expect!["AllZeroWeights: 6 names were restored, 1 could not be: burnham.eks-blueprint.example.com A can't be restored: its record of eks-blueprint-blue is gone, and the original weight of eks-blueprint-green is 0, which alone would get all traffic; create the record of eks-blueprint-blue again, then roll back again"].assert_eq(&format!("{}: {error}", error.name()));
+    let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
+    expect![[r#"
+        [
+          "burnham.eks-blueprint.example.com A can't be restored: its record of eks-blueprint-blue is gone, and the original weight of eks-blueprint-green is 0, which alone would get all traffic; create the record of eks-blueprint-blue again, then roll back again"
+        ]"#]].assert_eq(&format!("{:#}", answer["problems"]));
+    assert_eq!(answer["restored"], 6);
     // All others are restored.
     assert_eq!(
         simulation.route53.to_cli_json().matches("_cutover").count(),
@@ -415,6 +419,7 @@ fn nothing_to_roll_back_is_a_success_that_says_so() {
           "found": [],
           "message": "nothing to roll back: the zone eks-blueprint.example.com has no journal of execution other",
           "names": [],
+          "problems": [],
           "restored": 0,
           "stopped": [],
           "waitSeconds": 120
@@ -494,7 +499,7 @@ fn a_second_migration_finds_the_first_ones_lock() {
     run(simulation.shift("first", &planned, 0)).unwrap();
     let after = simulation.route53.to_cli_json();
     let error = run(simulation.plan("second", &of_one_name())).unwrap_err();
-    expect![[r#"Busy: burnham.eks-blueprint.example.com is being migrated by the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent); wait for it, or roll it back: start the rollback state machine with {"execution": "first"}"#]].assert_eq(&format!("{}: {error}", error.name()));
+    expect![[r#"Busy: burnham.eks-blueprint.example.com is being migrated by the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent), which is running, or not known to this stack; wait for it, or roll it back: start the rollback state machine with {"execution": "first"}, and "hostedZoneId" if it is another stack's"#]].assert_eq(&format!("{}: {error}", error.name()));
     assert_eq!(
         run(simulation.shift("early", &early, 0))
             .unwrap_err()
@@ -534,6 +539,94 @@ fn a_held_migration_in_the_other_direction_is_busy() {
     back["to"] = json!(BLUE);
     let error = run(simulation.plan("back", &back)).unwrap_err();
     expect![[r#"Busy: burnham.eks-blueprint.example.com has the journal of the execution first, which has ended at 10 percent on the way from eks-blueprint-blue to eks-blueprint-green; finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back: start the rollback state machine with {"execution": "first"}"#]].assert_eq(&format!("{}: {error}", error.name()));
+}
+
+/// Held at 100 percent: its journals go only once health has been shown.
+#[test]
+fn a_migration_held_at_the_last_step_takes_that_step_again() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &of_one_name())).unwrap();
+    for step in 0..3 {
+        run(simulation.shift("first", &planned, step)).unwrap();
+    }
+    simulation.executions.end("first");
+    let planned = run(simulation.plan("second", &of_one_name())).unwrap();
+    assert_eq!(
+        planned["migration"]["steps"],
+        json!([{"percent": 100, "bakeSeconds": 300}])
+    );
+    run(simulation.shift("second", &planned, 0)).unwrap();
+    run(simulation.confirm("second", &planned, &json!([]))).unwrap();
+    run(simulation.complete("second", &planned)).unwrap();
+    assert!(!simulation.route53.to_cli_json().contains("_cutover"));
+}
+
+/// What goes on from a held migration and fails before its own first step undoes the held one.
+#[test]
+fn a_rollback_undoes_what_its_migration_went_on_from() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let planned = run(simulation.plan("first", &canary())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    simulation.executions.end("first");
+    let planned = run(simulation.plan("second", &canary())).unwrap();
+    assert_eq!(planned["migration"]["adopted"], json!(["first"]));
+    let request = json!({
+        "execution": "second",
+        "adopted": planned["migration"]["adopted"],
+        "requestedBy": "second",
+    });
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["restored"], 7);
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+#[test]
+fn a_journal_of_an_unknown_execution_is_not_adopted() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &of_one_name())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    let other_stack = Simulation::blueprint();
+    other_stack
+        .route53
+        .edit(|record_sets| *record_sets = simulation.route53.record_sets());
+    let error = run(other_stack.plan("second", &of_one_name())).unwrap_err();
+    assert_eq!(error.name(), "Busy");
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_a_problem_of_the_rollback() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    simulation.route53.edit(|record_sets| {
+        for record_set in record_sets {
+            if record_set.name.as_str() == "_cutover.burnham.eks-blueprint.example.com"
+                && let Answer::Values { values, .. } = &mut record_set.answer
+            {
+                values.push("\"more\"".into());
+            }
+        }
+    });
+    let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
+    assert_eq!(answer["restored"], 6);
+    expect![[r#"
+        [
+          "burnham.eks-blueprint.example.com is not restored: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected one value, found 2; if no migration left it there, delete it, otherwise restore its value"
+        ]"#]].assert_eq(&format!("{:#}", answer["problems"]));
+}
+
+#[test]
+fn a_rollback_by_name_says_which_names_stay() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    expect![[r#"
+        [
+          "6 further names of the execution run were not asked for and stay where they are; to restore them too, roll back with {\"execution\": \"run\"}"
+        ]"#]].assert_eq(&format!("{:#}", answer["found"]));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! the strict fake of Route 53, called in the order of the state machine.
 //!
 //! No emulator, no clock: what the state machine decides by waiting is decided
-//! here by calling. The tests hold the design's invariants ([`invariants`]),
-//! refusals before anything is written ([`refusals`]) and faults at every call
-//! ([`faults`]).
+//! here by calling. The tests hold the design's invariants (`invariants`),
+//! refusals before anything is written (`refusals`) and faults at every call
+//! (`faults`).
 
 #![expect(
     clippy::indexing_slicing,
