@@ -230,7 +230,9 @@ fn a_journal_is_all_that_a_step_adds() {
         .filter(|record_set| record_set.name.journaled().is_some())
         .flat_map(|record_set| record_set.values().to_vec())
         .collect();
-    expect![[r#""cutover=1" "execution=run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=1" "percent=10" "original.A=100/0" "original.AAAA=100/0" "written.A=90/10" "written.AAAA=90/10""#]].assert_eq(&journals.join("\n"));
+    expect![[r#"
+        "cutover=1" "execution=run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=1" "percent=10" "original.A=100/0" "original.AAAA=100/0" "written.A=90/10" "written.AAAA=90/10"
+    "#]].assert_eq(&format!("{}\n", journals.join("\n")));
 }
 
 #[test]
@@ -282,7 +284,8 @@ fn the_plan_says_what_will_happen() {
           "warnings": [
             "ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended"
           ]
-        }"#]].assert_eq(&format!("{:#}", planned["plan"]));
+        }
+    "#]].assert_eq(&format!("{:#}\n", planned["plan"]));
     assert!(simulation.route53.batches().is_empty());
 }
 
@@ -322,7 +325,10 @@ fn a_pair_beyond_the_step_stays_and_is_restored_all_the_same() {
     let before = simulation.route53.record_sets();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
-    expect![[r#"{"70/30":2,"81/9":1,"90/10":9}"#]].assert_eq(&shifted["weights"].to_string());
+    expect![[r#"
+        {"70/30":2,"81/9":1,"90/10":9}
+    "#]]
+    .assert_eq(&format!("{}\n", shifted["weights"]));
     check_history(&simulation, &before);
     run(simulation.roll_back_whole("run")).unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
@@ -399,7 +405,8 @@ fn a_rollback_never_leaves_all_traffic_on_a_side_with_weight_0() {
     expect![[r#"
         [
           "burnham.eks-blueprint.example.com A can't be restored: its record of eks-blueprint-blue is gone, and the original weight of eks-blueprint-green is 0, which alone would get all traffic; create the record of eks-blueprint-blue again, then roll back again"
-        ]"#]].assert_eq(&format!("{:#}", answer["problems"]));
+        ]
+    "#]].assert_eq(&format!("{:#}\n", answer["problems"]));
     assert_eq!(answer["restored"], 6);
     // All others are restored.
     assert_eq!(
@@ -423,7 +430,8 @@ fn nothing_to_roll_back_is_a_success_that_says_so() {
           "restored": 0,
           "stopped": [],
           "waitSeconds": 120
-        }"#]].assert_eq(&format!("{:#}", answer.unwrap()));
+        }
+    "#]].assert_eq(&format!("{:#}\n", answer.unwrap()));
 }
 
 #[test]
@@ -455,38 +463,40 @@ fn a_rollback_does_not_stop_the_execution_that_waits_for_it() {
 fn check_rollback_request(request: &Value, expect: &expect_test::Expect) {
     let simulation = Simulation::blueprint();
     let error = run(simulation.roll_back(request)).unwrap_err();
-    expect.assert_eq(&format!("{}: {error}", error.name()));
+    expect.assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
 #[test]
 fn a_rollback_that_is_asked_for_wrongly_is_refused() {
     check_rollback_request(
         &json!({}),
-        &expect![
-            "InvalidInput: input: expected `execution`, or `hostedZoneId` and `names`, found neither"
-        ],
+        &expect![[r#"
+        InvalidInput: input: expected `execution`, or `hostedZoneId` and `names`, found neither
+    "#]],
     );
     check_rollback_request(
         &json!({"Comment": "Insert your JSON here"}),
-        &expect![
-            "InvalidInput: Comment: unknown field `Comment`, expected one of `hostedZoneId`, `execution`, `names`, `requestedBy`, `changeIds`"
-        ],
+        &expect![[r#"
+        InvalidInput: Comment: unknown field `Comment`, expected one of `hostedZoneId`, `execution`, `names`, `adopted`, `requestedBy`, `reason`, `changeIds`
+    "#]],
     );
     check_rollback_request(
         &json!({"names": ["a.example.com"]}),
-        &expect![
-            "InvalidInput: hostedZoneId: expected the id of the zone beside `names`, found none"
-        ],
+        &expect![[r#"
+        InvalidInput: hostedZoneId: expected the id of the zone beside `names`, found none
+    "#]],
     );
     check_rollback_request(
         &json!({"execution": "unknown"}),
-        &expect![[
-            r#"ExecutionNotFound: execution: the migration state machine has no execution "unknown"; give the name as the console lists it, or add `hostedZoneId` if it ended more than 90 days ago"#
-        ]],
+        &expect![[r#"
+        ExecutionNotFound: execution: the migration state machine has no execution "unknown"; give the name as the console lists it, or add `hostedZoneId` if it ended more than 90 days ago
+    "#]],
     );
     check_rollback_request(
         &json!({"execution": "run", "names": ["a"], "hostedZoneId": ZONE_ID}),
-        &expect!["InvalidInput: input: expected either `execution` or `names`, found both"],
+        &expect![[r#"
+            InvalidInput: input: expected either `execution` or `names`, found both
+        "#]],
     );
 }
 
@@ -499,7 +509,9 @@ fn a_second_migration_finds_the_first_ones_lock() {
     run(simulation.shift("first", &planned, 0)).unwrap();
     let after = simulation.route53.to_cli_json();
     let error = run(simulation.plan("second", &of_one_name())).unwrap_err();
-    expect![[r#"Busy: burnham.eks-blueprint.example.com is being migrated by the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent), which is running, or not known to this stack; wait for it, or roll it back: start the rollback state machine with {"execution": "first"}, and "hostedZoneId" if it is another stack's"#]].assert_eq(&format!("{}: {error}", error.name()));
+    expect![[r#"
+        Busy: burnham.eks-blueprint.example.com is being migrated by the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent), which is running, or not known to this stack; wait for it, or roll it back: start the rollback state machine with {"execution": "first"}, and "hostedZoneId" if it is another stack's
+    "#]].assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(
         run(simulation.shift("early", &early, 0))
             .unwrap_err()
@@ -538,7 +550,9 @@ fn a_held_migration_in_the_other_direction_is_busy() {
     back["from"] = json!(GREEN);
     back["to"] = json!(BLUE);
     let error = run(simulation.plan("back", &back)).unwrap_err();
-    expect![[r#"Busy: burnham.eks-blueprint.example.com has the journal of the execution first, which has ended at 10 percent on the way from eks-blueprint-blue to eks-blueprint-green; finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back: start the rollback state machine with {"execution": "first"}"#]].assert_eq(&format!("{}: {error}", error.name()));
+    expect![[r#"
+        Busy: burnham.eks-blueprint.example.com has the journal of the execution first, which has ended at 10 percent on the way from eks-blueprint-blue to eks-blueprint-green; finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back: start the rollback state machine with {"execution": "first"}
+    "#]].assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
 /// Held at 100 percent: its journals go only once health has been shown.
@@ -613,7 +627,8 @@ fn a_journal_that_cannot_be_read_is_a_problem_of_the_rollback() {
     expect![[r#"
         [
           "burnham.eks-blueprint.example.com is not restored: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected one value, found 2; if no migration left it there, delete it, otherwise restore its value"
-        ]"#]].assert_eq(&format!("{:#}", answer["problems"]));
+        ]
+    "#]].assert_eq(&format!("{:#}\n", answer["problems"]));
 }
 
 #[test]
@@ -626,7 +641,8 @@ fn a_rollback_by_name_says_which_names_stay() {
     expect![[r#"
         [
           "6 further names of the execution run were not asked for and stay where they are; to restore them too, roll back with {\"execution\": \"run\"}"
-        ]"#]].assert_eq(&format!("{:#}", answer["found"]));
+        ]
+    "#]].assert_eq(&format!("{:#}\n", answer["found"]));
 }
 
 #[test]
@@ -646,7 +662,9 @@ fn drift_is_found_and_not_overwritten() {
         assert_eq!(error.name(), "Drift");
     }
     let error = run(simulation.shift("run", &planned, 1)).unwrap_err();
-    expect![[r#"another writer changed burnham.eks-blueprint.example.com: found the weights (eks-blueprint-blue/eks-blueprint-green) A 100/10 instead of 90/10, AAAA 100/10 instead of 90/10, as execution run last wrote them; find out who wrote (ExternalDNS, Terraform, a person), then put the weights back and start a new execution, or roll back: start the rollback state machine with {"execution": "run"}"#]].assert_eq(&error.to_string());
+    expect![[r#"
+        another writer changed burnham.eks-blueprint.example.com: found the weights (eks-blueprint-blue/eks-blueprint-green) A 100/10 instead of 90/10, AAAA 100/10 instead of 90/10, as execution run last wrote them; find out who wrote (ExternalDNS, Terraform, a person), then put the weights back and start a new execution, or roll back: start the rollback state machine with {"execution": "run"}
+    "#]].assert_eq(&format!("{error}\n"));
     assert_eq!(simulation.route53.to_cli_json(), edited);
 
     let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
@@ -654,7 +672,8 @@ fn drift_is_found_and_not_overwritten() {
         [
           "burnham.eks-blueprint.example.com A of eks-blueprint-blue had weight 100 instead of 90",
           "burnham.eks-blueprint.example.com AAAA of eks-blueprint-blue had weight 100 instead of 90"
-        ]"#]].assert_eq(&format!("{:#}", answer["found"]));
+        ]
+    "#]].assert_eq(&format!("{:#}\n", answer["found"]));
 }
 
 #[test]

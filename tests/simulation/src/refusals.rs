@@ -40,7 +40,7 @@ fn check(edit: impl FnOnce(&mut Vec<RecordSet>), more: &Value, expect: &Expect) 
         }
         Err(error) => format!("{}: {error}", error.name()),
     };
-    expect.assert_eq(&shown);
+    expect.assert_eq(&format!("{shown}\n"));
     assert_eq!(simulation.route53.to_cli_json(), before);
 }
 
@@ -59,7 +59,9 @@ fn a_zone_that_does_not_exist() {
     check(
         unchanged,
         &json!({"hostedZoneId": "Z0OTHER"}),
-        &expect!["NoSuchHostedZone: no hosted zone Z0OTHER"],
+        &expect![[r#"
+            NoSuchHostedZone: no hosted zone Z0OTHER
+        "#]],
     );
 }
 
@@ -68,9 +70,9 @@ fn a_name_that_does_not_exist() {
     check(
         unchanged,
         &json!({"names": ["burnam.eks-blueprint.example.com"]}),
-        &expect![
-            "NoSuchPair: burnam.eks-blueprint.example.com has no weighted records of eks-blueprint-blue and eks-blueprint-green: zone eks-blueprint.example.com has no record of that name"
-        ],
+        &expect![[r#"
+            NoSuchPair: burnam.eks-blueprint.example.com has no weighted records of eks-blueprint-blue and eks-blueprint-green: zone eks-blueprint.example.com has no record of that name
+        "#]],
     );
 }
 
@@ -79,9 +81,9 @@ fn a_pattern_that_matches_nothing() {
     check(
         unchanged,
         &json!({"names": ["*.team.eks-blueprint.example.com"]}),
-        &expect![
-            "NoSuchPair: names[0]: *.team.eks-blueprint.example.com matches no name of the zone eks-blueprint.example.com that has weighted records of both eks-blueprint-blue and eks-blueprint-green; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr"
-        ],
+        &expect![[r#"
+            NoSuchPair: names[0]: *.team.eks-blueprint.example.com matches no name of the zone eks-blueprint.example.com that has weighted records of both eks-blueprint-blue and eks-blueprint-green; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr
+        "#]],
     );
 }
 
@@ -90,9 +92,9 @@ fn a_name_outside_the_zone() {
     check(
         unchanged,
         &json!({"names": ["burnham.example.org"]}),
-        &expect![
-            "InvalidInput: names[0]: burnham.example.org is not in the zone eks-blueprint.example.com (Z0BLUEPRINT)"
-        ],
+        &expect![[r#"
+            InvalidInput: names[0]: burnham.example.org is not in the zone eks-blueprint.example.com (Z0BLUEPRINT)
+        "#]],
     );
 }
 
@@ -101,9 +103,9 @@ fn a_set_identifier_with_a_typo() {
     check(
         unchanged,
         &json!({"to": "eks-blueprint-gren"}),
-        &expect![
-            "NoSuchPair: the zone eks-blueprint.example.com has no name with weighted records of both eks-blueprint-blue and eks-blueprint-gren; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr"
-        ],
+        &expect![[r#"
+            NoSuchPair: the zone eks-blueprint.example.com has no name with weighted records of both eks-blueprint-blue and eks-blueprint-gren; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr
+        "#]],
     );
 }
 
@@ -117,9 +119,9 @@ fn a_name_without_any_green_record() {
             });
         },
         &json!({"names": ["skiapp.eks-blueprint.example.com"]}),
-        &expect![
-            "NoSuchPair: skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green, so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name"
-        ],
+        &expect![[r#"
+            NoSuchPair: skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green, so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name
+        "#]],
     );
 }
 
@@ -128,9 +130,9 @@ fn a_type_that_only_one_side_has() {
     check(
         |record_sets| record_sets.retain(|record_set| !is_green_aaaa_of_burnham(record_set)),
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
-        &expect![
-            "NoSuchPair: burnham.eks-blueprint.example.com has a weighted AAAA record of eks-blueprint-blue but none of eks-blueprint-green, so its AAAA traffic could not move; create the record of eks-blueprint-green, or exclude the name"
-        ],
+        &expect![[r#"
+            NoSuchPair: burnham.eks-blueprint.example.com has a weighted AAAA record of eks-blueprint-blue but none of eks-blueprint-green, so its AAAA traffic could not move; create the record of eks-blueprint-green, or exclude the name
+        "#]],
     );
 }
 
@@ -139,9 +141,9 @@ fn all_weights_zero() {
     check(
         |record_sets| reweigh(record_sets, "argocd.eks-blueprint.example.com", 0),
         &json!({}),
-        &expect![[
-            r#"AllZeroWeights: argocd.eks-blueprint.example.com A has weight 0 on both eks-blueprint-blue and eks-blueprint-green, which Route 53 takes for "all records equally"; give the side that shall serve now its weight first, or exclude the name"#
-        ]],
+        &expect![[r#"
+            AllZeroWeights: argocd.eks-blueprint.example.com A has weight 0 on both eks-blueprint-blue and eks-blueprint-green, which Route 53 takes for "all records equally"; give the side that shall serve now its weight first, or exclude the name
+        "#]],
     );
 }
 
@@ -162,9 +164,9 @@ fn no_weight_beside_another_identifier() {
             }
         },
         &json!({"names": ["shared.eks-blueprint.example.com"]}),
-        &expect![
-            "AllZeroWeights: shared.eks-blueprint.example.com A has weight 0 on both eks-blueprint-blue and eks-blueprint-green, so that only further set identifiers serve and there is no traffic to move; give the side that shall serve now its weight first, or exclude the name"
-        ],
+        &expect![[r#"
+            AllZeroWeights: shared.eks-blueprint.example.com A has weight 0 on both eks-blueprint-blue and eks-blueprint-green, so that only further set identifiers serve and there is no traffic to move; give the side that shall serve now its weight first, or exclude the name
+        "#]],
     );
 }
 
@@ -173,9 +175,9 @@ fn simple_routing() {
     check(
         unchanged,
         &json!({"names": ["plain.eks-blueprint.example.com"]}),
-        &expect![
-            "UnsupportedRouting: the A record of plain.eks-blueprint.example.com has simple routing, expected weighted; make it weighted with one record of each side, or exclude the name"
-        ],
+        &expect![[r#"
+            UnsupportedRouting: the A record of plain.eks-blueprint.example.com has simple routing, expected weighted; make it weighted with one record of each side, or exclude the name
+        "#]],
     );
 }
 
@@ -192,9 +194,9 @@ fn latency_routing_of_one_type() {
             }
         },
         &json!({}),
-        &expect![
-            "UnsupportedRouting: the AAAA record of burnham.eks-blueprint.example.com has latency routing, expected weighted; make it weighted with one record of each side, or exclude the name"
-        ],
+        &expect![[r#"
+            UnsupportedRouting: the AAAA record of burnham.eks-blueprint.example.com has latency routing, expected weighted; make it weighted with one record of each side, or exclude the name
+        "#]],
     );
 }
 
@@ -209,9 +211,9 @@ fn records_of_a_traffic_policy() {
             }
         },
         &json!({}),
-        &expect![
-            "UnsupportedRouting: the A record of burnham.eks-blueprint.example.com belongs to a traffic policy, whose records can't be changed one by one; delete the traffic policy record, or exclude the name"
-        ],
+        &expect![[r#"
+            UnsupportedRouting: the A record of burnham.eks-blueprint.example.com belongs to a traffic policy, whose records can't be changed one by one; delete the traffic policy record, or exclude the name
+        "#]],
     );
 }
 
@@ -220,9 +222,9 @@ fn a_step_that_no_weights_express() {
     check(
         unchanged,
         &json!({"steps": [0.3, 100]}),
-        &expect![
-            "InvalidInput: steps: no weights express 0.3 percent exactly; use a multiple of 0.5 or of 0.4"
-        ],
+        &expect![[r#"
+            InvalidInput: steps: no weights express 0.3 percent exactly; use a multiple of 0.5 or of 0.4
+        "#]],
     );
 }
 
@@ -231,9 +233,9 @@ fn a_step_that_is_too_small_beside_another_identifier() {
     check(
         unchanged,
         &json!({"steps": [0.5, 100], "names": ["shared.eks-blueprint.example.com"]}),
-        &expect![
-            "InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: weights that add up to 90, as they must beside further set identifiers, can't express 0.5 percent; the nearest is 0"
-        ],
+        &expect![[r#"
+            InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: weights that add up to 90, as they must beside further set identifiers, can't express 0.5 percent; the nearest is 0
+        "#]],
     );
 }
 
@@ -242,9 +244,9 @@ fn so_many_checks_that_the_history_would_overflow() {
     check(
         unchanged,
         &json!({"bakeSeconds": 86400, "checkSeconds": 30}),
-        &expect![
-            "InvalidInput: checkSeconds: 8643 health checks, one every 30 seconds, would need about 345900 events, and Step Functions ends an execution at 25000; check less often, or bake for a shorter time"
-        ],
+        &expect![[r#"
+            InvalidInput: checkSeconds: 8643 health checks, one every 30 seconds, would need about 345900 events, and Step Functions ends an execution at 25000; check less often, or bake for a shorter time
+        "#]],
     );
 }
 
@@ -257,9 +259,9 @@ fn a_journal_that_is_none() {
             record_sets.extend(record_sets_from_cli_json(text));
         },
         &json!({}),
-        &expect![[
-            r#"Busy: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected key=value, found "hello"; if no migration left it there, delete it, otherwise restore its value"#
-        ]],
+        &expect![[r#"
+            Busy: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected key=value, found "hello"; if no migration left it there, delete it, otherwise restore its value
+        "#]],
     );
 }
 
@@ -268,9 +270,9 @@ fn nothing_watches() {
     check(
         unchanged,
         &json!({"names": ["legacy.eks-blueprint.example.com"], "probe": {"enabled": false}}),
-        &expect![
-            "planned, with warnings: nothing watches this migration: there are no alarms and the probe is switched off, so no failure can be noticed; name alarms in `alarms.names`"
-        ],
+        &expect![[r#"
+            planned, with warnings: nothing watches this migration: there are no alarms and the probe is switched off, so no failure can be noticed; name alarms in `alarms.names`
+        "#]],
     );
 }
 
@@ -279,9 +281,9 @@ fn external_dns_owns_the_records() {
     check(
         unchanged,
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
-        &expect![
-            "planned, with warnings: ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended"
-        ],
+        &expect![[r#"
+            planned, with warnings: ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended
+        "#]],
     );
 }
 
@@ -298,7 +300,8 @@ fn names_that_stay_and_an_exclusion_that_matches_nothing() {
         &expect![[r#"
             planned, with warnings: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and stay where they are, such as legacy.eks-blueprint.example.com
             exclude[0]: burnam.eks-blueprint.example.com matches no name
-            ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended"#]],
+            ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended
+        "#]],
     );
 }
 
