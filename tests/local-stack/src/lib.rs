@@ -1,1 +1,39 @@
-//! local-stack
+//! Cutover on one machine, without an AWS account or Docker.
+//!
+//! [`Stack::start`] builds the functions, starts an emulator of AWS on a free
+//! port of the loopback address, two HTTPS servers that stand for the two
+//! clusters' load balancers, loads a zone, and deploys `infra/template.yaml`
+//! through CloudFormation as `sam deploy` does. The functions run under their
+//! own roles, whose policies the emulator enforces. Whatever ends the process
+//! that started a stack ends the stack.
+//!
+//! [`Scenario`] plays a migration on a stack, from a console input to a judgement
+//! whether it ended as it should; [`Follower`] tells meanwhile what a person
+//! wants to see. The demo and the end-to-end tests play the same scenarios.
+//!
+//! What the emulator is and does otherwise than AWS is nobody's business outside
+//! of this crate.
+
+mod deployment;
+mod emulator;
+mod execution;
+mod follower;
+mod functions;
+mod http;
+mod load_balancer;
+mod scenario;
+mod stack;
+mod traffic;
+mod virtual_environment;
+mod workspace;
+mod zone;
+
+pub use execution::{Ended, Execution};
+pub use follower::{Follower, Moment, Seen, Watch};
+pub use functions::{FUNCTIONS, Function};
+pub use load_balancer::LoadBalancer;
+pub use migration::{Percent, RecordName, SetIdentifier};
+pub use scenario::{BLUE, GREEN, NAMES, Report, SCENARIOS, Scenario};
+pub use stack::Stack;
+pub use traffic::Traffic;
+pub use zone::{Zone, blueprint, without_registry};

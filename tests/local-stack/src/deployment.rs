@@ -1,0 +1,210 @@
+//! Deploys `infra/template.yaml` through CloudFormation, packaged as `sam package` does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::execution::POLL;
+use crate::functions::{FUNCTIONS, Function};
+use crate::http;
+use crate::workspace;
+
+const BUCKET: &str = "code";
+const STACK_NAME: &str = "cutover";
+/// The functions that change records.
+const CHANGERS: [&str; 2] = ["shift-weight", "rollback"];
+const STATE_MACHINES: [&str; 2] = ["migration", "rollback"];
+
+/// What was deployed.
+pub(crate) struct Deployment {
+    /// The template's outputs.
+    pub(crate) outputs: BTreeMap<String, String>,
+    /// The ARNs of the functions' roles, by the functions' crates.
+    pub(crate) roles: BTreeMap<String, String>,
+}
+
+/// Deploys the template with these functions and parameters.
+pub(crate) async fn deploy(
+    endpoint: SocketAddr,
+    functions: &[Function],
+    parameters: &[(&str, String)],
+) -> Result<Deployment> {
+    let template = package(endpoint, functions).await?;
+    let mut form = request("CreateStack")
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .to_vec();
+    form.push(("TemplateBody".to_owned(), template));
+    for (index, capability) in ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+        .iter()
+        .enumerate()
+    {
+        form.push((
+            format!("Capabilities.member.{}", index + 1),
+            (*capability).to_owned(),
+        ));
+    }
+    for (index, (key, value)) in parameters.iter().enumerate() {
+        let member = format!("Parameters.member.{}", index + 1);
+        form.push((format!("{member}.ParameterKey"), (*key).to_owned()));
+        form.push((format!("{member}.ParameterValue"), value.clone()));
+    }
+    http::query(endpoint, "cloudformation", &form).await?;
+    let description = finished(endpoint).await?;
+    let roles = roles(endpoint).await?;
+    for changer in CHANGERS {
+        permit_get_change(
+            endpoint,
+            roles.get(changer).context("a function has no role")?,
+        )
+        .await?;
+    }
+    let outputs = http::elements(&description, "member")
+        .into_iter()
+        .filter_map(|member| {
+            let key = http::element(member, "OutputKey")?;
+            Some((
+                key.to_owned(),
+                http::element(member, "OutputValue")?.to_owned(),
+            ))
+        })
+        .collect();
+    Ok(Deployment { outputs, roles })
+}
+
+fn request(action: &str) -> [(&str, &str); 3] {
+    [
+        ("Action", action),
+        ("Version", "2010-05-15"),
+        ("StackName", STACK_NAME),
+    ]
+}
+
+/// The template with what it names on disk put into a bucket instead.
+async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String> {
+    let root = workspace::root()?;
+    put(endpoint, "", Vec::new()).await?;
+    let mut artifacts = Vec::new();
+    for function in functions {
+        let key = format!("{}.zip", function.name);
+        put(endpoint, &key, function.package()?).await?;
+        artifacts.push((format!("../functions/{}", function.name), key));
+    }
+    for name in STATE_MACHINES {
+        let key = format!("{name}.asl.json");
+        let path = root.join("statemachine").join(&key);
+        let definition =
+            fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        put(endpoint, &key, definition).await?;
+        artifacts.push((format!("../statemachine/{key}"), key));
+    }
+    let path = root.join("infra").join("template.yaml");
+    let mut template =
+        fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    for (local, key) in artifacts {
+        let count = template.matches(&local).count();
+        ensure!(
+            count == 1,
+            "the template names {local} {count} times, expected once"
+        );
+        template = template.replace(&local, &format!("s3://{BUCKET}/{key}"));
+    }
+    Ok(template)
+}
+
+async fn put(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()> {
+    http::call(
+        endpoint,
+        "s3",
+        "PUT",
+        &format!("/{BUCKET}/{key}"),
+        &[],
+        content,
+    )
+    .await?;
+    Ok(())
+}
+
+/// The stack's description once it is complete.
+async fn finished(endpoint: SocketAddr) -> Result<String> {
+    loop {
+        let description =
+            http::query(endpoint, "cloudformation", &request("DescribeStacks")).await?;
+        let status = http::element(&description, "StackStatus").unwrap_or_default();
+        if status == "CREATE_COMPLETE" {
+            return Ok(description);
+        }
+        if !status.ends_with("_IN_PROGRESS") || status.starts_with("ROLLBACK") {
+            let events =
+                http::query(endpoint, "cloudformation", &request("DescribeStackEvents")).await?;
+            let reasons: Vec<_> = http::elements(&events, "member")
+                .into_iter()
+                .filter_map(|event| {
+                    let reason = http::element(event, "ResourceStatusReason")?;
+                    Some(format!(
+                        "{}: {reason}",
+                        http::element(event, "LogicalResourceId")?
+                    ))
+                })
+                .collect();
+            bail!(
+                "the template was not deployed ({status}): {}",
+                reasons.join("; ")
+            );
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The roles of the functions, which all have code.
+async fn roles(endpoint: SocketAddr) -> Result<BTreeMap<String, String>> {
+    let path = "/2015-03-31/functions/";
+    let answer = http::call(endpoint, "lambda", "GET", path, &[], "").await?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    let mut roles = BTreeMap::new();
+    for function in answer
+        .get("Functions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let text = |key: &str| {
+            function
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        // The emulator takes a function without code, and then answers for it.
+        let size = function.get("CodeSize").and_then(Value::as_u64);
+        ensure!(
+            size > Some(0),
+            "{} was deployed without code",
+            text("FunctionName")
+        );
+        let name = text("FunctionName").trim_start_matches("cutover-");
+        roles.insert(name.to_owned(), text("Role").to_owned());
+    }
+    ensure!(
+        roles.keys().eq(FUNCTIONS.iter().collect::<BTreeSet<_>>()),
+        "deployed are {roles:?}"
+    );
+    Ok(roles)
+}
+
+/// The emulator knows no changes as resources: what the template permits on
+/// `change/*`, as AWS has it, the emulator asks for on everything.
+async fn permit_get_change(endpoint: SocketAddr, role_arn: &str) -> Result<()> {
+    let statement = json!({ "Effect": "Allow", "Action": "route53:GetChange", "Resource": "*" });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+    let form = [
+        ("Action", "PutRolePolicy"),
+        ("Version", "2010-05-08"),
+        ("RoleName", role_arn.rsplit('/').next().unwrap_or_default()),
+        ("PolicyName", "get-change"),
+        ("PolicyDocument", &policy),
+    ];
+    http::query(endpoint, "iam", &form).await?;
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! The emulator's process: started on a free port, ended with us.
+
+use std::fs::{self, DirBuilder};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::http;
+
+const WRAPPER: &str = include_str!("../emulator.py");
+/// It takes well under a second; a machine that builds at the same time may need more.
+const START_LIMIT: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(20);
+/// Another process may take a port between finding it free and using it.
+const START_ATTEMPTS: usize = 3;
+
+/// A running emulator with a directory for its files; both go on drop, and also
+/// when this process ends in any other way: see `emulator.py`.
+pub(crate) struct Emulator {
+    wrapper: Child,
+    directory: PathBuf,
+    pub(crate) endpoint: SocketAddr,
+}
+
+impl Emulator {
+    pub(crate) async fn start(python: &Path) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            let mut emulator = Self::spawn(python)?;
+            match emulator.ready().await {
+                Ok(()) => return Ok(emulator),
+                Err(_) if attempt < START_ATTEMPTS => attempt += 1,
+                Err(problem) => return Err(problem),
+            }
+        }
+    }
+
+    fn spawn(python: &Path) -> Result<Self> {
+        let directory = make_directory()?;
+        let endpoint = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let inside = |name: &str| directory.join(name).into_os_string();
+        let wrapper = Command::new(python)
+            .args(["-c", WRAPPER])
+            .arg(&directory)
+            // Functions inherit the emulator's whole environment: they get nothing of ours.
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &directory)
+            .env("TMPDIR", &directory)
+            .env("STATE_DIR", inside("state"))
+            .env("S3_DATA_DIR", inside("s3"))
+            .env("PERSIST_STATE", "0")
+            .env("S3_PERSIST", "0")
+            .env("BIND_HOST", endpoint.ip().to_string())
+            .env("MINISTACK_HOST", endpoint.ip().to_string())
+            .env("GATEWAY_PORT", endpoint.port().to_string())
+            .env("MINISTACK_REGION", http::REGION)
+            // Without it, functions would call AWS itself.
+            .env("AWS_ENDPOINT_URL", format!("http://{endpoint}"))
+            .env("AUTH", "true")
+            .env("AWS_ACCESS_KEY_ID", http::ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", http::SECRET_KEY)
+            .env("LAMBDA_EXECUTOR", "local")
+            .env(
+                "DOCKER_HOST",
+                format!("unix://{}", directory.join("no-docker").display()),
+            )
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("SFTP_ENABLED", "0")
+            .current_dir(&directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            // Ctrl-C is for us alone: the wrapper has files to remove.
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("failed to run {}", python.display()))?;
+        Ok(Self {
+            wrapper,
+            directory,
+            endpoint,
+        })
+    }
+
+    /// Waits until our emulator, not another process on its port, takes requests.
+    async fn ready(&mut self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.wrapper.try_wait()? {
+                bail!(
+                    "the emulator ended ({status}) before it was ready:\n{}",
+                    self.log()
+                );
+            }
+            let is_bound = self.log().contains("Running on http");
+            if is_bound && self.get("/_ministack/ready").await.is_ok() {
+                return Ok(());
+            }
+            if start.elapsed() > START_LIMIT {
+                bail!(
+                    "the emulator was not ready within {START_LIMIT:?}:\n{}",
+                    self.log()
+                );
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// What the emulator and the functions have printed.
+    pub(crate) fn log(&self) -> String {
+        fs::read(self.directory.join("emulator.log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    async fn get(&self, path: &str) -> Result<String> {
+        http::call(self.endpoint, "ministack", "GET", path, &[], "").await
+    }
+
+    /// Lets every wait and every delay before a retry of a state machine take `scale`
+    /// times as long as it says.
+    pub(crate) async fn scale_waits(&self, scale: f64) -> Result<()> {
+        let key = "stepfunctions._SFN_WAIT_SCALE";
+        let body = json!({ key: scale }).to_string();
+        let path = "/_ministack/config";
+        let answer = http::call(self.endpoint, "ministack", "POST", path, &[], body).await?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        // A refused setting is answered with 200 as well.
+        if answer.pointer(&format!("/applied/{key}")).is_none() {
+            bail!("the emulator refused the scale {scale}: {answer}");
+        }
+        Ok(())
+    }
+
+    /// The memory that the emulator, what runs it and the functions have resident.
+    pub(crate) fn resident_kilobytes(&self) -> Result<u64> {
+        let processes = processes()?;
+        let mut ours = vec![self.wrapper.id()];
+        // Children have been listed with their parents, in no particular order.
+        loop {
+            let before = ours.len();
+            for process in &processes {
+                if ours.contains(&process.parent) && !ours.contains(&process.id) {
+                    ours.push(process.id);
+                }
+            }
+            if ours.len() == before {
+                break;
+            }
+        }
+        Ok(processes
+            .iter()
+            .filter(|process| ours.contains(&process.id))
+            .map(|process| process.resident_kilobytes)
+            .sum())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // The wrapper takes the end of its standard input for our end.
+        drop(self.wrapper.stdin.take());
+        let _ = self.wrapper.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn make_directory() -> Result<PathBuf> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("cutover-{}-{count}", std::process::id()));
+    if directory.exists() {
+        // Of an earlier process with our number.
+        fs::remove_dir_all(&directory)?;
+    }
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&directory)
+        .with_context(|| format!("failed to create {}", directory.display()))?;
+    Ok(directory)
+}
+
+struct Process {
+    id: u32,
+    parent: u32,
+    resident_kilobytes: u64,
+}
+
+/// All processes, from Linux's `/proc`.
+fn processes() -> Result<Vec<Process>> {
+    let entries = fs::read_dir("/proc").context("memory is measured on Linux only")?;
+    let processes = entries.filter_map(|entry| {
+        let id = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        // One that ends meanwhile is left out.
+        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let number = |key: &str| -> Option<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+            line.split_ascii_whitespace().next()?.parse().ok()
+        };
+        Some(Process {
+            id,
+            parent: number("PPid:")?.try_into().ok()?,
+            resident_kilobytes: number("VmRSS:").unwrap_or_default(),
+        })
+    });
+    Ok(processes.collect())
+}

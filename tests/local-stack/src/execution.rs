@@ -1,0 +1,147 @@
+//! Executions of the state machines, as the console starts and shows them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Between two looks at something that changes by itself.
+pub(crate) const POLL: Duration = Duration::from_millis(20);
+/// The most events that one call gives.
+const LARGEST_PAGE: i32 = 1_000;
+
+/// An execution that was started.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    client: aws_sdk_sfn::Client,
+    arn: String,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ended {
+    /// `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.
+    pub outcome: String,
+    /// The state it ended in.
+    pub state: String,
+    /// The error's name, where it failed.
+    pub error: Option<String>,
+    /// What a person reads about the error.
+    pub cause: Option<String>,
+    /// What it returned, where it succeeded.
+    #[serde(skip)]
+    pub output: Value,
+    /// The states it entered, in order.
+    #[serde(skip)]
+    pub states: Vec<String>,
+}
+
+impl Execution {
+    pub(crate) async fn start(
+        client: aws_sdk_sfn::Client,
+        state_machine_arn: &str,
+        name: &str,
+        input: &Value,
+    ) -> Result<Self> {
+        let started = client
+            .start_execution()
+            .state_machine_arn(state_machine_arn)
+            .name(name)
+            .input(input.to_string())
+            .send()
+            .await?;
+        Ok(Self {
+            arn: started.execution_arn,
+            client,
+        })
+    }
+
+    /// The ARN.
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.arn.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// Stops it, as the console does.
+    pub async fn stop(&self) -> Result<()> {
+        self.client
+            .stop_execution()
+            .execution_arn(&self.arn)
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Whether it has ended, and how.
+    pub async fn ended(&self) -> Result<Option<Ended>> {
+        let described = self
+            .client
+            .describe_execution()
+            .execution_arn(&self.arn)
+            .send()
+            .await?;
+        if *described.status() == ExecutionStatus::Running {
+            return Ok(None);
+        }
+        let states: Vec<_> = self
+            .events_after(0)
+            .await?
+            .iter()
+            .filter_map(|event| Some(event.state_entered_event_details()?.name().to_owned()))
+            .collect();
+        let output = match described.output() {
+            Some(output) => serde_json::from_str(output).context("the output is not JSON")?,
+            None => Value::Null,
+        };
+        Ok(Some(Ended {
+            outcome: described.status().as_str().to_owned(),
+            state: states.last().cloned().unwrap_or_default(),
+            error: described.error().map(str::to_owned),
+            cause: described.cause().map(str::to_owned),
+            output,
+            states,
+        }))
+    }
+
+    /// Waits for its end.
+    pub async fn wait(&self) -> Result<Ended> {
+        loop {
+            if let Some(ended) = self.ended().await? {
+                return Ok(ended);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The events of its history after the one with this id, in order.
+    pub(crate) async fn events_after(&self, id: i64) -> Result<Vec<HistoryEvent>> {
+        let mut events = Vec::new();
+        let mut token = None;
+        // Newest first: what is known already need not be read again.
+        loop {
+            let page = self
+                .client
+                .get_execution_history()
+                .execution_arn(&self.arn)
+                .reverse_order(true)
+                .max_results(LARGEST_PAGE)
+                .set_next_token(token)
+                .send()
+                .await?;
+            let before = events.len();
+            let page_len = page.events.len();
+            events.extend(page.events.into_iter().filter(|event| event.id() > id));
+            token = page.next_token;
+            if token.is_none() || events.len() - before < page_len {
+                events.reverse();
+                return Ok(events);
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The four functions as Lambda takes them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::workspace;
+
+/// The crates of the functions, by name.
+pub const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
+
+/// A function's release binary.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The crate's name.
+    pub name: &'static str,
+    /// The binary.
+    pub binary: PathBuf,
+}
+
+impl Function {
+    /// The deployment package: the binary as `bootstrap`.
+    pub(crate) fn package(&self) -> Result<Vec<u8>> {
+        let binary = fs::read(&self.binary)
+            .with_context(|| format!("failed to read {}", self.binary.display()))?;
+        zip("bootstrap", &binary)
+    }
+}
+
+/// A ZIP archive of one file, not compressed: it is unpacked on the same machine.
+///
+/// Source: PKWARE's APPNOTE, sections 4.3.7, 4.3.12 and 4.3.16.
+fn zip(name: &str, content: &[u8]) -> Result<Vec<u8>> {
+    const VERSION: u16 = 20;
+    const MADE_ON_UNIX: u16 = 3 << 8 | VERSION;
+    const MIDNIGHT: u16 = 0;
+    const FIRST_DAY_OF_1980: u16 = 1 << 5 | 1;
+    const EXECUTABLE: u32 = 0o100_755 << 16;
+    let name_length = u16::try_from(name.len())?;
+    let size = u32::try_from(content.len())?;
+
+    // What the header of the file and its entry in the directory have in common.
+    let mut common = Vec::new();
+    for field in [VERSION, 0, 0, MIDNIGHT, FIRST_DAY_OF_1980] {
+        common.extend(field.to_le_bytes());
+    }
+    for field in [crc32fast::hash(content), size, size] {
+        common.extend(field.to_le_bytes());
+    }
+    common.extend(name_length.to_le_bytes());
+    common.extend(0_u16.to_le_bytes());
+
+    let mut archive = b"PK\x03\x04".to_vec();
+    archive.extend(&common);
+    archive.extend(name.bytes());
+    archive.extend(content);
+
+    let directory_offset = u32::try_from(archive.len())?;
+    archive.extend(b"PK\x01\x02");
+    archive.extend(MADE_ON_UNIX.to_le_bytes());
+    archive.extend(&common);
+    archive.extend([0; 6]);
+    archive.extend(EXECUTABLE.to_le_bytes());
+    archive.extend(0_u32.to_le_bytes());
+    archive.extend(name.bytes());
+
+    let directory_size = u32::try_from(archive.len())? - directory_offset;
+    archive.extend(b"PK\x05\x06");
+    for field in [0_u16, 0, 1, 1] {
+        archive.extend(field.to_le_bytes());
+    }
+    archive.extend(directory_size.to_le_bytes());
+    archive.extend(directory_offset.to_le_bytes());
+    archive.extend(0_u16.to_le_bytes());
+    Ok(archive)
+}
+
+/// Builds the functions, once in a process, with cargo's progress on standard error.
+pub(crate) fn build() -> Result<Vec<Function>> {
+    static BUILT: Mutex<Option<Vec<Function>>> = Mutex::new(None);
+    let mut built = BUILT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(functions) = built.as_ref() {
+        return Ok(functions.clone());
+    }
+    let mut cargo = workspace::cargo()?;
+    cargo.args([
+        "build",
+        "--release",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    for name in FUNCTIONS {
+        cargo.args(["--package", name]);
+    }
+    let output = cargo
+        .stderr(Stdio::inherit())
+        .output()
+        .context("failed to run cargo")?;
+    ensure!(
+        output.status.success(),
+        "cargo could not build the functions ({})",
+        output.status
+    );
+    let messages: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let functions = FUNCTIONS
+        .into_iter()
+        .map(|name| {
+            let binary = messages
+                .iter()
+                .filter(|message| {
+                    message
+                        .pointer("/target/name")
+                        .is_some_and(|found| found == name)
+                })
+                .find_map(|message| message.get("executable")?.as_str())
+                .with_context(|| format!("the crate {name} has no binary {name}"))?;
+            Ok(Function {
+                name,
+                binary: binary.into(),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    *built = Some(functions.clone());
+    Ok(functions)
+}

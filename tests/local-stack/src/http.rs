@@ -1,0 +1,107 @@
+//! Plain HTTP to the emulator, for what no SDK here speaks.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// The emulator's account: root, whose signature it does not check.
+pub(crate) const ACCESS_KEY: &str = "test";
+pub(crate) const SECRET_KEY: &str = "test";
+pub(crate) const REGION: &str = "us-east-1";
+
+/// A request to `service` on behalf of the root account; the answer's body, which
+/// is an error's text unless the status says success.
+pub(crate) async fn call(
+    endpoint: SocketAddr,
+    service: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes> + Send,
+) -> Result<String> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", endpoint.to_string())
+        .header(
+            "authorization",
+            format!(
+                "AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request, \
+                 SignedHeaders=host, Signature=root"
+            ),
+        );
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (status, body) = send(endpoint, request.body(Full::new(body.into()))?).await?;
+    ensure!(
+        status.is_success(),
+        "{service} answered {status} to {method} {path}: {body}"
+    );
+    Ok(body)
+}
+
+/// A call in the query protocol: `Action` and the other parameters as a form.
+pub(crate) async fn query<K: AsRef<str>, V: AsRef<str>>(
+    endpoint: SocketAddr,
+    service: &str,
+    parameters: &[(K, V)],
+) -> Result<String> {
+    let encoded = |(key, value): &(K, V)| {
+        format!(
+            "{}={}",
+            percent_encode(key.as_ref()),
+            percent_encode(value.as_ref())
+        )
+    };
+    let form = parameters.iter().map(encoded).collect::<Vec<_>>().join("&");
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    call(endpoint, service, "POST", "/", &headers, form).await
+}
+
+async fn send(endpoint: SocketAddr, request: Request<Full<Bytes>>) -> Result<(StatusCode, String)> {
+    let stream = TcpStream::connect(endpoint)
+        .await
+        .with_context(|| format!("failed to connect to {endpoint}"))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut encoded, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                encoded.push(char::from(byte));
+            } else {
+                // Writing to a String can't fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+            encoded
+        })
+}
+
+/// What stands between `<tag>` and `</tag>` in `xml`, each time.
+pub(crate) fn elements<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+    xml.split(open.as_str())
+        .skip(1)
+        .filter_map(|rest| rest.split_once(close.as_str()).map(|(content, _)| content))
+        .collect()
+}
+
+/// What stands between `<tag>` and `</tag>` for the first time.
+pub(crate) fn element<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
+    elements(xml, tag).into_iter().next()
+}

@@ -1,0 +1,315 @@
+//! Everything that a migration needs, running.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_cloudwatch::types::{ComparisonOperator, StateValue, Statistic};
+use aws_sdk_route53::config::{Credentials, SharedCredentialsProvider};
+use migration::record::RecordSet;
+use serde_json::{Value, json};
+
+use crate::deployment::{self, Deployment};
+use crate::emulator::Emulator;
+use crate::execution::Execution;
+use crate::functions::{self, Function};
+use crate::http;
+use crate::load_balancer::{Authority, LoadBalancer};
+use crate::virtual_environment;
+use crate::zone::Zone;
+
+/// The queue that hears what the topic tells.
+const QUEUE: &str = "notifications";
+const ACCOUNT: &str = "000000000000";
+
+/// Cutover, deployed and running on this machine. It is stopped on drop.
+pub struct Stack {
+    /// The load balancer of the cluster whose targets' names have `blue` in them.
+    pub blue: LoadBalancer,
+    /// The load balancer of the cluster whose targets' names have `green` in them.
+    pub green: LoadBalancer,
+    /// The zone.
+    pub zone: Zone,
+    functions: Vec<Function>,
+    deployment: Deployment,
+    step_functions: aws_sdk_sfn::Client,
+    cloudwatch: aws_sdk_cloudwatch::Client,
+    // Last: it is dropped after those that use it.
+    emulator: Emulator,
+}
+
+impl Stack {
+    /// Builds, starts and deploys everything, with a zone of these record sets.
+    pub async fn start(record_sets: &[RecordSet]) -> Result<Self> {
+        let (functions, python) = tokio::task::spawn_blocking(|| {
+            anyhow::Ok((functions::build()?, virtual_environment::python()?))
+        })
+        .await??;
+        let emulator = Emulator::start(&python).await?;
+        let endpoint = emulator.endpoint;
+        let sdk = sdk_config(
+            endpoint,
+            Credentials::new(
+                http::ACCESS_KEY,
+                http::SECRET_KEY,
+                None,
+                None,
+                "local-stack",
+            ),
+        );
+        let zone = Zone::load(aws_sdk_route53::Client::new(&sdk), record_sets).await?;
+
+        let authority = Authority::new(host_names(record_sets))?;
+        let blue = LoadBalancer::start(crate::BLUE, &authority).await?;
+        let green = LoadBalancer::start(crate::GREEN, &authority).await?;
+        let (blue_at, green_at) = (blue.address(), green.address());
+        let parameters = [
+            (
+                "HostedZoneArns",
+                format!("arn:aws:route53:::hostedzone/{}", zone.id()),
+            ),
+            (
+                "ProbeConnectTo",
+                // Green first: all names of the blueprint have blue in them.
+                format!(
+                    "*green*={green_at},*blue*={blue_at},192.0.2.18={blue_at},192.0.2.19={green_at}"
+                ),
+            ),
+            ("ProbeCaCertificates", authority.certificate),
+        ];
+        let deployment = deployment::deploy(endpoint, &functions, &parameters)
+            .await
+            .with_context(|| format!("the emulator said:\n{}", emulator.log()))?;
+        let stack = Self {
+            blue,
+            green,
+            zone,
+            functions,
+            deployment,
+            step_functions: aws_sdk_sfn::Client::new(&sdk),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
+            emulator,
+        };
+        stack.subscribe().await?;
+        Ok(stack)
+    }
+
+    /// Starts a migration, as the console does.
+    pub async fn start_migration(&self, name: &str, input: &Value) -> Result<Execution> {
+        let arn = self.migration_state_machine_arn()?;
+        Execution::start(self.step_functions.clone(), arn, name, input).await
+    }
+
+    /// Starts a rollback, as the console does.
+    pub async fn start_rollback(&self, name: &str, input: &Value) -> Result<Execution> {
+        let arn = self.rollback_state_machine_arn()?;
+        Execution::start(self.step_functions.clone(), arn, name, input).await
+    }
+
+    /// The state machine of migrations.
+    pub fn migration_state_machine_arn(&self) -> Result<&str> {
+        self.output("MigrationStateMachineArn")
+    }
+
+    /// The state machine of rollbacks.
+    pub fn rollback_state_machine_arn(&self) -> Result<&str> {
+        self.output("RollbackStateMachineArn")
+    }
+
+    fn output(&self, key: &str) -> Result<&str> {
+        self.deployment
+            .outputs
+            .get(key)
+            .map(String::as_str)
+            .with_context(|| format!("the template has no output {key}"))
+    }
+
+    /// The environment in which the AWS CLI reaches the stack.
+    pub fn environment(&self) -> [(&'static str, String); 4] {
+        [
+            (
+                "AWS_ENDPOINT_URL",
+                format!("http://{}", self.emulator.endpoint),
+            ),
+            ("AWS_REGION", http::REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", http::ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", http::SECRET_KEY.to_owned()),
+        ]
+    }
+
+    /// Lets every wait of the state machines take `scale` times as long as it says.
+    /// Timeouts and the functions' own work take as long as they take.
+    pub async fn scale_waits(&self, scale: f64) -> Result<()> {
+        self.emulator.scale_waits(scale).await
+    }
+
+    /// Creates a metric alarm that is quiet.
+    pub async fn create_alarm(&self, name: &str) -> Result<()> {
+        self.cloudwatch
+            .put_metric_alarm()
+            .alarm_name(name)
+            .namespace("AWS/ApplicationELB")
+            .metric_name("HTTPCode_Target_5XX_Count")
+            .statistic(Statistic::Sum)
+            .period(60)
+            .evaluation_periods(1)
+            .threshold(5.0)
+            .comparison_operator(ComparisonOperator::GreaterThanThreshold)
+            .send()
+            .await?;
+        self.set_alarm(name, StateValue::Ok, "quiet").await
+    }
+
+    /// Lets an alarm fire.
+    pub async fn fire_alarm(&self, name: &str) -> Result<()> {
+        let reason = "Threshold Crossed: 1 datapoint [42.0] was greater than the threshold (5.0).";
+        self.set_alarm(name, StateValue::Alarm, reason).await
+    }
+
+    async fn set_alarm(&self, name: &str, state: StateValue, reason: &str) -> Result<()> {
+        self.cloudwatch
+            .set_alarm_state()
+            .alarm_name(name)
+            .state_value(state)
+            .state_reason(reason)
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes an alarm.
+    pub async fn delete_alarm(&self, name: &str) -> Result<()> {
+        self.cloudwatch
+            .delete_alarms()
+            .alarm_names(name)
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    async fn subscribe(&self) -> Result<()> {
+        let topic = self.output("NotificationsTopicArn")?;
+        let queue = format!("arn:aws:sqs:{}:{ACCOUNT}:{QUEUE}", http::REGION);
+        let statement = json!({
+            "Effect": "Allow",
+            "Principal": { "Service": "sns.amazonaws.com" },
+            "Action": "sqs:SendMessage",
+            "Resource": queue,
+            "Condition": { "ArnEquals": { "aws:SourceArn": topic } },
+        });
+        let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+        let request = json!({ "QueueName": QUEUE, "Attributes": { "Policy": policy } });
+        self.queue("CreateQueue", request).await?;
+        let form = [
+            ("Action", "Subscribe"),
+            ("Version", "2010-03-31"),
+            ("TopicArn", topic),
+            ("Protocol", "sqs"),
+            ("Endpoint", queue.as_str()),
+            ("Attributes.entry.1.key", "RawMessageDelivery"),
+            ("Attributes.entry.1.value", "true"),
+        ];
+        http::query(self.emulator.endpoint, "sns", &form).await?;
+        Ok(())
+    }
+
+    /// The notifications that were sent since this was last asked.
+    pub async fn notifications(&self) -> Result<Vec<String>> {
+        let url = format!("http://{}/{ACCOUNT}/{QUEUE}", self.emulator.endpoint);
+        let mut notifications = Vec::new();
+        loop {
+            let request =
+                json!({ "QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0 });
+            let answer = self.queue("ReceiveMessage", request).await?;
+            let messages = answer.get("Messages").and_then(Value::as_array);
+            let Some(messages) = messages.filter(|messages| !messages.is_empty()) else {
+                return Ok(notifications);
+            };
+            for message in messages {
+                let text = |key: &str| message.get(key).and_then(Value::as_str).unwrap_or_default();
+                notifications.push(text("Body").to_owned());
+                let request = json!({ "QueueUrl": url, "ReceiptHandle": text("ReceiptHandle") });
+                let _ = self.queue("DeleteMessage", request).await?;
+            }
+        }
+    }
+
+    async fn queue(&self, action: &str, request: Value) -> Result<Value> {
+        let target = format!("AmazonSQS.{action}");
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0"),
+            ("x-amz-target", target.as_str()),
+        ];
+        let body = request.to_string();
+        let answer = http::call(self.emulator.endpoint, "sqs", "POST", "/", &headers, body).await?;
+        Ok(serde_json::from_str(&answer).unwrap_or_default())
+    }
+
+    /// The functions' binaries.
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// The zone, reached with the role of the function that the crate `function` is.
+    pub async fn zone_as(&self, function: &str) -> Result<aws_sdk_route53::Client> {
+        let endpoint = self.emulator.endpoint;
+        let role = self.deployment.roles.get(function);
+        let form = [
+            ("Action", "AssumeRole"),
+            ("Version", "2011-06-15"),
+            (
+                "RoleArn",
+                role.with_context(|| format!("{function} has no role"))?,
+            ),
+            ("RoleSessionName", function),
+        ];
+        let session = http::query(endpoint, "sts", &form).await?;
+        let part = |tag: &str| {
+            http::element(&session, tag)
+                .map(str::to_owned)
+                .with_context(|| format!("no {tag}"))
+        };
+        let credentials = Credentials::new(
+            part("AccessKeyId")?,
+            part("SecretAccessKey")?,
+            Some(part("SessionToken")?),
+            None,
+            "local-stack",
+        );
+        Ok(aws_sdk_route53::Client::new(&sdk_config(
+            endpoint,
+            credentials,
+        )))
+    }
+
+    /// What the emulator and the functions have printed, the latter's logs included.
+    pub fn log(&self) -> String {
+        self.emulator.log()
+    }
+
+    /// The memory that the emulator and the functions have resident; on Linux only.
+    pub fn resident_kilobytes(&self) -> Result<u64> {
+        self.emulator.resident_kilobytes()
+    }
+}
+
+fn sdk_config(endpoint: SocketAddr, credentials: Credentials) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(format!("http://{endpoint}"))
+        .region(Region::from_static(http::REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+/// The hosts that the weighted records of a zone answer for, for a certificate.
+fn host_names(record_sets: &[RecordSet]) -> Vec<String> {
+    let mut hosts: Vec<_> = record_sets
+        .iter()
+        .filter(|record_set| record_set.record_type.moves() && record_set.weighted().is_some())
+        .map(|record_set| record_set.name.host("*"))
+        .collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}

@@ -1,0 +1,192 @@
+//! The hosted zone: loading it, reading it, and editing it as another person does.
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, RrType};
+use migration::aws::{from_sdk, to_sdk};
+use migration::fake::{record_set_to_cli_json, record_sets_from_cli_json};
+use migration::record::{RecordSet, RecordType, Routing};
+use migration::{RecordName, SetIdentifier};
+use serde_json::json;
+
+use crate::traffic::Traffic;
+
+/// A zone as two clusters of the EKS Blueprints leave it, as
+/// `aws route53 list-resource-record-sets` prints it.
+const BLUEPRINT: &str = include_str!("../../zone-blueprint.json");
+
+/// The blueprint's record sets.
+pub fn blueprint() -> Vec<RecordSet> {
+    record_sets_from_cli_json(BLUEPRINT)
+}
+
+/// Whether a record set is of ExternalDNS's registry.
+fn is_registry(record_set: &RecordSet) -> bool {
+    record_set.record_type == RecordType::Txt
+        && record_set
+            .values()
+            .iter()
+            .any(|value| value.contains("heritage=external-dns"))
+}
+
+/// The same zone where nothing but the clusters' records is: as if ExternalDNS kept
+/// its registry elsewhere.
+pub fn without_registry(mut record_sets: Vec<RecordSet>) -> Vec<RecordSet> {
+    record_sets.retain(|record_set| !is_registry(record_set));
+    record_sets
+}
+
+/// The zone on the stack.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    client: aws_sdk_route53::Client,
+    id: String,
+}
+
+impl Zone {
+    /// A new zone with these record sets, named by their SOA record.
+    pub(crate) async fn load(
+        client: aws_sdk_route53::Client,
+        record_sets: &[RecordSet],
+    ) -> Result<Self> {
+        let soa = record_sets
+            .iter()
+            .find(|record_set| record_set.record_type.as_str() == "SOA")
+            .context("a zone without a SOA record")?;
+        let created = client
+            .create_hosted_zone()
+            .name(soa.name.fully_qualified())
+            .caller_reference("local-stack")
+            .send()
+            .await?;
+        let id = created.hosted_zone().context("no zone was created")?.id();
+        let id = id.trim_start_matches("/hostedzone/").to_owned();
+        let zone = Self { client, id };
+        let changes = record_sets.iter().map(|record_set| {
+            // The zone has an NS and a SOA record from the beginning.
+            let is_there = record_set.name == soa.name
+                && ["NS", "SOA"].contains(&record_set.record_type.as_str());
+            let action = if is_there {
+                ChangeAction::Upsert
+            } else {
+                ChangeAction::Create
+            };
+            (action, record_set.clone())
+        });
+        zone.change(changes.collect()).await?;
+        Ok(zone)
+    }
+
+    /// The zone's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// All record sets, as they are listed.
+    pub async fn record_sets(&self) -> Result<Vec<RecordSet>> {
+        let mut record_sets = Vec::new();
+        let mut start: Option<(String, RrType, Option<String>)> = None;
+        loop {
+            let (name, record_type, identifier) = match start.take() {
+                Some((name, record_type, identifier)) => {
+                    (Some(name), Some(record_type), identifier)
+                }
+                None => (None, None, None),
+            };
+            let page = self
+                .client
+                .list_resource_record_sets()
+                .hosted_zone_id(&self.id)
+                .set_start_record_name(name)
+                .set_start_record_type(record_type)
+                .set_start_record_identifier(identifier)
+                .send()
+                .await?;
+            for record_set in page.resource_record_sets() {
+                record_sets.push(from_sdk(record_set).map_err(anyhow::Error::msg)?);
+            }
+            match (
+                page.is_truncated(),
+                page.next_record_name,
+                page.next_record_type,
+            ) {
+                (true, Some(name), Some(record_type)) => {
+                    start = Some((name, record_type, page.next_record_identifier));
+                }
+                _ => return Ok(record_sets),
+            }
+        }
+    }
+
+    /// The zone as `aws route53 list-resource-record-sets` prints it.
+    pub async fn to_cli_json(&self) -> Result<String> {
+        let record_sets = self.record_sets().await?;
+        let record_sets: Vec<_> = record_sets.iter().map(record_set_to_cli_json).collect();
+        Ok(format!(
+            "{:#}",
+            json!({ "ResourceRecordSets": record_sets })
+        ))
+    }
+
+    /// The weights of `names`.
+    pub async fn traffic(&self, names: &[RecordName]) -> Result<Traffic> {
+        Ok(Traffic::of(&self.record_sets().await?, names))
+    }
+
+    /// The names of the journals that stand in the zone.
+    pub async fn journals(&self) -> Result<Vec<RecordName>> {
+        let record_sets = self.record_sets().await?;
+        Ok(record_sets
+            .into_iter()
+            .map(|record_set| record_set.name)
+            .filter(|name| name.journaled().is_some())
+            .collect())
+    }
+
+    /// Sets a weight of all types of one side at a name, without asking what it was:
+    /// as a person with a console or Terraform does.
+    pub async fn overwrite_weight(
+        &self,
+        name: &RecordName,
+        side: &SetIdentifier,
+        new_weight: u8,
+    ) -> Result<()> {
+        let mut edited = Vec::new();
+        for mut record_set in self.record_sets().await? {
+            if let Routing::Weighted {
+                set_identifier,
+                weight,
+            } = &mut record_set.routing
+                && record_set.name == *name
+                && record_set.record_type.moves()
+                && set_identifier == side
+            {
+                *weight = new_weight;
+                edited.push((ChangeAction::Upsert, record_set));
+            }
+        }
+        ensure!(
+            !edited.is_empty(),
+            "{name} has no weighted records of {side}"
+        );
+        self.change(edited).await
+    }
+
+    async fn change(&self, changes: Vec<(ChangeAction, RecordSet)>) -> Result<()> {
+        let changes = changes
+            .into_iter()
+            .map(|(action, record_set)| {
+                Ok(Change::builder()
+                    .action(action)
+                    .resource_record_set(to_sdk(&record_set)?)
+                    .build()?)
+            })
+            .collect::<Result<_>>()?;
+        self.client
+            .change_resource_record_sets()
+            .hosted_zone_id(&self.id)
+            .change_batch(ChangeBatch::builder().set_changes(Some(changes)).build()?)
+            .send()
+            .await?;
+        Ok(())
+    }
+}

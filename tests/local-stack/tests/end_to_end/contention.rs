@@ -1,0 +1,117 @@
+//! Other writers, second executions, and going on after a hold.
+
+use serde_json::json;
+
+use crate::{
+    ALARM, BLUE, BURNHAM, GREEN, assert_cause, assert_failed, assert_succeeded, input, long_bake,
+    migrate, roll_back, stack, until_weight, weight_of,
+};
+
+#[tokio::test]
+async fn a_second_migration_of_the_same_name_is_refused_while_the_first_runs() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let first = stack
+        .start_migration("first", &input(&stack, long_bake()))
+        .await
+        .unwrap();
+    until_weight(&stack, &first, BURNHAM, GREEN, 50).await;
+    let under_way = stack.zone.to_cli_json().await.unwrap();
+
+    let second = migrate(&stack, "second", &input(&stack, json!({}))).await;
+    assert_failed(&second, "Refused", "Busy");
+    assert_cause(&second, &[BURNHAM, "first"]);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), under_way);
+    assert!(first.ended().await.unwrap().is_none());
+
+    roll_back(&stack, "clear", &json!({ "execution": "first" })).await;
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_held_migration_is_gone_on_with_where_it_stopped() {
+    let stack = stack().await;
+    stack.create_alarm(ALARM).await.unwrap();
+    let holding =
+        json!({ "onFailure": "hold", "alarms": { "names": [ALARM] }, "bakeSeconds": 600 });
+    let holding = input(&stack, holding);
+    let first = stack.start_migration("first", &holding).await.unwrap();
+    until_weight(&stack, &first, BURNHAM, GREEN, 50).await;
+    stack.fire_alarm(ALARM).await.unwrap();
+
+    let ended = first.wait().await.unwrap();
+    assert_failed(&ended, "Held", "Held");
+    assert_cause(&ended, &["HealthCheckFailed", ALARM]);
+    assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(50));
+    assert_eq!(weight_of(&stack.zone, BURNHAM, BLUE).await, Some(50));
+    assert_eq!(stack.zone.journals().await.unwrap().len(), 1);
+
+    // Somebody has mended what the alarm was about.
+    let going_on = input(&stack, json!({}));
+    let second = migrate(&stack, "second", &going_on).await;
+    assert_succeeded(&second, "Completed");
+    let shifts = second
+        .states
+        .iter()
+        .filter(|state| *state == "Shift weight")
+        .count();
+    assert_eq!(
+        shifts, 1,
+        "only the step to 100 was left: {:?}",
+        second.states
+    );
+    assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(100));
+    assert!(stack.zone.journals().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_held_migration_is_gone_on_with_once_the_drift_is_put_back() {
+    let stack = stack().await;
+    let first = stack
+        .start_migration("first", &input(&stack, long_bake()))
+        .await
+        .unwrap();
+    until_weight(&stack, &first, BURNHAM, GREEN, 50).await;
+    let (burnham, green) = (BURNHAM.parse().unwrap(), GREEN.parse().unwrap());
+    stack
+        .zone
+        .overwrite_weight(&burnham, &green, 7)
+        .await
+        .unwrap();
+    assert_failed(&first.wait().await.unwrap(), "Held", "Held");
+
+    let unmended = migrate(&stack, "unmended", &input(&stack, json!({}))).await;
+    assert_eq!(unmended.error.as_deref(), Some("Drift"), "{unmended:#?}");
+    assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(7));
+
+    stack
+        .zone
+        .overwrite_weight(&burnham, &green, 50)
+        .await
+        .unwrap();
+    assert_succeeded(
+        &migrate(&stack, "mended", &input(&stack, json!({}))).await,
+        "Completed",
+    );
+    assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(100));
+    assert!(stack.zone.journals().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn drift_is_rolled_back_where_the_input_says_so() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let mut input = input(&stack, long_bake());
+    input["onDrift"] = "rollback".into();
+    let migration = stack.start_migration("first", &input).await.unwrap();
+    until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
+    let (burnham, green) = (BURNHAM.parse().unwrap(), GREEN.parse().unwrap());
+    stack
+        .zone
+        .overwrite_weight(&burnham, &green, 7)
+        .await
+        .unwrap();
+
+    assert_failed(&migration.wait().await.unwrap(), "Rolled back", "Drift");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}

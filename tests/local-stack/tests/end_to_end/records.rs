@@ -1,0 +1,106 @@
+//! Records of other shapes than A and AAAA aliases of two clusters.
+
+use local_stack::{NAMES, blueprint};
+use serde_json::{Value, json};
+
+use crate::{
+    BLUE, GREEN, assert_succeeded, input, long_bake, migrate, roll_back, stack, stack_with,
+    until_weight, weight_of,
+};
+
+const SHARED: &str = "shared.eks-blueprint.example.com";
+const LEGACY: &str = "legacy.eks-blueprint.example.com";
+
+#[tokio::test]
+async fn a_third_set_identifier_keeps_its_share() {
+    let stack = stack().await;
+    let input = input(&stack, json!({ "names": [SHARED] }));
+    let migration = stack.start_migration("shared", &input).await.unwrap();
+    until_weight(&stack, &migration, SHARED, GREEN, 45).await;
+    assert_eq!(weight_of(&stack.zone, SHARED, BLUE).await, Some(45));
+    assert_eq!(weight_of(&stack.zone, SHARED, "eks-dr").await, Some(10));
+
+    assert_succeeded(&migration.wait().await.unwrap(), "Completed");
+    for (side, weight) in [(BLUE, 0), (GREEN, 90), ("eks-dr", 10)] {
+        assert_eq!(
+            weight_of(&stack.zone, SHARED, side).await,
+            Some(weight),
+            "{side}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_restores_the_original_weights_not_100_and_0() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let mut input = input(&stack, long_bake());
+    input["names"] = json!([LEGACY]);
+    let migration = stack.start_migration("legacy", &input).await.unwrap();
+    until_weight(&stack, &migration, LEGACY, GREEN, 50).await;
+
+    let ended = roll_back(&stack, "by-hand", &json!({ "execution": "legacy" })).await;
+    assert_succeeded(&ended, "Rolled back");
+    assert_eq!(weight_of(&stack.zone, LEGACY, BLUE).await, Some(255));
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+/// Every name of the zone, of which none is named, and with ExternalDNS's registry beside.
+#[tokio::test]
+async fn only_weights_of_what_moves_are_changed() {
+    let stack = stack_with(blueprint()).await;
+    let before: Value = serde_json::from_str(&stack.zone.to_cli_json().await.unwrap()).unwrap();
+    let mut input = input(&stack, json!({}));
+    input.as_object_mut().unwrap().remove("names");
+    assert_succeeded(&migrate(&stack, "all", &input).await, "Completed");
+
+    let mut expected = before;
+    for record_set in expected["ResourceRecordSets"].as_array_mut().unwrap() {
+        let moves = ["A", "AAAA", "CNAME"]
+            .iter()
+            .any(|kind| record_set["Type"] == *kind);
+        let is_shared = record_set["Name"] == format!("{SHARED}.");
+        if moves && record_set["SetIdentifier"] == BLUE {
+            record_set["Weight"] = 0.into();
+        } else if moves && record_set["SetIdentifier"] == GREEN {
+            let is_legacy = record_set["Name"] == format!("{LEGACY}.");
+            let weight = if is_shared {
+                90
+            } else if is_legacy {
+                255
+            } else {
+                100
+            };
+            record_set["Weight"] = weight.into();
+        }
+    }
+    assert_eq!(
+        stack.zone.to_cli_json().await.unwrap(),
+        format!("{expected:#}")
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_plan_and_writes_nothing() {
+    let stack = stack_with(blueprint()).await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let input = input(
+        &stack,
+        json!({ "names": NAMES, "steps": [10, 50, 100], "dryRun": true }),
+    );
+    let ended = migrate(&stack, "dry", &input).await;
+    assert_succeeded(&ended, "Planned");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+
+    let percents: Vec<_> = ended.output["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| &step["percent"])
+        .collect();
+    assert_eq!(percents, [10, 50, 100]);
+    assert_eq!(ended.output["names"], 5);
+    assert_eq!(ended.output["recordSets"], 20);
+    let warnings = ended.output["warnings"].to_string();
+    assert!(warnings.contains("ExternalDNS"), "{warnings}");
+}

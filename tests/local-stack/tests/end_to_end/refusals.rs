@@ -1,0 +1,180 @@
+//! What can't be carried out fails before any write, with a cause that a person can act on.
+
+use local_stack::{Stack, blueprint, without_registry};
+use serde_json::{Value, json};
+
+use crate::{
+    ALARM, BURNHAM, GREEN, assert_cause, assert_failed, input, long_bake, migrate, stack,
+    stack_with, until_weight,
+};
+
+/// `input` is refused in the first state, with an error and a cause that says `parts`.
+async fn check_refused(stack: &Stack, name: &str, input: &Value, error: &str, parts: &[&str]) {
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let ended = migrate(stack, name, input).await;
+    assert_failed(&ended, "Refused", error);
+    assert_eq!(ended.states, ["Plan the migration", "Refused"]);
+    assert_cause(&ended, parts);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_in_the_first_state() {
+    let stack = stack().await;
+    let invalid = "InvalidInput";
+    check_refused(&stack, "empty", &json!({}), invalid, &["hostedZoneId"]).await;
+
+    let misspelt = input(&stack, json!({ "bakeSecond": 5 }));
+    check_refused(
+        &stack,
+        "misspelt",
+        &misspelt,
+        invalid,
+        &["bakeSecond", "bakeSeconds"],
+    )
+    .await;
+
+    let descending = input(&stack, json!({ "steps": [50, 10, 100] }));
+    check_refused(
+        &stack,
+        "descending",
+        &descending,
+        invalid,
+        &["steps", "50", "10"],
+    )
+    .await;
+
+    let too_much = input(&stack, json!({ "steps": [10, 120] }));
+    check_refused(
+        &stack,
+        "too-much",
+        &too_much,
+        invalid,
+        &["steps[1]", "120", "100"],
+    )
+    .await;
+
+    let no_id = input(
+        &stack,
+        json!({ "hostedZoneId": "eks-blueprint.example.com" }),
+    );
+    check_refused(
+        &stack,
+        "no-id",
+        &no_id,
+        invalid,
+        &["hostedZoneId", "eks-blueprint"],
+    )
+    .await;
+
+    // The role of shift-weight may not even ask about another zone.
+    let other_zone = input(&stack, json!({ "hostedZoneId": "Z0000000000TYPO" }));
+    let parts = ["is not permitted", "HostedZone"];
+    check_refused(&stack, "other-zone", &other_zone, "NotPermitted", &parts).await;
+
+    let plain = "plain.eks-blueprint.example.com";
+    let not_paired = input(&stack, json!({ "names": [plain] }));
+    check_refused(
+        &stack,
+        "not-paired",
+        &not_paired,
+        "UnsupportedRouting",
+        &[plain, "simple"],
+    )
+    .await;
+
+    let nowhere = "nowhere.eks-blueprint.example.com";
+    let not_there = input(&stack, json!({ "names": [nowhere] }));
+    check_refused(&stack, "not-there", &not_there, "NoSuchPair", &[nowhere]).await;
+
+    let misspelt = input(&stack, json!({ "to": "eks-blueprint-gren" }));
+    check_refused(
+        &stack,
+        "misspelt-side",
+        &misspelt,
+        "NoSuchPair",
+        &[BURNHAM, "none of eks-blueprint-gren"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_type_that_only_one_side_has_is_refused() {
+    let mut record_sets = without_registry(blueprint());
+    record_sets.retain(|record_set| {
+        let is_of_green = record_set
+            .weighted()
+            .is_some_and(|(side, _)| side.as_str() == GREEN);
+        !(is_of_green
+            && record_set.name.as_str() == BURNHAM
+            && record_set.record_type.as_str() == "AAAA")
+    });
+    let stack = stack_with(record_sets).await;
+    let input = input(&stack, json!({}));
+    check_refused(
+        &stack,
+        "no-ipv6",
+        &input,
+        "NoSuchPair",
+        &[BURNHAM, "AAAA", GREEN],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_alarm_that_does_not_exist_stops_a_migration_before_its_start() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let input = input(&stack, json!({ "alarms": { "names": ["no-such-alarm"] } }));
+    let ended = migrate(&stack, "no-alarm", &input).await;
+    assert_failed(&ended, "Not started", "AlarmNotFound");
+    assert_cause(&ended, &["no-such-alarm"]);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_alarm_that_fires_stops_a_migration_before_its_start() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    stack.create_alarm(ALARM).await.unwrap();
+    stack.fire_alarm(ALARM).await.unwrap();
+    let input = input(&stack, json!({ "alarms": { "names": [ALARM] } }));
+    let ended = migrate(&stack, "alarming", &input).await;
+    assert_failed(&ended, "Not started", "AlarmActive");
+    assert_cause(&ended, &[ALARM]);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_alarm_that_vanishes_rolls_a_migration_back() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    stack.create_alarm(ALARM).await.unwrap();
+    let mut input = input(&stack, long_bake());
+    input["alarms"] = json!({ "names": [ALARM] });
+    let migration = stack.start_migration("vanishing", &input).await.unwrap();
+    until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
+    stack.delete_alarm(ALARM).await.unwrap();
+
+    let ended = migration.wait().await.unwrap();
+    assert_failed(&ended, "Rolled back", "AlarmNotFound");
+    assert_cause(&ended, &[ALARM]);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_green_that_breaks_during_a_bake_loses_its_weight() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let migration = stack
+        .start_migration("breaking", &input(&stack, long_bake()))
+        .await
+        .unwrap();
+    until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
+    stack.green.set_healthy(false);
+
+    let ended = migration.wait().await.unwrap();
+    assert_failed(&ended, "Rolled back", "HealthCheckFailed");
+    assert_cause(&ended, &["50 percent", "500"]);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}

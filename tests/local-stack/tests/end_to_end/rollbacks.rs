@@ -1,0 +1,78 @@
+//! Rollbacks that a person starts, from the console's input.
+
+use serde_json::{Value, json};
+
+use crate::{
+    BLUE, BURNHAM, GREEN, assert_succeeded, input, long_bake, migrate, roll_back, stack,
+    until_weight,
+};
+
+/// A running migration at 50 percent is stopped, and its zone restored, by what `rollback` asks for.
+async fn check_rolled_back_while_running(rollback: impl FnOnce(&str) -> Value) {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let migration = stack
+        .start_migration("running", &input(&stack, long_bake()))
+        .await
+        .unwrap();
+    until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
+
+    let ended = roll_back(&stack, "by-hand", &rollback(stack.zone.id())).await;
+    assert_succeeded(&ended, "Rolled back");
+    let stopped = migration.wait().await.unwrap();
+    // The emulator lets a stopped execution run on to the end of its state, where it may fail.
+    assert_ne!(stopped.outcome, "SUCCEEDED", "{stopped:#?}");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_running_migration_is_rolled_back_by_its_execution() {
+    check_rolled_back_while_running(|_| json!({ "execution": "running" })).await;
+}
+
+#[tokio::test]
+async fn a_running_migration_is_rolled_back_by_its_names() {
+    check_rolled_back_while_running(|zone| json!({ "hostedZoneId": zone, "names": ["*"] })).await;
+}
+
+#[tokio::test]
+async fn an_aborted_migration_is_rolled_back_by_its_arn() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let migration = stack
+        .start_migration("aborted", &input(&stack, long_bake()))
+        .await
+        .unwrap();
+    until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
+    migration.stop().await.unwrap();
+
+    let ended = roll_back(&stack, "by-hand", &json!({ "execution": migration.arn() })).await;
+    assert_succeeded(&ended, "Rolled back");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_completed_migration_leaves_nothing_to_roll_back_but_the_way_back() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    assert_succeeded(
+        &migrate(&stack, "there", &input(&stack, json!({}))).await,
+        "Completed",
+    );
+    let completed = stack.zone.to_cli_json().await.unwrap();
+
+    let ended = roll_back(&stack, "too-late", &json!({ "execution": "there" })).await;
+    assert_succeeded(&ended, "Nothing to roll back");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), completed);
+
+    let back = json!({
+        "from": GREEN,
+        "to": BLUE,
+        "probe": { "expectedBody": format!("CLUSTER_NAME: {BLUE}") },
+    });
+    assert_succeeded(
+        &migrate(&stack, "back", &input(&stack, back)).await,
+        "Completed",
+    );
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
