@@ -42,9 +42,12 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     let code = error.code().unwrap_or_default();
-    let message = error.message().unwrap_or_default();
+    let said = match (code, error.message().unwrap_or_default()) {
+        ("", "") => "no reason was given".to_owned(),
+        (code, message) => format!("{code}: {message}"),
+    };
     if THROTTLING_CODES.contains(&code) {
-        return Error::Throttled(format!("{action} is being throttled ({code}: {message})"));
+        return Error::Throttled(format!("{action} is being throttled ({said})"));
     }
     // Not every denial can be parsed; its status is the same.
     let is_forbidden = error
@@ -52,17 +55,15 @@ where
         .is_some_and(|response| response.status().as_u16() == 403);
     if ACCESS_CODES.contains(&code) || is_forbidden {
         return Error::NotPermitted(format!(
-            "{action} is not permitted ({code}: {message}); the stack's template grants it: deploy it anew, and look \
+            "{action} is not permitted ({said}); the stack's template grants it: deploy it anew, and look \
              for a service control policy that denies it"
         ));
     }
     if REQUEST_CODES.contains(&code) {
-        return Error::InvalidInput(format!("{action} refused the request ({code}: {message})"));
+        return Error::InvalidInput(format!("{action} refused the request ({said})"));
     }
     match error {
-        SdkError::ServiceError(_) => {
-            Error::Unavailable(format!("{action} failed with {code}: {message}"))
-        }
+        SdkError::ServiceError(_) => Error::Unavailable(format!("{action} failed ({said})")),
         other => Error::Unavailable(format!(
             "{action} got no answer: {}",
             DisplayErrorContext(other)

@@ -224,8 +224,22 @@ mod defaults {
     }
 }
 
+/// The fields that have no default, to be told all at once when they are missing.
+const REQUIRED: [&str; 4] = ["hostedZoneId", "from", "to", "steps"];
+
 /// The input of an execution, or what is wrong with it.
 pub fn parse(value: &Value) -> Result<Input, Error> {
+    let missing: Vec<_> = REQUIRED
+        .into_iter()
+        .filter(|field| value.is_object() && value.get(field).is_none())
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::InvalidInput(format!(
+            "input: missing {}; a migration needs at least {}",
+            missing.join(", "),
+            REQUIRED.join(", ")
+        )));
+    }
     let input: Input = from_json(value)?;
     if input.from == input.to {
         return Err(Error::InvalidInput(format!(
@@ -523,11 +537,11 @@ mod tests {
         without_to.as_object_mut().unwrap().remove("to");
         assert_eq!(
             parse(&without_to).unwrap_err().to_string(),
-            "input: missing field `to`"
+            "input: missing to; a migration needs at least hostedZoneId, from, to, steps"
         );
         assert_eq!(
             parse(&json!({})).unwrap_err().to_string(),
-            "input: missing field `hostedZoneId`"
+            "input: missing hostedZoneId, from, to, steps; a migration needs at least hostedZoneId, from, to, steps"
         );
         assert_eq!(
             parse(&json!("migrate")).unwrap_err().to_string(),
@@ -618,10 +632,12 @@ mod tests {
     #[test]
     fn a_misspelt_field_is_refused_with_those_there_are() {
         let mut input = smallest();
-        input["step"] = json!([100]);
+        input["bakeSecond"] = json!(5);
         let problem = parse(&input).unwrap_err().to_string();
         assert!(
-            problem.starts_with("step: unknown field `step`, expected one of `hostedZoneId`"),
+            problem.starts_with(
+                "bakeSecond: unknown field `bakeSecond`, expected one of `hostedZoneId`"
+            ),
             "{problem}"
         );
     }

@@ -163,8 +163,9 @@ impl Zone {
                 (None, None) => continue,
             };
             return Err(Error::NoSuchPair(format!(
-                "{name} has a weighted {record_type} record of {present} but none of {missing}, \
-                 so its {record_type} traffic could not move; create the record of {missing}, or exclude the name"
+                "{name} has a weighted {record_type} record of {present} but none of {missing} ({}), \
+                 so its {record_type} traffic could not move; create the record of {missing}, or exclude the name",
+                self.describe_sides(name)
             )));
         }
         if pairs.is_empty() {
@@ -178,26 +179,28 @@ impl Zone {
     }
 
     fn no_pair(&self, name: &RecordName, from: &SetIdentifier, to: &SetIdentifier) -> Error {
-        let identifiers: BTreeSet<_> = self
+        Error::NoSuchPair(format!(
+            "{name} has no weighted records of {from} and {to}: {}",
+            self.describe_sides(name)
+        ))
+    }
+
+    /// Whose records stand at a name, for whoever misspelt a side.
+    fn describe_sides(&self, name: &RecordName) -> String {
+        let sides: BTreeSet<_> = self
             .at(name)
             .iter()
-            .filter_map(|record_set| {
-                record_set
-                    .weighted()
-                    .map(|(identifier, _)| identifier.as_str())
-            })
+            .filter(|record_set| record_set.record_type.moves())
+            .filter_map(|record_set| record_set.weighted().map(|(side, _)| side.as_str()))
             .collect();
-        let found = if self.at(name).is_empty() {
+        if self.at(name).is_empty() {
             format!("zone {} has no record of that name", self.name)
-        } else if identifiers.is_empty() {
+        } else if sides.is_empty() {
             "it has no weighted A, AAAA or CNAME records".to_owned()
         } else {
-            let identifiers: Vec<_> = identifiers.into_iter().collect();
-            format!("its weighted records are of {}", identifiers.join(", "))
-        };
-        Error::NoSuchPair(format!(
-            "{name} has no weighted records of {from} and {to}: {found}"
-        ))
+            let sides: Vec<_> = sides.into_iter().collect();
+            format!("its weighted records are of {}", sides.join(", "))
+        }
     }
 
     /// The longest time for which resolvers may keep an answer for `name`.

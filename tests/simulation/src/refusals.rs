@@ -120,7 +120,7 @@ fn a_name_without_any_green_record() {
         },
         &json!({"names": ["skiapp.eks-blueprint.example.com"]}),
         &expect![[r#"
-            NoSuchPair: skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green, so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name
+            NoSuchPair: skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green (its weighted records are of eks-blueprint-blue), so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name
         "#]],
     );
 }
@@ -131,7 +131,7 @@ fn a_type_that_only_one_side_has() {
         |record_sets| record_sets.retain(|record_set| !is_green_aaaa_of_burnham(record_set)),
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
         &expect![[r#"
-            NoSuchPair: burnham.eks-blueprint.example.com has a weighted AAAA record of eks-blueprint-blue but none of eks-blueprint-green, so its AAAA traffic could not move; create the record of eks-blueprint-green, or exclude the name
+            NoSuchPair: burnham.eks-blueprint.example.com has a weighted AAAA record of eks-blueprint-blue but none of eks-blueprint-green (its weighted records are of eks-blueprint-blue, eks-blueprint-green), so its AAAA traffic could not move; create the record of eks-blueprint-green, or exclude the name
         "#]],
     );
 }
