@@ -384,3 +384,53 @@ impl Executions for StepFunctions {
             .map_err(|error| classify("states:StopExecution", &error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::record_sets_from_cli_json;
+
+    const BLUEPRINT: &str = include_str!("../../../tests/zone-blueprint.json");
+
+    #[test]
+    fn record_sets_go_through_the_sdk_and_back_whole() {
+        for record_set in record_sets_from_cli_json(BLUEPRINT) {
+            assert_eq!(from_sdk(&to_sdk(&record_set).unwrap()), Ok(record_set));
+        }
+    }
+
+    #[test]
+    fn a_change_is_a_delete_or_a_create() {
+        for record_set in &record_sets_from_cli_json(BLUEPRINT) {
+            for (change, action) in [
+                (Change::Delete(record_set), sdk::ChangeAction::Delete),
+                (Change::Create(record_set), sdk::ChangeAction::Create),
+            ] {
+                assert_eq!(*change_to_sdk(&change).unwrap().action(), action);
+            }
+        }
+    }
+
+    #[test]
+    fn other_routing_is_named_and_a_senseless_weight_refused() {
+        let record_set = |builder: sdk::builders::ResourceRecordSetBuilder| {
+            let builder = builder.name("a.example.com.").r#type(sdk::RrType::A);
+            from_sdk(&builder.set_identifier("one").build().unwrap())
+        };
+        let latency = sdk::ResourceRecordSet::builder().region("eu-west-3".into());
+        assert_eq!(
+            record_set(latency).unwrap().routing,
+            Routing::Other("latency")
+        );
+        let failover = sdk::ResourceRecordSet::builder().failover("PRIMARY".into());
+        assert_eq!(
+            record_set(failover).unwrap().routing,
+            Routing::Other("failover")
+        );
+        let heavy = sdk::ResourceRecordSet::builder().weight(256);
+        assert_eq!(
+            record_set(heavy),
+            Err("expected a weight from 0 to 255, found 256".into())
+        );
+    }
+}

@@ -719,9 +719,66 @@ fn every_write_is_a_compare_and_swap() {
 
 #[test]
 fn hundreds_of_names_go_in_batches_within_the_limits() {
-    let mut record_sets = vec![json!({"Name": "example.com.", "Type": "SOA", "TTL": 900,
-        "ResourceRecords": [{"Value": "ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}]})];
-    for number in 0..400 {
+    let simulation = Simulation::new(&large_zone(400));
+    let before = simulation.route53.record_sets();
+    run(simulation.migrate("run", &canary())).unwrap();
+    check_history(&simulation, &before);
+    assert!(simulation.route53.batches().len() > 9);
+}
+
+/// One name in a large zone is read by itself: two calls rather than seven pages.
+#[test]
+fn a_few_names_of_a_large_zone_are_read_one_by_one() {
+    let simulation = Simulation::new(&large_zone(1_000));
+    let before = simulation.route53.record_sets();
+    let mut input = canary();
+    input["names"] = json!(["svc-007.example.com"]);
+    run(simulation.migrate("run", &input)).unwrap();
+    check_history(&simulation, &before);
+    let planned = run(simulation.plan("other", &input)).unwrap();
+    let calls = simulation.route53.calls();
+    run(simulation.roll_back(&json!({"hostedZoneId": ZONE_ID, "execution": "other"}))).unwrap();
+    let scan = simulation.route53.calls() - calls;
+    let calls = simulation.route53.calls();
+    run(simulation.complete("other", &planned)).unwrap();
+    let by_name = simulation.route53.calls() - calls;
+    assert_eq!((scan, by_name), (1 + 7, 1 + 2));
+}
+
+/// The TTL that is waited out is the alias target's where that stands in the same zone.
+#[test]
+fn an_alias_within_the_zone_has_its_targets_ttl() {
+    let mut record_sets = vec![
+        soa(),
+        json!({"Name": "target.example.com.", "Type": "A", "TTL": 900,
+            "ResourceRecords": [{"Value": "192.0.2.1"}]}),
+    ];
+    for (side, weight) in [(BLUE, 100), (GREEN, 0)] {
+        record_sets.push(json!({
+            "Name": "app.example.com.", "Type": "A", "SetIdentifier": side, "Weight": weight,
+            "AliasTarget": {"HostedZoneId": ZONE_ID, "DNSName": "target.example.com.",
+                "EvaluateTargetHealth": false},
+        }));
+    }
+    let simulation = Simulation::new(&json!({ "ResourceRecordSets": record_sets }).to_string());
+    let mut input = canary();
+    input["ttlFactor"] = json!(1.5);
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    assert_eq!(planned["plan"]["ttlSeconds"], 900);
+    let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
+    assert_eq!(shifted["waitSeconds"], 1_350);
+}
+
+fn soa() -> Value {
+    json!({"Name": "example.com.", "Type": "SOA", "TTL": 900, "ResourceRecords": [
+        {"Value": "ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}
+    ]})
+}
+
+/// A zone with so many names of two record sets each.
+fn large_zone(names: usize) -> String {
+    let mut record_sets = vec![soa()];
+    for number in 0..names {
         for (side, weight) in [(BLUE, 100), (GREEN, 0)] {
             record_sets.push(json!({
                 "Name": format!("svc-{number:03}.example.com."), "Type": "A",
@@ -730,11 +787,7 @@ fn hundreds_of_names_go_in_batches_within_the_limits() {
             }));
         }
     }
-    let simulation = Simulation::new(&json!({ "ResourceRecordSets": record_sets }).to_string());
-    let before = simulation.route53.record_sets();
-    run(simulation.migrate("run", &canary())).unwrap();
-    check_history(&simulation, &before);
-    assert!(simulation.route53.batches().len() > 9);
+    json!({ "ResourceRecordSets": record_sets }).to_string()
 }
 
 /// A random zone: names with A, AAAA or CNAME pairs, alias or not, with or without neighbours.
@@ -747,8 +800,7 @@ fn any_zone() -> impl Strategy<Value = String> {
         prop_oneof![2 => Just(None), 1 => (0_u8..=255).prop_map(Some)],
     );
     proptest::collection::vec(name, 1..6).prop_map(|names| {
-        let mut record_sets = vec![json!({"Name": "example.com.", "Type": "SOA", "TTL": 900,
-            "ResourceRecords": [{"Value": "ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}]})];
+        let mut record_sets = vec![soa()];
         for (number, (kinds, (from, to), is_alias, neighbour)) in names.into_iter().enumerate() {
             let kinds: &[&str] = [&["A"][..], &["AAAA"], &["A", "AAAA"], &["CNAME"]][kinds];
             let mut sides = vec![(BLUE, from), (GREEN, to)];

@@ -1,5 +1,9 @@
 //! Other writers, second executions, and going on after a hold.
 
+use local_stack::RecordName;
+use migration::change::NameChange;
+use migration::record::{RecordSet, Routing};
+use migration::route53::{apply, read_names};
 use serde_json::json;
 
 use crate::{
@@ -113,5 +117,63 @@ async fn drift_is_rolled_back_where_the_input_says_so() {
         .unwrap();
 
     assert_failed(&migration.wait().await.unwrap(), "Rolled back", "Drift");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+/// The writer's own client, with the role of shift-weight: what another writer did between its
+/// reading and its writing stays.
+#[tokio::test]
+async fn a_stale_change_is_refused_as_a_whole() {
+    let stack = stack().await;
+    let route53 = stack.zone_as("shift-weight").await.unwrap();
+    let zone_id = stack.zone.id().parse().unwrap();
+    let burnham: RecordName = BURNHAM.parse().unwrap();
+    let read = read_names(&route53, &zone_id, std::slice::from_ref(&burnham))
+        .await
+        .unwrap();
+    let deletes = read.at(&burnham).to_vec();
+    let change = NameChange {
+        name: burnham.clone(),
+        creates: deletes.iter().map(with_weight_50).collect(),
+        deletes,
+    };
+
+    stack
+        .zone
+        .overwrite_weight(&burnham, &GREEN.parse().unwrap(), 7)
+        .await
+        .unwrap();
+    let edited = stack.zone.to_cli_json().await.unwrap();
+    let error = apply(&route53, &zone_id, vec![change]).await.unwrap_err();
+    assert_eq!(error.name(), "Conflict", "{error}");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), edited);
+}
+
+fn with_weight_50(record_set: &RecordSet) -> RecordSet {
+    let mut changed = record_set.clone();
+    if let Routing::Weighted { weight, .. } = &mut changed.routing {
+        *weight = 50;
+    }
+    changed
+}
+
+#[tokio::test]
+async fn what_goes_on_from_a_held_migration_and_fails_undoes_it_too() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    stack.create_alarm(ALARM).await.unwrap();
+    let mut holding = input(&stack, long_bake());
+    holding["onFailure"] = "hold".into();
+    holding["alarms"] = json!({ "names": [ALARM] });
+    let first = stack.start_migration("first", &holding).await.unwrap();
+    until_weight(&stack, &first, BURNHAM, GREEN, 50).await;
+    stack.fire_alarm(ALARM).await.unwrap();
+    assert_failed(&first.wait().await.unwrap(), "Held", "Held");
+
+    // The alarm is still firing, so the second one may not even begin.
+    let second = input(&stack, json!({ "alarms": { "names": [ALARM] } }));
+    let ended = migrate(&stack, "second", &second).await;
+    assert_failed(&ended, "Rolled back", "AlarmActive");
+    assert_cause(&ended, &[ALARM, "original weights are restored"]);
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
