@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use crate::Error;
-use crate::name::{HostedZoneId, NamePattern, SetIdentifier, parsed};
+use crate::name::{HostedZoneId, NamePattern, SetIdentifier, deserialize_from_str};
 use crate::steps::{LONGEST_BAKE_SECONDS, Steps};
 use crate::whole::Whole;
 
@@ -414,12 +414,6 @@ impl Serialize for StatusRange {
     }
 }
 
-impl<'de> Deserialize<'de> for StatusRange {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
-    }
-}
-
 /// The path and query of a request, beginning with `/`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Path(String);
@@ -446,12 +440,6 @@ impl FromStr for Path {
                 "expected a path that begins with `/`, without spaces (as %20) or `#`, found {text:?}"
             ))
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Path {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
     }
 }
 
@@ -486,11 +474,7 @@ impl FromStr for Label {
     }
 }
 
-impl<'de> Deserialize<'de> for Label {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
-    }
-}
+deserialize_from_str!(StatusRange, Path, Label);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::Serialize;
 use wildmatch::WildMatchPattern;
 
 /// A DNS name in the one spelling that Route 53 lists: lower case, without the
@@ -108,12 +108,6 @@ impl FromStr for RecordName {
     }
 }
 
-impl<'de> Deserialize<'de> for RecordName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
-    }
-}
-
 /// Which names a migration takes or leaves, as an operator writes it: a name,
 /// or a pattern in which `*` matches any characters. The wildcard record alone
 /// is written `\052.apps.example.com`.
@@ -152,12 +146,6 @@ impl FromStr for NamePattern {
             text.parse::<RecordName>()?;
         }
         Ok(Self(canonical))
-    }
-}
-
-impl<'de> Deserialize<'de> for NamePattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
     }
 }
 
@@ -240,12 +228,6 @@ impl FromStr for SetIdentifier {
     }
 }
 
-impl<'de> Deserialize<'de> for SetIdentifier {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
-    }
-}
-
 /// The id of a hosted zone, with or without the `/hostedzone/` that Route 53 puts before it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct HostedZoneId(String);
@@ -283,22 +265,19 @@ impl FromStr for HostedZoneId {
     }
 }
 
-impl<'de> Deserialize<'de> for HostedZoneId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer)
-    }
+/// Deserializes types by way of [`FromStr`], whose message says what was expected.
+macro_rules! deserialize_from_str {
+    ($($type:ty),+) => {$(
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <String as serde::Deserialize>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
 }
+pub(crate) use deserialize_from_str;
 
-/// Deserializes by way of [`FromStr`], whose message says what was expected.
-pub(crate) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err = String>,
-{
-    String::deserialize(deserializer)?
-        .parse()
-        .map_err(de::Error::custom)
-}
+deserialize_from_str!(RecordName, NamePattern, SetIdentifier, HostedZoneId);
 
 #[cfg(test)]
 mod tests {
