@@ -157,6 +157,11 @@ impl Stack {
             .comparison_operator(ComparisonOperator::GreaterThanThreshold)
             .send()
             .await?;
+        self.quiet_alarm(name).await
+    }
+
+    /// Lets an alarm be quiet again.
+    pub async fn quiet_alarm(&self, name: &str) -> Result<()> {
         self.set_alarm(name, StateValue::Ok, "quiet").await
     }
 

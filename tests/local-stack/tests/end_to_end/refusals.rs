@@ -178,3 +178,28 @@ async fn a_green_that_breaks_during_a_bake_loses_its_weight() {
     assert_cause(&ended, &["50 percent", "500"]);
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
+
+/// CloudWatch's history tells of what no check has seen.
+#[tokio::test]
+async fn an_alarm_that_fired_and_cleared_between_two_checks_rolls_back() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    stack.create_alarm(ALARM).await.unwrap();
+    let mut input = input(&stack, long_bake());
+    input["alarms"] = json!({ "names": [ALARM] });
+    let migration = stack.start_migration("flapping", &input).await.unwrap();
+    until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
+    // The first health check is under way: the shift lies behind.
+    let requests = stack.green.requests();
+    while stack.green.requests() == requests {
+        assert!(migration.ended().await.unwrap().is_none());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    stack.fire_alarm(ALARM).await.unwrap();
+    stack.quiet_alarm(ALARM).await.unwrap();
+
+    let ended = migration.wait().await.unwrap();
+    assert_failed(&ended, "Rolled back", "HealthCheckFailed");
+    assert_cause(&ended, &[ALARM]);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
