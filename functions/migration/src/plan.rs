@@ -14,14 +14,17 @@ use crate::steps::{Percent, Step};
 use crate::weights::FreeSum;
 use crate::zone::{PairedName, Zone};
 
-/// The most events in an execution's history.
+/// The events at which the migration state machine ends by itself, below the 25,000 at which
+/// Step Functions would end it without a rollback.
 ///
 /// Source: Step Functions Developer Guide, "Service quotas".
-const LARGEST_HISTORY: usize = 25_000;
+pub const HISTORY_BUDGET: usize = 22_000;
 /// Events of one health check and of one step besides its checks, rounded up from
 /// histories of the migration state machine.
 const EVENTS_OF_A_CHECK: usize = 40;
 const EVENTS_OF_A_STEP: usize = 60;
+/// Events of asking once whether the new side, or the alarms, are ready.
+const EVENTS_OF_A_POLL: usize = 12;
 /// The time for which the migration state machine may run (its `TimeoutSeconds`).
 const LONGEST_MIGRATION_SECONDS: u64 = 604_800;
 
@@ -39,6 +42,9 @@ pub struct Migration {
     pub to: SetIdentifier,
     /// The names that move, all of them.
     pub names: Vec<RecordName>,
+    /// The lowest share of `to` when the migration was planned: the steps up to it are left out,
+    /// so the first shift must still find it.
+    pub start_percent: Percent,
     /// The executions that have ended and whose journals this migration goes on from.
     pub adopted: BTreeSet<String>,
     /// The steps that are still ahead.
@@ -176,6 +182,11 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         from: input.from.clone(),
         to: input.to.clone(),
         names: names.clone(),
+        start_percent: paired_names
+            .iter()
+            .map(PairedName::percent)
+            .min()
+            .unwrap_or_default(),
         adopted,
         steps,
         free_sum,
@@ -263,11 +274,7 @@ fn describe(
         );
     }
     Ok(Plan {
-        current_percent: paired
-            .iter()
-            .map(PairedName::percent)
-            .min()
-            .unwrap_or_default(),
+        current_percent: migration.start_percent,
         steps,
         names: paired.len(),
         record_sets: pairs().count() * 2,
@@ -287,11 +294,19 @@ fn duration_and_checks(migration: &Migration, wait_seconds: u32) -> Result<(u64,
             1 + usize::try_from(bake.div_ceil(migration.check_seconds)).unwrap_or(usize::MAX)
         })
         .sum();
-    let events = checks * EVENTS_OF_A_CHECK + migration.steps.len() * EVENTS_OF_A_STEP;
-    if events > LARGEST_HISTORY {
+    let polls = migration
+        .ready_timeout_seconds
+        .div_ceil(migration.check_seconds);
+    let polls = usize::try_from(polls)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(2);
+    let events = checks * EVENTS_OF_A_CHECK
+        + migration.steps.len() * EVENTS_OF_A_STEP
+        + polls * EVENTS_OF_A_POLL;
+    if events > HISTORY_BUDGET {
         return Err(Error::InvalidInput(format!(
-            "checkSeconds: {checks} health checks, one every {} seconds, would need about {events} events, \
-             and Step Functions ends an execution at {LARGEST_HISTORY}; check less often, or bake for a shorter time",
+            "checkSeconds: {checks} health checks, one every {} seconds, and the wait for readiness would need about \
+             {events} events, and Step Functions ends an execution at 25000; check less often, or bake for a shorter time",
             migration.check_seconds
         )));
     }

@@ -47,6 +47,7 @@ fn event(names: &[&str], probe: &Value) -> Value {
         "from": "eks-blueprint-blue",
         "to": "eks-blueprint-green",
         "names": names,
+        "startPercent": 0,
         "adopted": [],
         "steps": [],
         "freeSum": 100,

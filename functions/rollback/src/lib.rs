@@ -3,12 +3,13 @@
 //! | field of the event | meaning |
 //! |---|---|
 //! | `execution` | name or ARN of the migration to undo |
-//! | `adopted` | beside `execution`: executions whose journals it goes on from, as its plan found them |
+//! | `adopted` | beside `execution`: the `executions` whose journals it goes on from, as its plan found them, and its `names` |
 //! | `names` | instead of `execution`: the names to restore, whoever moved them; `*` matches any characters |
 //! | `hostedZoneId` | the zone; needed with `names`, else taken from the execution's input |
 //! | `requestedBy` | the execution that asked for this rollback and waits for it: it is not stopped |
 //! | `reason` | why, in words; executions are stopped with it |
 //! | `changeIds` | the changes of an earlier pass, to be confirmed |
+//! | `only` | the executions that earlier passes have undone: a later pass leaves all others alone |
 //!
 //! A rollback is made in passes. The first restores; each later one, after the
 //! wait that the one before asked for, confirms its changes and restores what a
@@ -56,11 +57,20 @@ struct Request {
     execution: Option<String>,
     names: Option<Vec<NamePattern>>,
     #[serde(default)]
-    adopted: BTreeSet<String>,
+    adopted: Adopted,
     requested_by: Option<String>,
     reason: Option<String>,
     #[serde(default)]
     change_ids: Vec<String>,
+    only: Option<BTreeSet<String>>,
+}
+
+/// What an execution goes on from: the journals of these executions at these names.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Adopted {
+    executions: BTreeSet<String>,
+    names: BTreeSet<RecordName>,
 }
 
 /// What one pass did.
@@ -84,6 +94,8 @@ pub struct Answer {
     pub problems: Vec<String>,
     /// Executions that were stopped.
     pub stopped: BTreeSet<String>,
+    /// Executions whose journals were found, or asked for.
+    pub executions: BTreeSet<String>,
     /// The changes that are not yet confirmed.
     pub change_ids: Vec<String>,
     /// How long to wait before the next pass.
@@ -102,8 +114,7 @@ pub struct RestoredName {
 
 /// Which journals a rollback is for.
 enum Selection {
-    /// Of these executions; the first is the one that was asked for.
-    Executions(String, BTreeSet<String>),
+    Execution(String, Adopted),
     Names(Vec<NamePattern>),
 }
 
@@ -124,9 +135,19 @@ pub async fn handle(
     let (hosted_zone_id, selection) = resolve(&request, executions).await?;
     let zone = read_zone(route53, &hosted_zone_id).await?;
     let mut problems = Vec::new();
-    let undos = select(&zone, &selection, &mut problems);
+    let mut undos = select(&zone, &selection, &mut problems);
+    if let Some(only) = &request.only {
+        undos.retain(|undo| only.contains(&undo.journal.execution));
+    }
+    let mut concerned: BTreeSet<_> = undos
+        .iter()
+        .map(|undo| undo.journal.execution.clone())
+        .collect();
+    if let Selection::Execution(execution, _) = &selection {
+        concerned.insert(execution.clone());
+    }
 
-    let stopped = stop_running(&request, &selection, &undos, executions).await?;
+    let stopped = stop_running(&request, &concerned, executions).await?;
 
     let mut changes = Vec::new();
     let mut found = names_that_stay(&zone, &undos);
@@ -189,6 +210,7 @@ pub async fn handle(
         found: first_ones(found),
         problems: first_ones(problems),
         stopped,
+        executions: concerned,
         change_ids: pending,
         wait_seconds: ttl_seconds.clamp(LATE_WRITER_SECONDS, LONGEST_WAIT_SECONDS),
     })
@@ -205,12 +227,8 @@ async fn resolve(
                 Some(id) => id.clone(),
                 None => zone_of(name, executions.describe(name).await?)?,
             };
-            let mut names = request.adopted.clone();
-            names.insert(name.to_owned());
-            Ok((
-                hosted_zone_id,
-                Selection::Executions(name.to_owned(), names),
-            ))
+            let selection = Selection::Execution(name.to_owned(), request.adopted.clone());
+            Ok((hosted_zone_id, selection))
         }
         (None, Some(names), Some(id)) => Ok((id.clone(), Selection::Names(names.clone()))),
         (None, Some(_), None) => Err(Error::InvalidInput(
@@ -248,7 +266,11 @@ fn select<'a>(zone: &'a Zone, selection: &Selection, problems: &mut Vec<String>)
         match zone.journal(&name) {
             Ok(Some((read, journal))) => {
                 let is_selected = match selection {
-                    Selection::Executions(_, executions) => executions.contains(&journal.execution),
+                    Selection::Execution(execution, adopted) => {
+                        journal.execution == *execution
+                            || adopted.executions.contains(&journal.execution)
+                                && adopted.names.contains(&name)
+                    }
                     Selection::Names(patterns) => matches_any(patterns, &name),
                 };
                 if is_selected {
@@ -298,17 +320,9 @@ fn names_that_stay(zone: &Zone, undos: &[Undo<'_>]) -> Vec<String> {
 /// waits for this rollback.
 async fn stop_running(
     request: &Request,
-    selection: &Selection,
-    undos: &[Undo<'_>],
+    concerned: &BTreeSet<String>,
     executions: &impl Executions,
 ) -> Result<BTreeSet<String>, Error> {
-    let mut concerned: BTreeSet<&str> = undos
-        .iter()
-        .map(|undo| undo.journal.execution.as_str())
-        .collect();
-    if let Selection::Executions(execution, _) = selection {
-        concerned.insert(execution);
-    }
     let requested_by = request.requested_by.as_deref().map(execution_name);
     let reason = request
         .reason
@@ -316,7 +330,7 @@ async fn stop_running(
         .unwrap_or("its migration is being rolled back");
     let mut stopped = BTreeSet::new();
     for name in concerned {
-        if requested_by == Some(name) {
+        if requested_by == Some(name.as_str()) {
             continue;
         }
         if executions
@@ -325,7 +339,7 @@ async fn stop_running(
             .is_some_and(|execution| execution.is_running)
         {
             executions.stop(name, reason).await?;
-            stopped.insert(name.to_owned());
+            stopped.insert(name.clone());
         }
     }
     Ok(stopped)
@@ -333,7 +347,7 @@ async fn stop_running(
 
 fn message(selection: &Selection, zone: &Zone, restored: usize) -> String {
     let of_what = match selection {
-        Selection::Executions(execution, _) => format!("execution {execution}"),
+        Selection::Execution(execution, _) => format!("execution {execution}"),
         Selection::Names(patterns) => {
             let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
             patterns.join(", ")

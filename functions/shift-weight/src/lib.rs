@@ -199,6 +199,9 @@ async fn shift_weights(
     let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
     let writer = writer(&migration, execution, &ended);
     let names = paired_names(&zone, &migration)?;
+    if step == 0 {
+        reject_lower_than_planned(&names, &migration)?;
+    }
     let mut changes = Vec::new();
     let mut weights = BTreeMap::new();
     for named in &names {
@@ -304,6 +307,22 @@ async fn complete_migration(
     Ok(Completed { journals, weights })
 }
 
+/// The steps below the share that the plan found were left out; if a name has less by now, the
+/// first shift would skip them.
+fn reject_lower_than_planned(names: &[PairedName<'_>], migration: &Migration) -> Result<(), Error> {
+    let start = migration.start_percent;
+    match names.iter().find(|paired| !paired.reaches(start)) {
+        None => Ok(()),
+        Some(lower) => Err(Error::Drift(format!(
+            "another writer changed {}: it has {} percent on {}, and had at least {start} when the migration was \
+             planned; start a new execution, which plans anew",
+            lower.name,
+            lower.percent(),
+            migration.to
+        ))),
+    }
+}
+
 fn writer<'a>(
     migration: &'a Migration,
     execution: &'a str,
@@ -338,7 +357,8 @@ async fn ended_executions(
 ) -> Result<BTreeSet<String>, Error> {
     let mut others = BTreeSet::new();
     for name in names {
-        if let Some((_, journal)) = zone.journal(name)?
+        // One that can't be read is told of where its name is selected.
+        if let Ok(Some((_, journal))) = zone.journal(name)
             && journal.execution != own
         {
             others.insert(journal.execution);

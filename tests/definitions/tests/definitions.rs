@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use definitions::check;
 use migration::Error;
 use migration::input;
+use migration::plan::HISTORY_BUDGET;
 use serde_json::{Value, json};
 
 fn project_file(path: &str) -> String {
@@ -153,6 +154,15 @@ fn the_rollback_waits_for_as_long_as_shift_weight_may_run() {
         .find_map(|line| line.trim().strip_prefix("Timeout: "))
         .unwrap();
     assert_eq!(timeout.parse(), Ok(rollback::LATE_WRITER_SECONDS));
+}
+
+/// What the plan accepts, the machine has room for.
+#[test]
+fn the_plan_and_the_machine_have_the_same_budget_of_events() {
+    let machine = project_file("statemachine/migration.asl.json");
+    let condition = format!("$historyEvents >= {HISTORY_BUDGET} ");
+    assert_eq!(machine.matches(&condition).count(), 3);
+    assert_eq!(machine.matches("$historyEvents >= ").count(), 3);
 }
 
 #[test]

@@ -423,6 +423,9 @@ fn nothing_to_roll_back_is_a_success_that_says_so() {
         {
           "changeIds": [],
           "done": true,
+          "executions": [
+            "other"
+          ],
           "found": [],
           "message": "nothing to roll back: the zone eks-blueprint.example.com has no journal of execution other",
           "names": [],
@@ -477,8 +480,8 @@ fn a_rollback_that_is_asked_for_wrongly_is_refused() {
     check_rollback_request(
         &json!({"Comment": "Insert your JSON here"}),
         &expect![[r#"
-        InvalidInput: Comment: unknown field `Comment`, expected one of `hostedZoneId`, `execution`, `names`, `adopted`, `requestedBy`, `reason`, `changeIds`
-    "#]],
+            InvalidInput: Comment: unknown field `Comment`, expected one of `hostedZoneId`, `execution`, `names`, `adopted`, `requestedBy`, `reason`, `changeIds`, `only`
+        "#]],
     );
     check_rollback_request(
         &json!({"names": ["a.example.com"]}),
@@ -587,12 +590,65 @@ fn a_rollback_undoes_what_its_migration_went_on_from() {
     assert_eq!(planned["migration"]["adopted"], json!(["first"]));
     let request = json!({
         "execution": "second",
-        "adopted": planned["migration"]["adopted"],
+        "adopted": {"executions": planned["migration"]["adopted"], "names": planned["migration"]["names"]},
         "requestedBy": "second",
     });
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 7);
     assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+/// Only at the names that it took over: the held one's other names are not its business.
+#[test]
+fn a_rollback_leaves_what_its_migration_did_not_go_on_from() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &canary())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    simulation.executions.end("first");
+    let planned = run(simulation.plan("second", &of_one_name())).unwrap();
+    let adopted = json!({
+        "executions": planned["migration"]["adopted"],
+        "names": planned["migration"]["names"],
+    });
+    let request = json!({"execution": "second", "adopted": adopted});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["restored"], 1);
+}
+
+/// The plan left the steps out that were reached; by now they are not.
+#[test]
+fn a_first_shift_never_skips_steps() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &of_one_name())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift("first", &planned, 1)).unwrap();
+    simulation.executions.end("first");
+    let planned = run(simulation.plan("second", &of_one_name())).unwrap();
+    assert_eq!(planned["migration"]["startPercent"], 50);
+    run(simulation.roll_back_whole("first")).unwrap();
+    let restored = simulation.route53.to_cli_json();
+    let error = run(simulation.shift("second", &planned, 0)).unwrap_err();
+    assert_eq!(error.name(), "Drift", "{error}");
+    assert_eq!(simulation.route53.to_cli_json(), restored);
+}
+
+/// A migration that begins while a rollback by names still confirms is left alone.
+#[test]
+fn a_later_pass_leaves_new_migrations_alone() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &of_one_name())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    let mut request = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["executions"], json!(["first"]));
+
+    let planned = run(simulation.plan("second", &of_one_name())).unwrap();
+    run(simulation.shift("second", &planned, 0)).unwrap();
+    request["only"] = answer["executions"].clone();
+    request["changeIds"] = answer["changeIds"].clone();
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["restored"], 0);
+    assert!(simulation.executions.is_running("second"));
 }
 
 #[test]

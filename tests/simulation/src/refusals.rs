@@ -245,7 +245,7 @@ fn so_many_checks_that_the_history_would_overflow() {
         unchanged,
         &json!({"bakeSeconds": 86400, "checkSeconds": 30}),
         &expect![[r#"
-            InvalidInput: checkSeconds: 8643 health checks, one every 30 seconds, would need about 345900 events, and Step Functions ends an execution at 25000; check less often, or bake for a shorter time
+            InvalidInput: checkSeconds: 8643 health checks, one every 30 seconds, and the wait for readiness would need about 347340 events, and Step Functions ends an execution at 25000; check less often, or bake for a shorter time
         "#]],
     );
 }

@@ -174,6 +174,6 @@ async fn what_goes_on_from_a_held_migration_and_fails_undoes_it_too() {
     let second = input(&stack, json!({ "alarms": { "names": [ALARM] } }));
     let ended = migrate(&stack, "second", &second).await;
     assert_failed(&ended, "Rolled back", "AlarmActive");
-    assert_cause(&ended, &[ALARM, "original weights are restored"]);
+    assert_cause(&ended, &[ALARM, "restored the original weights of 1 names"]);
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }

@@ -49,7 +49,11 @@ async fn a_bad_green_never_gets_any_weight() {
 #[tokio::test]
 async fn an_alarm_brings_the_original_weights_back() {
     let (stack, _) = play("alarm").await;
-    assert_notified(&stack, "Execution: ").await;
+    assert_notified(
+        &stack,
+        "restored the original weights of 5 names. Reason: HealthCheckFailed",
+    )
+    .await;
 }
 
 #[tokio::test]
