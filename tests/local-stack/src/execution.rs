@@ -9,6 +9,8 @@ use serde_json::Value;
 
 /// Between two looks at something that changes by itself.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
+/// Far longer than any test's execution takes, also on a loaded machine.
+const LONGEST_RUN: Duration = Duration::from_mins(10);
 /// The most events that one call gives.
 const LARGEST_PAGE: i32 = 1_000;
 
@@ -109,14 +111,20 @@ impl Execution {
         }))
     }
 
-    /// Waits for its end.
+    /// Waits for its end; an execution whose waits are scaled and that has not ended in ten
+    /// minutes is stuck, and an error.
     pub async fn wait(&self) -> Result<Ended> {
-        loop {
-            if let Some(ended) = self.ended().await? {
-                return Ok(ended);
+        let end = async {
+            loop {
+                if let Some(ended) = self.ended().await? {
+                    return Ok(ended);
+                }
+                tokio::time::sleep(POLL).await;
             }
-            tokio::time::sleep(POLL).await;
-        }
+        };
+        tokio::time::timeout(LONGEST_RUN, end)
+            .await
+            .with_context(|| format!("the execution {} is stuck", self.arn))?
     }
 
     /// The events of its history after the one with this id, in order.
