@@ -11,8 +11,8 @@ use crate::input::{Alarms, Input, Probe, Reaction, TtlFactor};
 use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
 use crate::route53::{LARGEST_PAGE, PROPAGATION_SECONDS, reads_of};
 use crate::steps::{Percent, Step};
-use crate::weights::FreeSum;
-use crate::zone::{PairedName, Zone};
+use crate::weights::{FreeSum, count_weights};
+use crate::zone::{PairedName, Zone, lowest_percent};
 
 /// The events at which the migration state machine ends by itself, below the 25,000 at which
 /// Step Functions would end it without a rollback.
@@ -182,11 +182,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         from: input.from.clone(),
         to: input.to.clone(),
         names: names.clone(),
-        start_percent: paired_names
-            .iter()
-            .map(PairedName::percent)
-            .min()
-            .unwrap_or_default(),
+        start_percent: lowest_percent(&paired_names),
         adopted,
         steps,
         free_sum,
@@ -232,9 +228,7 @@ fn describe(
                     named.name
                 )));
             }
-            for weights_of_pair in written.values() {
-                *weights.entry(weights_of_pair.to_string()).or_default() += 1;
-            }
+            count_weights(&mut weights, &written);
             changes.push(change);
         }
         batch_count += batches(changes).len();

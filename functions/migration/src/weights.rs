@@ -5,11 +5,13 @@
 //! its neighbours: alone at its name the sum is free; beside further set
 //! identifiers it stays as it was, so that their share does not change.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::RecordType;
 use crate::steps::Percent;
 
 /// The weights of a pair of records, written `from/to`, as in `90/10`.
@@ -61,6 +63,16 @@ impl FromStr for Weights {
                 })
             })
             .ok_or_else(|| format!("expected two weights such as 90/10, found {text:?}"))
+    }
+}
+
+/// Adds the pairs of a name to `counts`: how many pairs have which weights, for people.
+pub fn count_weights(
+    counts: &mut BTreeMap<String, usize>,
+    weights_by_type: &BTreeMap<RecordType, Weights>,
+) {
+    for weights in weights_by_type.values() {
+        *counts.entry(weights.to_string()).or_default() += 1;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Error;
+use crate::Percent;
 use crate::journal::Journal;
 use crate::name::{HostedZoneId, RecordName, SetIdentifier};
 use crate::record::{Answer, RecordSet, RecordType, Routing};
@@ -301,14 +302,23 @@ fn reject_unsupported(record_set: &RecordSet) -> Result<(), Error> {
     )))
 }
 
+/// The lowest share of `to` among the names; zero of none.
+pub fn lowest_percent(names: &[PairedName<'_>]) -> Percent {
+    names
+        .iter()
+        .map(PairedName::percent)
+        .min()
+        .unwrap_or_default()
+}
+
 impl PairedName<'_> {
     /// Whether every pair has at least `percent` on `to`.
-    pub fn reaches(&self, percent: crate::Percent) -> bool {
+    pub fn reaches(&self, percent: Percent) -> bool {
         self.pairs.values().all(|pair| pair.weights.reach(percent))
     }
 
     /// The lowest share of `to` among the pairs.
-    pub fn percent(&self) -> crate::Percent {
+    pub fn percent(&self) -> Percent {
         self.pairs
             .values()
             .map(|pair| pair.weights.percent())

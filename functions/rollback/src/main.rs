@@ -1,18 +1,13 @@
 //! The Lambda function `rollback`; see the library's documentation.
 
-use aws_sdk_route53::Client as Route53;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use migration::aws::StepFunctions;
-use migration::function::{aws_config, init_logging, required_variable};
+use migration::function::{changers_clients, init_logging};
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     init_logging();
-    let config = aws_config().await;
-    let route53 = &Route53::new(&config);
-    let state_machine = required_variable("MIGRATION_STATE_MACHINE_ARN")?;
-    let executions = &StepFunctions::new(aws_sdk_sfn::Client::new(&config), &state_machine);
+    let (route53, executions) = &changers_clients().await?;
     run(service_fn(|event: LambdaEvent<Value>| async move {
         rollback::handle(&event.payload, route53, executions).await
     }))

@@ -24,12 +24,11 @@ use migration::change::{Shift, Writer, complete, shift};
 use migration::executions::{Executions, execution_name};
 use migration::input::{self, from_json, to_json};
 use migration::plan::{self, Migration, Plan, literal_names};
-use migration::record::RecordType;
 use migration::route53::{
     Applied, PROPAGATION_SECONDS, Route53, apply, read_names, read_zone, still_pending,
 };
-use migration::weights::Weights;
-use migration::zone::{PairedName, Zone, registry_names};
+use migration::weights::count_weights;
+use migration::zone::{PairedName, Zone, lowest_percent, registry_names};
 use migration::{Error, Percent, RecordName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -208,9 +207,9 @@ async fn shift_weights(
         match shift(named, &writer, percent, step == 0, migration.free_sum)? {
             Some(Shift { change, written }) => {
                 changes.push(change);
-                count(&mut weights, &written);
+                count_weights(&mut weights, &written);
             }
-            None => count(&mut weights, &named.weights()),
+            None => count_weights(&mut weights, &named.weights()),
         }
     }
     let written = changes.len();
@@ -228,11 +227,7 @@ async fn shift_weights(
     };
     tracing::info!(execution, %percent, written, ids_are_missing, "shifted weights");
     Ok(Shifted {
-        percent_before: names
-            .iter()
-            .map(PairedName::percent)
-            .min()
-            .unwrap_or_default(),
+        percent_before: lowest_percent(&names),
         percent,
         changed: written,
         change_ids,
@@ -257,7 +252,7 @@ async fn confirm_weights(
     let mut weights = BTreeMap::new();
     for named in &names {
         writer.own(named)?;
-        count(&mut weights, &named.weights());
+        count_weights(&mut weights, &named.weights());
     }
     let change_ids = still_pending(route53, change_ids).await?;
     let status = if change_ids.is_empty() {
@@ -299,7 +294,7 @@ async fn complete_migration(
             )));
         }
         changes.extend(complete(named, &writer)?);
-        count(&mut weights, &named.weights());
+        count_weights(&mut weights, &named.weights());
     }
     let journals = changes.len();
     apply(route53, &migration.hosted_zone_id, changes).await?;
@@ -373,10 +368,4 @@ async fn ended_executions(
         }
     }
     Ok(ended)
-}
-
-fn count(counts: &mut BTreeMap<String, usize>, weights: &BTreeMap<RecordType, Weights>) {
-    for weights_of_pair in weights.values() {
-        *counts.entry(weights_of_pair.to_string()).or_default() += 1;
-    }
 }

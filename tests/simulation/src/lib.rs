@@ -132,7 +132,6 @@ impl Simulation {
     /// Carries a migration out as the migration state machine does when every
     /// check passes, each call made again when it fails.
     pub async fn migrate(&self, execution: &str, input: &Value) -> Result<(), Error> {
-        self.executions.start(execution, input.clone());
         let planned = retried(async || self.plan(execution, input).await).await?;
         let steps = planned["migration"]["steps"].as_array().map_or(0, Vec::len);
         for step in 0..steps {
