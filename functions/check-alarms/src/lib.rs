@@ -17,6 +17,7 @@
 //!
 //! | environment variable | meaning |
 //! |---|---|
+//! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; the dimension of the metrics |
 //! | `RUST_LOG` | log level, `info` by default |
 
 mod aws;
@@ -26,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_cloudwatch::primitives::{DateTime, DateTimeFormat};
 use migration::input::{Alarms, MissingData, from_json};
-use migration::{Error, Verdict, shortened};
+use migration::{Error, Verdict, metrics, shortened};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
@@ -78,6 +79,7 @@ pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<Answe
     // CloudWatch keeps history by the second or finer; a part of a second is not worth missing an alarm for.
     let since = since.map(|since| DateTime::from_secs(since.secs()));
     let described = describe(&alarms, cloudwatch).await?;
+    tell_metrics(&described);
     let mut failed = Vec::new();
     let mut inconclusive = Vec::new();
     for alarm in described.values() {
@@ -95,6 +97,14 @@ pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<Answe
             state: alarm.state.clone(),
             reason: shortened(&reason, LONGEST_REASON),
         };
+        if verdict != Verdict::Pass {
+            let Finding {
+                name,
+                state,
+                reason,
+            } = &finding;
+            tracing::warn!(alarm = name, state, reason, "an alarm is not OK");
+        }
         match verdict {
             Verdict::Pass => {}
             Verdict::Fail => failed.push(finding),
@@ -102,6 +112,17 @@ pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<Answe
         }
     }
     Ok(answer(described.len(), failed, inconclusive))
+}
+
+fn tell_metrics(alarms: &BTreeMap<String, Alarm>) {
+    let count = |state: &str| alarms.values().filter(|alarm| alarm.state == state).count();
+    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    metrics::alarms(
+        &function,
+        count("OK"),
+        count("INSUFFICIENT_DATA"),
+        count("ALARM"),
+    );
 }
 
 fn answer(alarms: usize, failed: Vec<Finding>, inconclusive: Vec<Finding>) -> Answer {

@@ -1,17 +1,21 @@
 //! AWS's own clients behind this crate's narrow interfaces: the only place that
 //! knows the SDK's types, and where its errors become [`Error`]s.
 
+use std::time::SystemTime;
+
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_route53::types as sdk;
+use aws_sdk_sfn::types::ExecutionStatus;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use serde_json::Value;
 
-use crate::Error;
-use crate::executions::{Execution, Executions};
+use crate::executions::{Execution, Executions, Listed, Status};
 use crate::name::HostedZoneId;
 use crate::record::{Answer, RecordSet, RecordType, Routing};
 use crate::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
+use crate::{Error, shortened};
 
 /// The codes by which AWS's services ask to slow down.
 const THROTTLING_CODES: [&str; 5] = [
@@ -28,6 +32,10 @@ const REQUEST_CODES: [&str; 4] = [
     "ValidationError",
     "ValidationException",
 ];
+/// Characters of the cause with which an execution is stopped.
+///
+/// Source: Step Functions API Reference, `StopExecution`.
+const LONGEST_CAUSE: usize = 32_000;
 const ACCESS_CODES: [&str; 4] = [
     "AccessDenied",
     "AccessDeniedException",
@@ -329,6 +337,7 @@ pub fn to_sdk(
 #[derive(Clone, Debug)]
 pub struct StepFunctions {
     client: aws_sdk_sfn::Client,
+    state_machine_arn: String,
     execution_arn_prefix: String,
 }
 
@@ -340,16 +349,55 @@ impl StepFunctions {
             state_machine_arn.replacen(":stateMachine:", ":execution:", 1) + ":";
         Self {
             client,
+            state_machine_arn: state_machine_arn.to_owned(),
             execution_arn_prefix,
         }
     }
 
-    fn arn(&self, name: &str) -> String {
-        format!("{}{name}", self.execution_arn_prefix)
+    /// The executions of one status. Those that have ended are listed by when they stopped, the
+    /// last one first.
+    ///
+    /// Source: Step Functions API Reference, `ListExecutions`.
+    async fn list_by(
+        &self,
+        status: ExecutionStatus,
+        stopped_since: Option<SystemTime>,
+    ) -> Result<Vec<Listed>, Error> {
+        let mut listed = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .client
+                .list_executions()
+                .state_machine_arn(&self.state_machine_arn)
+                .status_filter(status.clone())
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| classify("states:ListExecutions", &error))?;
+            for item in page.executions {
+                let stopped_at = item.stop_date.and_then(system_time);
+                if stopped_since.is_some_and(|since| stopped_at.is_some_and(|at| at < since)) {
+                    return Ok(listed);
+                }
+                listed.push(Listed {
+                    started_at: system_time(item.start_date).unwrap_or(SystemTime::UNIX_EPOCH),
+                    name: item.name,
+                });
+            }
+            if page.next_token.is_none() {
+                return Ok(listed);
+            }
+            token = page.next_token;
+        }
     }
 }
 
 impl Executions for StepFunctions {
+    fn arn(&self, name: &str) -> String {
+        format!("{}{name}", self.execution_arn_prefix)
+    }
+
     async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
         let output = self
             .client
@@ -359,7 +407,14 @@ impl Executions for StepFunctions {
             .await;
         match output {
             Ok(output) => Ok(Some(Execution {
-                is_running: *output.status() == aws_sdk_sfn::types::ExecutionStatus::Running,
+                status: match output.status() {
+                    ExecutionStatus::Running => Status::Running,
+                    ExecutionStatus::Succeeded => Status::Succeeded,
+                    _ => Status::Unsuccessful,
+                },
+                redriven_at: output.redrive_date().copied().and_then(system_time),
+                error: output.error().map(str::to_owned),
+                cause: output.cause().map(str::to_owned),
                 input: output
                     .input()
                     .and_then(|input| serde_json::from_str(input).ok())
@@ -372,17 +427,44 @@ impl Executions for StepFunctions {
         }
     }
 
-    async fn stop(&self, name: &str, cause: &str) -> Result<(), Error> {
-        self.client
+    async fn list(&self, aborted_since: Option<SystemTime>) -> Result<Vec<Listed>, Error> {
+        let mut listed = self.list_by(ExecutionStatus::Running, None).await?;
+        if aborted_since.is_some() {
+            listed.extend(
+                self.list_by(ExecutionStatus::Aborted, aborted_since)
+                    .await?,
+            );
+        }
+        Ok(listed)
+    }
+
+    async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {
+        let stopped = self
+            .client
             .stop_execution()
             .execution_arn(self.arn(name))
-            .error("StoppedForRollback")
-            .cause(cause)
+            .error(error)
+            .cause(shortened(cause, LONGEST_CAUSE))
             .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| classify("states:StopExecution", &error))
+            .await;
+        match stopped {
+            Ok(_) => Ok(()),
+            // It may have ended since it was last asked about.
+            Err(_)
+                if self
+                    .describe(name)
+                    .await?
+                    .is_some_and(|execution| !execution.is_running()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(classify("states:StopExecution", &error)),
+        }
     }
+}
+
+fn system_time(time: DateTime) -> Option<SystemTime> {
+    time.try_into().ok()
 }
 
 #[cfg(test)]

@@ -33,6 +33,14 @@ pub struct NameChange {
 }
 
 impl NameChange {
+    fn new(name: &RecordName) -> Self {
+        Self {
+            name: name.clone(),
+            deletes: Vec::new(),
+            creates: Vec::new(),
+        }
+    }
+
     /// Whether `zone` shows that this change was applied: what a lost answer is recognised by.
     pub fn is_applied_in(&self, zone: &Zone) -> bool {
         let stands = |record_set: &RecordSet| zone.at(&record_set.name).contains(record_set);
@@ -157,15 +165,17 @@ impl Writer<'_> {
 
     /// The journal at the name, which must be there once the first step is done.
     pub fn own<'n>(&self, named: &'n PairedName<'_>) -> Result<&'n Journal, Error> {
-        self.own_or_adoptable(named)?.ok_or_else(|| {
-            Error::Drift(format!(
-                "the journal {} is gone: somebody deleted it, or rolled {} back, while execution {} was running; \
-                 nothing more is written",
-                named.name.journal(),
-                named.name,
-                self.execution
-            ))
-        })
+        self.own_or_adoptable(named)?
+            .ok_or_else(|| self.journal_is_gone(named.name))
+    }
+
+    fn journal_is_gone(&self, name: &RecordName) -> Error {
+        Error::Drift(format!(
+            "the journal {} is gone: somebody deleted it, or rolled {name} back, while execution {} was running; \
+             nothing more is written",
+            name.journal(),
+            self.execution
+        ))
     }
 }
 
@@ -254,12 +264,9 @@ pub fn shift(
         percent: journal.map_or(percent, |journal| journal.percent.max(percent)),
         original,
         written: written.clone(),
+        completed: false,
     };
-    let mut change = NameChange {
-        name: name.clone(),
-        deletes: Vec::new(),
-        creates: Vec::new(),
-    };
+    let mut change = NameChange::new(name);
     for (record_type, pair) in &named.pairs {
         let Some(weights) = written.get(record_type) else {
             continue;
@@ -307,19 +314,65 @@ fn weights_to_write(
         .collect()
 }
 
-/// The change that ends a name's migration: the journal goes, the weights stay.
-/// None where there is no journal any more.
-pub fn complete(named: &PairedName<'_>, writer: &Writer<'_>) -> Result<Option<NameChange>, Error> {
-    if writer.own_or_adoptable(named)?.is_none() {
-        return Ok(None);
+/// How a migration ends: with its journals taken away, the weights stay.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Completion {
+    /// Marks the first name's journal as completed; none where that was done, or no journal is left.
+    pub mark: Option<NameChange>,
+    /// Take the journals away, the marked one last; to be applied once the mark is.
+    pub removals: Vec<NameChange>,
+}
+
+/// The changes that complete a migration of `names`, all of which have reached its last step.
+///
+/// The journals of many names don't fit into one batch, and a migration that dies
+/// between two batches must not be undone for a part of its names. So one change of
+/// one journal decides: before it a rollback restores all names, after it a rollback
+/// takes the other journals away as well. A rollback that comes at the same time
+/// begins with the same name, so Route 53 accepts only one of the two.
+pub fn complete(names: &[PairedName<'_>], writer: &Writer<'_>) -> Result<Completion, Error> {
+    let mut journaled = Vec::with_capacity(names.len());
+    for named in names {
+        if let (Some(journal), Some((read, _))) = (writer.own_or_adoptable(named)?, &named.journal)
+        {
+            journaled.push((named.name, *read, journal));
+        }
     }
-    let mut change = NameChange {
-        name: named.name.clone(),
-        deletes: Vec::new(),
-        creates: Vec::new(),
-    };
-    change.replace_journal(named.journal.as_ref().map(|(read, _)| *read), None);
-    Ok(Some(change))
+    let is_marked = journaled.iter().any(|(_, _, journal)| journal.completed);
+    let mut completion = Completion::default();
+    let mut marked = None;
+    if let Some((lead, read, journal)) = journaled.first()
+        && !is_marked
+    {
+        if let Some(named) = names.iter().find(|named| named.journal.is_none()) {
+            return Err(writer.journal_is_gone(named.name));
+        }
+        let completed = Journal {
+            sequence: journal.sequence.saturating_add(1),
+            completed: true,
+            ..(*journal).clone()
+        };
+        let completed = completed.record_set(lead);
+        let mut mark = NameChange::new(lead);
+        mark.replace_journal(Some(read), Some(completed.clone()));
+        completion.mark = Some(mark);
+        marked = Some(remove_journal(lead, &completed));
+        journaled.remove(0);
+    }
+    journaled.sort_by_key(|(_, _, journal)| journal.completed);
+    completion.removals = journaled
+        .into_iter()
+        .map(|(name, read, _)| remove_journal(name, read))
+        .chain(marked)
+        .collect();
+    Ok(completion)
+}
+
+/// The change that takes a name's journal away and leaves its weights.
+pub fn remove_journal(name: &RecordName, read: &RecordSet) -> NameChange {
+    let mut change = NameChange::new(name);
+    change.replace_journal(Some(read), None);
+    change
 }
 
 /// What a rollback does to one name.
@@ -339,11 +392,7 @@ pub fn restore(
     read_journal: &RecordSet,
     journal: &Journal,
 ) -> Result<Restoration, Error> {
-    let mut change = NameChange {
-        name: name.clone(),
-        deletes: Vec::new(),
-        creates: Vec::new(),
-    };
+    let mut change = NameChange::new(name);
     let mut found = Vec::new();
     for (record_type, original) in &journal.original {
         let written = journal.written.get(record_type);

@@ -2,6 +2,7 @@
 //! rollback need them.
 
 use std::future::Future;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -10,21 +11,69 @@ use crate::Error;
 /// The calls of Step Functions' API that shift-weight and rollback need; an
 /// execution is named by its name, its machine is the migration state machine.
 pub trait Executions {
+    /// The ARN of the execution of this name.
+    fn arn(&self, name: &str) -> String;
+
     /// `DescribeExecution`; none where Step Functions does not know the execution.
     fn describe(&self, name: &str)
     -> impl Future<Output = Result<Option<Execution>, Error>> + Send;
 
-    /// `StopExecution`; one that has ended stays as it ended.
-    fn stop(&self, name: &str, cause: &str) -> impl Future<Output = Result<(), Error>> + Send;
+    /// `ListExecutions`: those that are running, and those that were aborted at `aborted_since`
+    /// or later.
+    fn list(
+        &self,
+        aborted_since: Option<SystemTime>,
+    ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
+
+    /// `StopExecution` with an error and its cause; one that has ended stays as it ended.
+    fn stop(
+        &self,
+        name: &str,
+        error: &str,
+        cause: &str,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Where an execution stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Status {
+    /// `RUNNING`.
+    Running,
+    /// `SUCCEEDED`.
+    Succeeded,
+    /// `FAILED`, `TIMED_OUT` or `ABORTED`.
+    Unsuccessful,
 }
 
 /// What `DescribeExecution` says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
-    /// Whether it is still running, waiting to be redriven not included.
-    pub is_running: bool,
+    /// Where it stands.
+    pub status: Status,
+    /// When it was last redriven.
+    pub redriven_at: Option<SystemTime>,
+    /// The error with which it ended.
+    pub error: Option<String>,
+    /// The cause of that error.
+    pub cause: Option<String>,
     /// Its input; null where it can't be parsed.
     pub input: Value,
+}
+
+impl Execution {
+    /// Whether it is still running.
+    pub fn is_running(&self) -> bool {
+        self.status == Status::Running
+    }
+}
+
+/// What `ListExecutions` says of an execution.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// When it was started.
+    pub started_at: SystemTime,
 }
 
 /// The execution's name in `text`, which is a name or an ARN.

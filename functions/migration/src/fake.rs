@@ -16,12 +16,13 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
 use crate::Error;
 use crate::change::{LARGEST_BATCH_CHARACTERS, LARGEST_BATCH_RECORDS};
-use crate::executions::{Execution, Executions};
+use crate::executions::{Execution, Executions, Listed, Status};
 use crate::name::{HostedZoneId, RecordName};
 use crate::record::{Answer, RecordSet, RecordType, Routing};
 use crate::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
@@ -491,15 +492,28 @@ pub fn record_set_to_cli_json(record_set: &RecordSet) -> Value {
 /// The migration state machine's executions.
 #[derive(Default)]
 pub struct FakeExecutions {
-    executions: Mutex<BTreeMap<String, Execution>>,
+    executions: Mutex<BTreeMap<String, FakeExecution>>,
+}
+
+struct FakeExecution {
+    described: Execution,
+    started_at: SystemTime,
+    stopped_at: Option<SystemTime>,
 }
 
 impl FakeExecutions {
     /// Lets an execution run.
     pub fn start(&self, name: &str, input: Value) {
-        let execution = Execution {
-            is_running: true,
-            input,
+        let execution = FakeExecution {
+            described: Execution {
+                status: Status::Running,
+                redriven_at: None,
+                error: None,
+                cause: None,
+                input,
+            },
+            started_at: SystemTime::now(),
+            stopped_at: None,
         };
         self.executions
             .lock()
@@ -507,10 +521,31 @@ impl FakeExecutions {
             .insert(name.to_owned(), execution);
     }
 
-    /// Ends an execution.
+    /// Ends an execution without success.
     pub fn end(&self, name: &str) {
+        self.end_with(name, None);
+    }
+
+    /// Ends an execution with an error.
+    pub fn fail(&self, name: &str, error: &str) {
+        self.end_with(name, Some(error));
+    }
+
+    /// Lets an execution that has ended run on.
+    pub fn redrive(&self, name: &str) {
         if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
-            execution.is_running = false;
+            execution.described.status = Status::Running;
+            execution.described.redriven_at = Some(SystemTime::now());
+        }
+    }
+
+    fn end_with(&self, name: &str, error: Option<&str>) {
+        if let Some(execution) = self.executions.lock().unwrap().get_mut(name)
+            && execution.described.is_running()
+        {
+            execution.described.status = Status::Unsuccessful;
+            execution.described.error = error.map(str::to_owned);
+            execution.stopped_at = Some(SystemTime::now());
         }
     }
 
@@ -520,17 +555,46 @@ impl FakeExecutions {
             .lock()
             .unwrap()
             .get(name)
-            .is_some_and(|execution| execution.is_running)
+            .is_some_and(|execution| execution.described.is_running())
+    }
+
+    /// The error with which an execution ended.
+    pub fn error(&self, name: &str) -> Option<String> {
+        let executions = self.executions.lock().unwrap();
+        executions.get(name)?.described.error.clone()
     }
 }
 
 impl Executions for FakeExecutions {
-    async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
-        Ok(self.executions.lock().unwrap().get(name).cloned())
+    fn arn(&self, name: &str) -> String {
+        format!("arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:{name}")
     }
 
-    async fn stop(&self, name: &str, _cause: &str) -> Result<(), Error> {
-        self.end(name);
+    async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
+        let executions = self.executions.lock().unwrap();
+        Ok(executions
+            .get(name)
+            .map(|execution| execution.described.clone()))
+    }
+
+    async fn list(&self, aborted_since: Option<SystemTime>) -> Result<Vec<Listed>, Error> {
+        let executions = self.executions.lock().unwrap();
+        let is_listed = |execution: &FakeExecution| {
+            execution.described.is_running()
+                || aborted_since.is_some_and(|since| execution.stopped_at >= Some(since))
+        };
+        let listed = executions
+            .iter()
+            .filter(|(_, execution)| is_listed(execution))
+            .map(|(name, execution)| Listed {
+                name: name.clone(),
+                started_at: execution.started_at,
+            });
+        Ok(listed.collect())
+    }
+
+    async fn stop(&self, name: &str, error: &str, _cause: &str) -> Result<(), Error> {
+        self.fail(name, error);
         Ok(())
     }
 }

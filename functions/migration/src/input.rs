@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use crate::Error;
-use crate::name::{HostedZoneId, NamePattern, SetIdentifier, deserialize_from_str};
+use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier, deserialize_from_str};
 use crate::steps::{LONGEST_BAKE_SECONDS, Steps};
 use crate::whole::Whole;
 
@@ -63,6 +63,11 @@ pub struct Input {
     /// For how long the migration waits for `to` to become ready before the first shift.
     #[serde(default = "defaults::ready_timeout_seconds")]
     pub ready_timeout_seconds: Whole<0, 86_400>,
+    /// For how long the migration waits until every name to be moved has records of `to`, as
+    /// when it is started while that cluster is still being created. 0: it is refused at once if
+    /// a name lacks them, and moves those that have them if no names are given.
+    #[serde(default = "defaults::records_timeout_seconds")]
+    pub records_timeout_seconds: Whole<0, 86_400>,
     /// How `to` is probed.
     #[serde(default)]
     pub probe: Probe,
@@ -72,12 +77,27 @@ pub struct Input {
     /// What happens when the migration fails after the first shift.
     #[serde(default)]
     pub on_failure: Reaction,
+    /// For how long an approval is waited for, where a step asks for one.
+    #[serde(default = "defaults::approval_timeout_seconds")]
+    pub approval_timeout_seconds: Whole<1, 259_200>,
+    /// What happens when an approval is refused, or not given in time.
+    #[serde(default)]
+    pub on_refusal: Reaction,
     /// What happens when another writer changed the weights meanwhile.
     #[serde(default = "defaults::on_drift")]
     pub on_drift: Reaction,
     /// Only plan: show what would be done, write nothing.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+impl Input {
+    /// Whether the operator asks for `name`, if it has records of both sides.
+    pub fn selects(&self, name: &RecordName) -> bool {
+        let matches =
+            |patterns: &[NamePattern]| patterns.iter().any(|pattern| pattern.matches(name));
+        self.names.as_deref().is_none_or(matches) && !matches(&self.exclude)
+    }
 }
 
 /// What a migration does when it can't go on.
@@ -179,6 +199,12 @@ pub struct Alarms {
 }
 
 impl Alarms {
+    /// Whether an alarm of this name is watched.
+    pub fn watch(&self, alarm: &str) -> bool {
+        self.names.iter().any(|name| name == alarm)
+            || self.prefixes.iter().any(|prefix| alarm.starts_with(prefix))
+    }
+
     /// Whether there is no alarm to watch.
     pub fn are_none(&self) -> bool {
         self.names.is_empty() && self.prefixes.is_empty()
@@ -216,6 +242,14 @@ mod defaults {
 
     pub(super) fn ready_timeout_seconds() -> Whole<0, 86_400> {
         Whole::new(1_800)
+    }
+
+    pub(super) fn records_timeout_seconds() -> Whole<0, 86_400> {
+        Whole::new(0)
+    }
+
+    pub(super) fn approval_timeout_seconds() -> Whole<1, 259_200> {
+        Whole::new(86_400)
     }
 
     /// Drift is another writer at work: nobody's edit is overwritten unasked.
@@ -549,7 +583,7 @@ mod tests {
         check(
             "steps",
             json!(["10", 100]),
-            "steps[0]: invalid type: string \"10\", expected a percent, or an object with `percent` and `bakeSeconds`",
+            "steps[0]: invalid type: string \"10\", expected a percent, or an object with `percent`, `bakeSeconds` and `approval`",
         );
         check(
             "steps",

@@ -38,6 +38,9 @@ pub struct Journal {
     pub original: BTreeMap<RecordType, Weights>,
     /// The weights that were last written; live weights that differ are drift.
     pub written: BTreeMap<RecordType, Weights>,
+    /// Whether the migration has completed and only its journals are still to be taken away.
+    /// It stands in the journal of one name, see [`crate::change::complete`].
+    pub completed: bool,
 }
 
 impl Journal {
@@ -69,6 +72,9 @@ impl Journal {
             for (record_type, weights) in weights {
                 pairs.push((format!("{key}.{record_type}"), weights.to_string()));
             }
+        }
+        if self.completed {
+            pairs.push(("completed".to_owned(), "yes".to_owned()));
         }
         let mut encoded = String::new();
         for (key, value) in pairs {
@@ -127,6 +133,11 @@ fn decode(value: &str) -> Result<Journal, String> {
         percent: field(&mut fields, "percent")?,
         original: weights(&mut fields, "original")?,
         written: weights(&mut fields, "written")?,
+        completed: match fields.remove("completed").as_deref() {
+            None => false,
+            Some("yes") => true,
+            Some(other) => return Err(format!("completed: expected yes, found {other:?}")),
+        },
     };
     if !journal.original.keys().eq(journal.written.keys()) {
         return Err("original and written weights are of different types".to_owned());
@@ -233,6 +244,7 @@ mod tests {
             percent: "50".parse().unwrap(),
             original: weights("100/0"),
             written: weights("50/50"),
+            completed: false,
         }
     }
 
@@ -262,6 +274,10 @@ mod tests {
             "written.A: expected two weights such as 90/10, found \"50\"",
         );
         check_refused(
+            &format!("{encoded} \"completed=no\""),
+            "completed: expected yes, found \"no\"",
+        );
+        check_refused(
             &format!("{encoded} \"more=1\""),
             "it has an unknown key \"more\"",
         );
@@ -281,6 +297,7 @@ mod tests {
             hundredths in 0_u16..=10_000,
             original in any_weights(),
             written in any_weights(),
+            completed: bool,
         ) {
             prop_assume!(from.parse::<SetIdentifier>().is_ok());
             let journal = Journal {
@@ -291,6 +308,7 @@ mod tests {
                 percent: Percent::from_number(f64::from(hundredths) / 100.0).unwrap(),
                 original: BTreeMap::from([(RecordType::Cname, original)]),
                 written: BTreeMap::from([(RecordType::Cname, written)]),
+                completed,
             };
             let encoded = journal.encode();
             prop_assert!(encoded.len() <= 4_000);

@@ -4,7 +4,7 @@
 //! [`steps`], [`weights`], [`name`], [`record`], [`journal`], [`zone`],
 //! [`plan`], [`change`]. Access to a zone by compare-and-swap, over a narrow
 //! interface: [`route53`]; to executions: [`executions`]. AWS itself only in
-//! [`aws`], and what a `main.rs` needs in [`function`].
+//! [`aws`], what a `main.rs` needs in [`function`], and [`metrics`] for the dashboard.
 
 pub mod aws;
 pub mod change;
@@ -15,6 +15,7 @@ pub mod fake;
 pub mod function;
 pub mod input;
 pub mod journal;
+pub mod metrics;
 pub mod name;
 pub mod plan;
 pub mod record;

@@ -61,12 +61,16 @@ pub struct Migration {
     pub ttl_factor: TtlFactor,
     /// For how long the migration waits for `to` to become ready.
     pub ready_timeout_seconds: u32,
+    /// For how long an approval is waited for.
+    pub approval_timeout_seconds: u32,
     /// How `to` is probed.
     pub probe: Probe,
     /// The alarms to watch.
     pub alarms: Alarms,
     /// What happens on failure.
     pub on_failure: Reaction,
+    /// What happens when an approval is refused, or not given in time.
+    pub on_refusal: Reaction,
     /// What happens on drift.
     pub on_drift: Reaction,
     /// Whether the migration ends with its plan.
@@ -97,6 +101,18 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+/// What has to be there before a migration can be planned, and how long that is waited for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Awaited {
+    /// What is missing.
+    pub reason: String,
+    /// The time until the zone is read again.
+    pub check_seconds: u32,
+    /// For how long it is read again and again.
+    pub timeout_seconds: u32,
+}
+
 /// One step, for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -109,6 +125,9 @@ pub struct PlannedStep {
     pub wait_seconds: u32,
     /// For how long health is checked then.
     pub bake_seconds: u32,
+    /// Whether somebody must approve of what comes after it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
 }
 
 impl Migration {
@@ -132,12 +151,35 @@ pub fn literal_names(input: &Input) -> Option<Vec<RecordName>> {
         .collect()
 }
 
+/// What `input` asks to wait for where a plan has failed for want of records of `to`; none if
+/// it does not ask to wait.
+pub fn awaited(input: &Input, missing: &str) -> Result<Option<Awaited>, Error> {
+    let timeout_seconds = input.records_timeout_seconds.get();
+    let check_seconds = input.check_seconds.get();
+    if timeout_seconds == 0 || input.dry_run {
+        return Ok(None);
+    }
+    let polls = polls(timeout_seconds, check_seconds);
+    if polls * EVENTS_OF_A_POLL > HISTORY_BUDGET {
+        return Err(Error::InvalidInput(format!(
+            "recordsTimeoutSeconds: reading the zone {polls} times, once every {check_seconds} seconds, would need more \
+             than the 25000 events at which Step Functions ends an execution; set a longer checkSeconds"
+        )));
+    }
+    Ok(Some(Awaited {
+        reason: missing.to_owned(),
+        check_seconds,
+        timeout_seconds,
+    }))
+}
+
 /// Plans the migration that `input` asks for in `zone`, on behalf of the execution `writer`.
 pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migration, Plan), Error> {
     let mut warnings = Vec::new();
     let names = select_names(input, zone, &mut warnings)?;
     let mut paired_names = Vec::with_capacity(names.len());
     let mut adopted = BTreeSet::new();
+    let mut completed = BTreeSet::new();
     for name in &names {
         if name.is_too_long_for_a_journal() {
             return Err(Error::InvalidInput(format!(
@@ -149,6 +191,9 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         reject_all_zero(zone, &paired, input)?;
         if let Some(journal) = writer.own_or_adoptable(&paired)? {
             adopted.insert(journal.execution.clone());
+            if journal.completed {
+                completed.insert(journal.execution.clone());
+            }
         }
         paired_names.push(paired);
     }
@@ -156,7 +201,15 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
     let free_sum = free_sum(&steps, &paired_names)?;
     let last_step = steps.last().copied();
     steps.retain(|step| !paired_names.iter().all(|named| named.reaches(step.percent)));
-    if steps.is_empty() && !adopted.is_empty() {
+    if let Some(execution) = completed.first()
+        && !(steps.is_empty() && adopted == completed)
+    {
+        return Err(Error::Busy(format!(
+            "the execution {execution} has completed, and not all of its journals have been taken away; that is done \
+             by starting the rollback state machine with {{\"execution\": \"{execution}\"}}, which changes no weight"
+        )));
+    }
+    if steps.is_empty() && adopted != completed {
         // Held, or died, at 100 percent: health is still to be shown before the journals go.
         steps.extend(last_step);
     }
@@ -191,9 +244,11 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         failure_threshold: input.failure_threshold.get(),
         ttl_factor: input.ttl_factor,
         ready_timeout_seconds: input.ready_timeout_seconds.get(),
+        approval_timeout_seconds: input.approval_timeout_seconds.get(),
         probe: input.probe.clone(),
         alarms: input.alarms.clone(),
         on_failure: input.on_failure,
+        on_refusal: input.on_refusal,
         on_drift: input.on_drift,
         dry_run: input.dry_run,
     };
@@ -237,6 +292,7 @@ fn describe(
             weights,
             wait_seconds,
             bake_seconds: step.bake_seconds,
+            approval: step.approval,
         });
     }
     let (expected_duration_seconds, checks) = duration_and_checks(migration, wait_seconds)?;
@@ -288,12 +344,7 @@ fn duration_and_checks(migration: &Migration, wait_seconds: u32) -> Result<(u64,
             1 + usize::try_from(bake.div_ceil(migration.check_seconds)).unwrap_or(usize::MAX)
         })
         .sum();
-    let polls = migration
-        .ready_timeout_seconds
-        .div_ceil(migration.check_seconds);
-    let polls = usize::try_from(polls)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(2);
+    let polls = 2 * polls(migration.ready_timeout_seconds, migration.check_seconds);
     let events = checks * EVENTS_OF_A_CHECK
         + migration.steps.len() * EVENTS_OF_A_STEP
         + polls * EVENTS_OF_A_POLL;
@@ -307,14 +358,24 @@ fn duration_and_checks(migration: &Migration, wait_seconds: u32) -> Result<(u64,
     let seconds = bakes()
         .map(|bake| u64::from(PROPAGATION_SECONDS) + u64::from(wait_seconds) + u64::from(bake))
         .sum();
-    let longest = seconds + u64::from(migration.ready_timeout_seconds);
+    let approvals = migration.steps.iter().filter(|step| step.approval);
+    let longest = seconds
+        + u64::from(migration.ready_timeout_seconds)
+        + approvals
+            .map(|_| u64::from(migration.approval_timeout_seconds))
+            .sum::<u64>();
     if longest > LONGEST_MIGRATION_SECONDS {
         return Err(Error::InvalidInput(format!(
             "steps: the migration could take {longest} seconds, and its state machine ends it after \
-             {LONGEST_MIGRATION_SECONDS}; shorten the bake times"
+             {LONGEST_MIGRATION_SECONDS}; shorten the bake times, or approvalTimeoutSeconds"
         )));
     }
     Ok((seconds, checks))
+}
+
+/// How often something is asked about in `seconds`.
+fn polls(seconds: u32, check_seconds: u32) -> usize {
+    usize::try_from(seconds.div_ceil(check_seconds)).unwrap_or(usize::MAX)
 }
 
 fn free_sum(steps: &[Step], paired: &[PairedName<'_>]) -> Result<FreeSum, Error> {
@@ -408,16 +469,21 @@ fn select_names(
             known_sides(zone)
         )));
     }
-    let is_selected = |name: &RecordName| match &input.names {
-        Some(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
-        None => true,
-    };
     let staying: Vec<_> = of_from
         .difference(&of_to)
-        .filter(|name| is_selected(name) && !is_excluded(name))
+        .filter(|name| input.selects(name))
         .map(|name| name.as_str())
         .collect();
     if let [first, ..] = staying.as_slice() {
+        if input.records_timeout_seconds.get() > 0 {
+            return Err(Error::NoSuchPair(format!(
+                "{} of the names with records of {} have none of {} yet, such as {first}; create them, exclude the \
+                 names, or leave recordsTimeoutSeconds out to move the other names without them",
+                staying.len(),
+                input.from,
+                input.to
+            )));
+        }
         warnings.push(format!(
             "{} of the names with records of {} have none of {} and stay where they are, such as {first}",
             staying.len(),

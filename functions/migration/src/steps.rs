@@ -98,6 +98,9 @@ pub struct Step {
     pub percent: Percent,
     /// The bake time: for how long health is checked before the next step.
     pub bake_seconds: u32,
+    /// Whether somebody must approve of what comes after this step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
 }
 
 /// A step as an operator writes it; what is left out has a default.
@@ -107,6 +110,8 @@ pub struct StepInput {
     pub percent: Percent,
     /// The bake time, where it differs from the migration's.
     pub bake_seconds: Option<u32>,
+    /// Whether somebody must approve of what comes after this step.
+    pub approval: bool,
 }
 
 /// The longest bake time of one step: a day.
@@ -124,7 +129,7 @@ impl<'de> Visitor<'de> for StepVisitor {
     type Value = StepInput;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a percent, or an object with `percent` and `bakeSeconds`")
+        f.write_str("a percent, or an object with `percent`, `bakeSeconds` and `approval`")
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<StepInput, E> {
@@ -141,6 +146,7 @@ impl<'de> Visitor<'de> for StepVisitor {
         Ok(StepInput {
             percent: step_percent(number).map_err(E::custom)?,
             bake_seconds: None,
+            approval: false,
         })
     }
 
@@ -151,11 +157,14 @@ impl<'de> Visitor<'de> for StepVisitor {
             #[serde(deserialize_with = "deserialize_step_percent")]
             percent: Percent,
             bake_seconds: Option<Whole<0, LONGEST_BAKE_SECONDS>>,
+            #[serde(default)]
+            approval: bool,
         }
         let object = StepObject::deserialize(MapAccessDeserializer::new(map))?;
         Ok(StepInput {
             percent: object.percent,
             bake_seconds: object.bake_seconds.map(Whole::get),
+            approval: object.approval,
         })
     }
 }
@@ -188,6 +197,7 @@ impl Steps {
             .map(|step| Step {
                 percent: step.percent,
                 bake_seconds: step.bake_seconds.unwrap_or(bake_seconds),
+                approval: step.approval,
             })
             .collect()
     }
@@ -259,6 +269,10 @@ impl schemars::JsonSchema for Steps {
                                         "type": "integer",
                                         "minimum": 0,
                                         "maximum": LONGEST_BAKE_SECONDS
+                                    },
+                                    "approval": {
+                                        "description": "Whether somebody must approve of what comes after this step.",
+                                        "type": "boolean"
                                     }
                                 },
                                 "required": ["percent"],
@@ -307,6 +321,7 @@ fn preset(name: &str) -> Result<Steps, String> {
     let all = StepInput {
         percent: Percent::ALL,
         bake_seconds: None,
+        approval: false,
     };
     if name == "AllAtOnce" {
         return Ok(Steps(vec![all]));
@@ -345,6 +360,7 @@ fn preset(name: &str) -> Result<Steps, String> {
         .map(|share| StepInput {
             percent: Percent(share),
             bake_seconds,
+            approval: false,
         })
         .collect();
     steps.push(all);
@@ -362,7 +378,10 @@ mod tests {
             Ok(steps) => steps
                 .with_default_bake(7)
                 .iter()
-                .map(|step| format!("{}% {}s", step.percent, step.bake_seconds))
+                .map(|step| {
+                    let approval = if step.approval { " approval" } else { "" };
+                    format!("{}% {}s{approval}", step.percent, step.bake_seconds)
+                })
                 .collect::<Vec<_>>()
                 .join(", "),
             Err(problem) => format!("refused: {problem}"),
@@ -374,8 +393,8 @@ mod tests {
     fn steps_are_percents_objects_or_a_preset() {
         check(&json!([10, 50.5, 100]), "10% 7s, 50.5% 7s, 100% 7s");
         check(
-            &json!([{"percent": 10, "bakeSeconds": 60}, {"percent": 100}]),
-            "10% 60s, 100% 7s",
+            &json!([{"percent": 10, "bakeSeconds": 60, "approval": true}, {"percent": 100}]),
+            "10% 60s approval, 100% 7s",
         );
         check(&json!("AllAtOnce"), "100% 7s");
         check(&json!("Canary10Percent15Minutes"), "10% 900s, 100% 7s");
@@ -417,8 +436,8 @@ mod tests {
             "refused: expected 1 to 99 percent in the preset, found 0 in \"Linear0PercentEvery1Minutes\"",
         );
         check(
-            &json!([{"percent": 10, "approval": true}, 100]),
-            "refused: unknown field `approval`, expected `percent` or `bakeSeconds`",
+            &json!([{"percent": 10, "approvals": 2}, 100]),
+            "refused: unknown field `approvals`, expected one of `percent`, `bakeSeconds`, `approval`",
         );
     }
 }

@@ -56,9 +56,11 @@ fn event(names: &[&str], probe: &Value) -> Value {
         "failureThreshold": 1,
         "ttlFactor": 1.0,
         "readyTimeoutSeconds": 1800,
+        "approvalTimeoutSeconds": 86400,
         "probe": whole,
         "alarms": {},
         "onFailure": "rollback",
+        "onRefusal": "rollback",
         "onDrift": "hold",
         "dryRun": false,
     }})

@@ -1,40 +1,53 @@
 //! The function `rollback`: restores the original weights, from the journals alone.
 //!
-//! | field of the event | meaning |
+//! The event is a request, or one of AWS's own events as it comes:
+//!
+//! | event | what is rolled back |
 //! |---|---|
-//! | `execution` | name or ARN of the migration to undo |
-//! | `adopted` | beside `execution`: the `executions` whose journals it goes on from, as its plan found them, and its `names` |
-//! | `names` | instead of `execution`: the names to restore, whoever moved them; `*` matches any characters |
-//! | `hostedZoneId` | the zone; needed with `names`, else taken from the execution's input |
-//! | `requestedBy` | the execution that asked for this rollback and waits for it: it is not stopped |
-//! | `reason` | why, in words; executions are stopped with it |
-//! | `changeIds` | the changes of an earlier pass, to be confirmed |
-//! | `only` | the executions that earlier passes have undone: a later pass leaves all others alone |
+//! | `{"execution": …}`, a name or an ARN | that execution's names; `hostedZoneId` if Step Functions does not know it any more |
+//! | `{"hostedZoneId": …, "names": […]}` | those names, whoever moved them; `*` matches any characters |
+//! | `{"alarm": …}` | the names of every running migration that watches this alarm |
+//! | EventBridge's `CloudWatch Alarm State Change`, or `alarmData` from an alarm whose action is this function | the names of every migration that watches this alarm and was running when it fired |
+//! | EventBridge's `Step Functions Execution Status Change` | the names of an execution that failed, was aborted or timed out |
+//!
+//! A request may say in a `reason` why; the migration state machine says with
+//! `requestedBy` that it asks for its own rollback and waits, so that it is not
+//! stopped. A migration with `onFailure: "hold"` is stopped by its alarm and not
+//! restored, and stays as it is when it is aborted.
 //!
 //! A rollback is made in passes. The first restores; each later one, after the
 //! wait that the one before asked for, confirms its changes and restores what a
 //! function that was still at work when its execution was stopped has written
-//! meanwhile. A pass that finds nothing to do and nothing pending is the last.
-//! Every pass is idempotent, and two rollbacks at once do no harm: the batch of
-//! the second fails, and it finds the first one's work done.
+//! meanwhile. A later pass is asked for as `{"request": …, "earlier": …}`: the
+//! same request, and the `executions` and `changeIds` of the pass before. Every
+//! pass is idempotent, and two rollbacks at once do no harm: the batch of the
+//! second fails, and it finds the first one's work done.
 //!
 //! | environment variable | meaning |
 //! |---|---|
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, whose executions are asked for and stopped |
 //! | `RUST_LOG` | log level, `info` by default |
 
+mod journals;
+mod orders;
+mod request;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use migration::change::{Restoration, restore};
-use migration::executions::{Execution, Executions, execution_name};
-use migration::input::{from_json, to_json};
+use migration::change::{Restoration, remove_journal, restore};
+use migration::executions::{Execution, Executions};
+use migration::input::{Reaction, to_json};
 use migration::journal::Journal;
-use migration::record::RecordSet;
 use migration::route53::{Applied, PROPAGATION_SECONDS, Route53, apply, read_zone, still_pending};
+use migration::weights::count_weights;
 use migration::zone::Zone;
-use migration::{Error, HostedZoneId, NamePattern, Percent, RecordName};
-use serde::{Deserialize, Serialize};
+use migration::{Error, HostedZoneId, Percent, RecordName, SetIdentifier, metrics};
+use serde::Serialize;
 use serde_json::Value;
+
+use crate::journals::{Selected, Undo, select};
+use crate::orders::{Order, Orders, STOPPED, Whose, orders};
+use crate::request::{Call, Earlier};
 
 /// For how long a `shift-weight` call may still be writing after its execution was
 /// stopped: that function's timeout in the template.
@@ -46,55 +59,21 @@ const LONGEST_WAIT_SECONDS: u32 = 3_600;
 /// How many findings an answer lists; the rest is counted.
 const LISTED: usize = 20;
 
-#[derive(Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    rename_all = "camelCase",
-    expecting = "an object with `execution`, or with `hostedZoneId` and `names`"
-)]
-struct Request {
-    hosted_zone_id: Option<HostedZoneId>,
-    execution: Option<String>,
-    names: Option<Vec<NamePattern>>,
-    #[serde(default)]
-    adopted: Adopted,
-    requested_by: Option<String>,
-    reason: Option<String>,
-    #[serde(default)]
-    change_ids: Vec<String>,
-    only: Option<BTreeSet<String>>,
-}
-
-/// What an execution goes on from: the journals of these executions at these names.
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Adopted {
-    executions: BTreeSet<String>,
-    names: BTreeSet<RecordName>,
-}
-
 /// What one pass did.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// Whether this pass found nothing to restore and nothing pending.
+    /// Whether nothing is left to do, to confirm or to look at again.
     pub done: bool,
     /// How many names were restored in this pass.
     pub restored: usize,
     /// One sentence for people.
     pub message: String,
-    /// The highest percent from which a name was restored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub percent_before: Option<Percent>,
-    /// The names that were restored, with their weights `from/to`; the first ones.
-    pub names: Vec<RestoredName>,
-    /// What was found other than the journals said, the first ones.
-    pub found: Vec<String>,
+    /// What there is to tell of each migration.
+    pub migrations: Vec<Report>,
     /// What could not be restored, and what to do about it.
     pub problems: Vec<String>,
-    /// Executions that were stopped.
-    pub stopped: BTreeSet<String>,
-    /// Executions whose journals were found, or asked for.
+    /// Executions whose journals were looked for or found.
     pub executions: BTreeSet<String>,
     /// The changes that are not yet confirmed.
     pub change_ids: Vec<String>,
@@ -102,27 +81,50 @@ pub struct Answer {
     pub wait_seconds: u32,
 }
 
-/// A name and the weights that it has again.
+/// What came of one migration.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RestoredName {
-    /// The name.
-    pub name: RecordName,
-    /// The weights `from/to`, by type.
-    pub weights: Vec<String>,
+pub struct Report {
+    /// What came of it.
+    pub status: Outcome,
+    /// The name of its execution.
+    pub execution: String,
+    /// That execution's ARN.
+    pub execution_arn: String,
+    /// The zone's id.
+    pub hosted_zone_id: HostedZoneId,
+    /// The zone's name.
+    pub zone_name: RecordName,
+    /// The side that served when it began; none where no journal was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<SetIdentifier>,
+    /// The side that was to serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<SetIdentifier>,
+    /// Why.
+    pub reason: String,
+    /// Whether it was running and was stopped.
+    pub stopped: bool,
+    /// The highest percent of `to` that was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_before: Option<Percent>,
+    /// How many names were restored, held or completed.
+    pub names: usize,
+    /// The weights `from/to` that were restored, and how many pairs of records have them again.
+    pub weights: BTreeMap<String, usize>,
+    /// What was found other than the journals said, the first ones.
+    pub found: Vec<String>,
 }
 
-/// Which journals a rollback is for.
-enum Selection {
-    Execution(String, Adopted),
-    Names(Vec<NamePattern>),
-}
-
-/// A journal to be undone.
-struct Undo<'a> {
-    name: RecordName,
-    read: &'a RecordSet,
-    journal: Journal,
+/// What came of a migration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum Outcome {
+    /// The original weights are restored.
+    RolledBack,
+    /// It is stopped, or was aborted, and is to hold: weights and journals stay.
+    Held,
+    /// It had completed, and its last journals have been taken away.
+    Completed,
 }
 
 /// Makes one pass of the rollback that `event` asks for; the answer is an [`Answer`].
@@ -131,235 +133,278 @@ pub async fn handle(
     route53: &impl Route53,
     executions: &impl Executions,
 ) -> Result<Value, Error> {
-    let request: Request = from_json(event)?;
-    let (hosted_zone_id, selection) = resolve(&request, executions).await?;
-    let zone = read_zone(route53, &hosted_zone_id).await?;
-    let mut problems = Vec::new();
-    let mut undos = select(&zone, &selection, &mut problems);
-    if let Some(only) = &request.only {
-        undos.retain(|undo| only.contains(&undo.journal.execution));
+    let call = Call::parse(event)?;
+    let Orders { orders, message } = orders(&call, executions).await?;
+    let earlier = call.earlier.as_ref();
+    let mut answer = Answer {
+        message,
+        wait_seconds: LATE_WRITER_SECONDS,
+        ..Answer::default()
+    };
+    for order in &orders {
+        carry_out(order, earlier, route53, executions, &mut answer).await?;
     }
-    let mut concerned: BTreeSet<_> = undos
-        .iter()
-        .map(|undo| undo.journal.execution.clone())
-        .collect();
-    if let Selection::Execution(execution, _) = &selection {
-        concerned.insert(execution.clone());
-    }
+    let earlier_changes = earlier.map(|earlier| earlier.change_ids.clone());
+    let pending = still_pending(route53, earlier_changes.unwrap_or_default()).await?;
+    answer.change_ids.extend(pending);
+    // Only a later pass can tell that nobody has written late.
+    let is_looked_at_again = earlier.is_none() && !answer.executions.is_empty();
+    answer.done = answer.restored == 0 && answer.change_ids.is_empty() && !is_looked_at_again;
+    answer.wait_seconds = answer.wait_seconds.min(LONGEST_WAIT_SECONDS);
+    answer.problems = first_ones(answer.problems);
+    tracing::info!(
+        restored = answer.restored,
+        executions = ?answer.executions,
+        problems = ?answer.problems,
+        "{}",
+        answer.message
+    );
+    to_json(&answer)
+}
 
-    let stopped = stop_running(&request, &concerned, executions).await?;
+/// Does in one zone what there is to do, and adds it to the answer.
+async fn carry_out(
+    order: &Order,
+    earlier: Option<&Earlier>,
+    route53: &impl Route53,
+    executions: &impl Executions,
+    answer: &mut Answer,
+) -> Result<(), Error> {
+    let zone = read_zone(route53, &order.hosted_zone_id).await?;
+    let Selected {
+        mut undos,
+        mut completed,
+        problems,
+    } = select(order, &zone, executions).await?;
+    if let Some(earlier) = earlier {
+        let is_the_same = |undo: &Undo<'_>| earlier.executions.contains(&undo.journal.execution);
+        undos.retain(is_the_same);
+        completed.retain(is_the_same);
+    }
+    answer.problems.extend(problems);
+    let mut reports = Reports::new(executions, order, &zone, earlier.is_none());
+    reports.stop_running(&undos).await?;
 
     let mut changes = Vec::new();
-    let mut found = names_that_stay(&zone, &undos);
-    let mut names = Vec::new();
     for Undo {
         name,
         read,
         journal,
-    } in &undos
+    } in &completed
     {
-        match restore(&zone, name, read, journal) {
-            Ok(restoration) => {
-                let Restoration {
-                    change,
-                    found: differences,
-                } = restoration;
-                found.extend(differences);
-                changes.push(change);
-                let weights = journal.original.iter();
-                names.push(RestoredName {
-                    name: name.clone(),
-                    weights: weights
-                        .map(|(kind, weights)| format!("{kind} {weights}"))
-                        .collect(),
-                });
+        changes.push(remove_journal(name, read));
+        reports.of(journal, Outcome::Completed);
+    }
+    match order.reaction {
+        Reaction::Rollback => {
+            for undo in &undos {
+                let (name, journal) = (&undo.name, &undo.journal);
+                match restore(&zone, name, undo.read, journal) {
+                    Ok(Restoration { change, found }) => {
+                        changes.push(change);
+                        let wait_seconds = zone.ttl_seconds(name);
+                        answer.wait_seconds = answer.wait_seconds.max(wait_seconds);
+                        answer.restored += 1;
+                        let report = reports.of(journal, Outcome::RolledBack);
+                        report.found.extend(found);
+                        count_weights(&mut report.weights, &journal.original);
+                    }
+                    Err(problem) => answer.problems.push(problem.to_string()),
+                }
             }
-            Err(problem) => problems.push(problem.to_string()),
+            reports.tell_what_stays(&zone, &undos);
+        }
+        Reaction::Hold => {
+            for undo in &undos {
+                reports.of(&undo.journal, Outcome::Held);
+            }
         }
     }
-    let restored = changes.len();
-    let longest_ttl = names
-        .iter()
-        .map(|restored| zone.ttl_seconds(&restored.name))
-        .max();
     let Applied {
         change_ids,
         lost_an_answer,
-    } = apply(route53, &hosted_zone_id, changes).await?;
-    tracing::info!(
-        restored,
-        ?stopped,
-        ?found,
-        ?problems,
-        "restored the original weights"
-    );
-    let mut pending = still_pending(route53, request.change_ids).await?;
-    pending.extend(change_ids);
-    let propagation = if lost_an_answer {
-        PROPAGATION_SECONDS
-    } else {
-        0
-    };
-    let ttl_seconds = longest_ttl.unwrap_or_default() + propagation;
-    to_json(&Answer {
-        done: restored == 0 && pending.is_empty(),
-        restored,
-        message: message(&selection, &zone, restored),
-        percent_before: undos.iter().map(|undo| undo.journal.percent).max(),
-        names: names.into_iter().take(LISTED).collect(),
-        found: first_ones(found),
-        problems: first_ones(problems),
-        stopped,
-        executions: concerned,
-        change_ids: pending,
-        wait_seconds: ttl_seconds.clamp(LATE_WRITER_SECONDS, LONGEST_WAIT_SECONDS),
-    })
+    } = apply(route53, &order.hosted_zone_id, changes).await?;
+    answer.change_ids.extend(change_ids);
+    if lost_an_answer {
+        answer.wait_seconds += PROPAGATION_SECONDS;
+    }
+    answer.message = message(order, &zone, &reports.written);
+    if order.reaction == Reaction::Rollback {
+        tell_metrics(&zone, &undos);
+        let found = undos.iter().chain(&completed);
+        answer
+            .executions
+            .extend(found.map(|undo| undo.journal.execution.clone()));
+        answer
+            .executions
+            .extend(order.migration().map(|of| of.name.clone()));
+    }
+    answer.migrations.extend(reports.finish());
+    Ok(())
 }
 
-async fn resolve(
-    request: &Request,
-    executions: &impl Executions,
-) -> Result<(HostedZoneId, Selection), Error> {
-    match (&request.execution, &request.names, &request.hosted_zone_id) {
-        (Some(execution), None, hosted_zone_id) => {
-            let name = execution_name(execution);
-            let hosted_zone_id = match hosted_zone_id {
-                Some(id) => id.clone(),
-                None => zone_of(name, executions.describe(name).await?)?,
+/// What there is to tell of each migration that an order is for.
+struct Reports<'a, E> {
+    executions: &'a E,
+    order: &'a Order,
+    zone: &'a Zone,
+    written: Vec<Report>,
+}
+
+impl<'a, E: Executions> Reports<'a, E> {
+    fn new(executions: &'a E, order: &'a Order, zone: &'a Zone, is_first: bool) -> Self {
+        let mut reports = Self {
+            executions,
+            order,
+            zone,
+            written: Vec::new(),
+        };
+        // Stopped, or failed: that is told even if no weight is to be restored.
+        if let Some(of) = order.migration()
+            && (of.is_stopped || of.asks_itself && is_first)
+        {
+            let outcome = match order.reaction {
+                Reaction::Rollback => Outcome::RolledBack,
+                Reaction::Hold => Outcome::Held,
             };
-            let selection = Selection::Execution(name.to_owned(), request.adopted.clone());
-            Ok((hosted_zone_id, selection))
+            reports.find(&of.name, outcome).stopped = of.is_stopped;
         }
-        (None, Some(names), Some(id)) => Ok((id.clone(), Selection::Names(names.clone()))),
-        (None, Some(_), None) => Err(Error::InvalidInput(
-            "hostedZoneId: expected the id of the zone beside `names`, found none".into(),
-        )),
-        (Some(_), Some(_), _) => Err(Error::InvalidInput(
-            "input: expected either `execution` or `names`, found both".into(),
-        )),
-        (None, None, _) => Err(Error::InvalidInput(
-            "input: expected `execution`, or `hostedZoneId` and `names`, found neither".into(),
-        )),
+        reports
     }
-}
 
-fn zone_of(name: &str, execution: Option<Execution>) -> Result<HostedZoneId, Error> {
-    let Some(execution) = execution else {
-        return Err(Error::ExecutionNotFound(format!(
-            "execution: the migration state machine has no execution {name:?}; give the name as the console lists it, \
-             or add `hostedZoneId` if it ended more than 90 days ago"
-        )));
-    };
-    let id = execution.input.get("hostedZoneId").unwrap_or(&Value::Null);
-    from_json(id).map_err(|_| {
-        Error::InvalidInput(format!(
-            "hostedZoneId: expected the id of the zone, as the input of execution {name} names none"
-        ))
-    })
-}
+    /// The report that `journal` belongs to, with its name counted.
+    fn of(&mut self, journal: &Journal, outcome: Outcome) -> &mut Report {
+        // What a migration went on from is told of as its own.
+        let execution = match (self.order.migration(), outcome) {
+            (Some(of), Outcome::RolledBack | Outcome::Held) => &of.name,
+            _ => &journal.execution,
+        };
+        let report = self.find(execution, outcome);
+        report.names += 1;
+        report.percent_before = report.percent_before.max(Some(journal.percent));
+        report.from.get_or_insert_with(|| journal.from.clone());
+        report.to.get_or_insert_with(|| journal.to.clone());
+        report
+    }
 
-/// The journals that the rollback is for. One that can't be read is a problem
-/// unless other names were asked for: whose it is can't be told.
-fn select<'a>(zone: &'a Zone, selection: &Selection, problems: &mut Vec<String>) -> Vec<Undo<'a>> {
-    let mut undos = Vec::new();
-    for name in zone.journaled_names() {
-        match zone.journal(&name) {
-            Ok(Some((read, journal))) => {
-                let is_selected = match selection {
-                    Selection::Execution(execution, adopted) => {
-                        journal.execution == *execution
-                            || adopted.executions.contains(&journal.execution)
-                                && adopted.names.contains(&name)
-                    }
-                    Selection::Names(patterns) => matches_any(patterns, &name),
-                };
-                if is_selected {
-                    undos.push(Undo {
-                        name,
-                        read,
-                        journal,
-                    });
-                }
+    fn find(&mut self, execution: &str, status: Outcome) -> &mut Report {
+        let is_it = |report: &Report| report.execution == execution && report.status == status;
+        let position = self.written.iter().position(is_it).unwrap_or_else(|| {
+            self.written.push(Report {
+                status,
+                execution: execution.to_owned(),
+                execution_arn: self.executions.arn(execution),
+                hosted_zone_id: self.zone.id.clone(),
+                zone_name: self.zone.name.clone(),
+                from: None,
+                to: None,
+                reason: self.order.reason.clone(),
+                stopped: false,
+                percent_before: None,
+                names: 0,
+                weights: BTreeMap::new(),
+                found: Vec::new(),
+            });
+            self.written.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the position of one that is there")]
+        &mut self.written[position]
+    }
+
+    /// Where names are asked for, says how many others of the same executions stay.
+    fn tell_what_stays(&mut self, zone: &Zone, undos: &[Undo<'_>]) {
+        if self.order.migration().is_some() {
+            return;
+        }
+        let undone: BTreeSet<_> = undos.iter().map(|undo| &undo.name).collect();
+        for report in &mut self.written {
+            let execution = &report.execution;
+            let is_theirs = |name: &RecordName| {
+                let journal = zone.journal(name);
+                matches!(journal, Ok(Some((_, journal))) if journal.execution == *execution)
+            };
+            let staying = zone
+                .journaled_names()
+                .filter(|name| !undone.contains(name) && is_theirs(name))
+                .count();
+            if staying > 0 {
+                report.found.push(format!(
+                    "{staying} further names of the execution {execution} were not asked for and stay where they are; \
+                     to restore them too, roll back with {{\"execution\": \"{execution}\"}}"
+                ));
             }
-            Ok(None) => {}
-            Err(problem) => match selection {
-                Selection::Names(patterns) if !matches_any(patterns, &name) => {}
-                _ => problems.push(format!("{name} is not restored: {problem}")),
-            },
         }
     }
-    undos
-}
 
-fn matches_any(patterns: &[NamePattern], name: &RecordName) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(name))
-}
-
-/// Says how many names of the same executions were not asked for and stay where they are.
-fn names_that_stay(zone: &Zone, undos: &[Undo<'_>]) -> Vec<String> {
-    let undone: BTreeSet<_> = undos.iter().map(|undo| &undo.name).collect();
-    let concerned: BTreeSet<_> = undos.iter().map(|undo| &undo.journal.execution).collect();
-    let mut staying: BTreeMap<String, usize> = BTreeMap::new();
-    for name in zone.journaled_names().filter(|name| !undone.contains(name)) {
-        if let Ok(Some((_, journal))) = zone.journal(&name)
-            && concerned.contains(&journal.execution)
-        {
-            *staying.entry(journal.execution).or_default() += 1;
+    /// Where names are asked for, stops the executions that are at work there.
+    async fn stop_running(&mut self, undos: &[Undo<'_>]) -> Result<(), Error> {
+        if self.order.migration().is_some() {
+            return Ok(());
         }
+        let concerned: BTreeSet<_> = undos.iter().map(|undo| &undo.journal.execution).collect();
+        for name in concerned {
+            let execution = self.executions.describe(name).await?;
+            if execution.as_ref().is_some_and(Execution::is_running) {
+                self.executions
+                    .stop(name, STOPPED, &self.order.reason)
+                    .await?;
+                self.find(name, Outcome::RolledBack).stopped = true;
+            }
+        }
+        Ok(())
     }
-    let words = |(execution, names)| {
-        format!(
-            "{names} further names of the execution {execution} were not asked for and stay where they are; \
-             to restore them too, roll back with {{\"execution\": \"{execution}\"}}"
-        )
-    };
-    staying.into_iter().map(words).collect()
-}
 
-/// Stops the executions whose work is about to be undone, but for the one that
-/// waits for this rollback.
-async fn stop_running(
-    request: &Request,
-    concerned: &BTreeSet<String>,
-    executions: &impl Executions,
-) -> Result<BTreeSet<String>, Error> {
-    let requested_by = request.requested_by.as_deref().map(execution_name);
-    let reason = request
-        .reason
-        .as_deref()
-        .unwrap_or("its migration is being rolled back");
-    let mut stopped = BTreeSet::new();
-    for name in concerned {
-        if requested_by == Some(name.as_str()) {
-            continue;
+    fn finish(mut self) -> Vec<Report> {
+        for report in &mut self.written {
+            report.found = first_ones(std::mem::take(&mut report.found));
         }
-        if executions
-            .describe(name)
-            .await?
-            .is_some_and(|execution| execution.is_running)
-        {
-            executions.stop(name, reason).await?;
-            stopped.insert(name.clone());
-        }
+        self.written
     }
-    Ok(stopped)
 }
 
-fn message(selection: &Selection, zone: &Zone, restored: usize) -> String {
-    let of_what = match selection {
-        Selection::Execution(execution, _) => format!("execution {execution}"),
-        Selection::Names(patterns) => {
+fn tell_metrics(zone: &Zone, undos: &[Undo<'_>]) {
+    let mut percents: BTreeMap<_, Percent> = BTreeMap::new();
+    for Undo { journal, .. } in undos {
+        let restored = journal
+            .original
+            .values()
+            .map(|weights| weights.percent())
+            .max();
+        let highest = percents.entry((&journal.from, &journal.to)).or_default();
+        *highest = (*highest).max(restored.unwrap_or_default());
+    }
+    for ((from, to), percent) in percents {
+        metrics::percent(&zone.name, from, to, percent);
+    }
+}
+
+fn message(order: &Order, zone: &Zone, reports: &[Report]) -> String {
+    let of_what = match &order.whose {
+        Whose::Migration(of) => format!("execution {}", of.name),
+        Whose::Names(patterns) => {
             let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
             patterns.join(", ")
         }
     };
-    match restored {
-        0 => format!(
+    let count = |outcome: Outcome| -> usize {
+        let told = reports.iter().filter(|report| report.status == outcome);
+        told.map(|report| report.names).sum()
+    };
+    let [restored, held, completed] =
+        [Outcome::RolledBack, Outcome::Held, Outcome::Completed].map(count);
+    if restored > 0 {
+        format!("restored the original weights of {restored} names ({of_what})")
+    } else if held > 0 {
+        format!("{held} names are held where they are, as onFailure asks ({of_what})")
+    } else if completed > 0 {
+        format!(
+            "took {completed} journals away of what has completed ({of_what}); no weight was changed"
+        )
+    } else {
+        format!(
             "nothing to roll back: the zone {} has no journal of {of_what}",
             zone.name
-        ),
-        1 => format!("restored the original weights of 1 name ({of_what})"),
-        count => format!("restored the original weights of {count} names ({of_what})"),
+        )
     }
 }
 

@@ -20,16 +20,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use migration::change::{Shift, Writer, complete, shift};
+use migration::change::{Completion, Shift, Writer, complete, shift};
 use migration::executions::{Executions, execution_name};
 use migration::input::{self, from_json, to_json};
-use migration::plan::{self, Migration, Plan, literal_names};
+use migration::plan::{self, Awaited, Migration, Plan, awaited, literal_names};
 use migration::route53::{
     Applied, PROPAGATION_SECONDS, Route53, apply, read_names, read_zone, still_pending,
 };
 use migration::weights::count_weights;
 use migration::zone::{PairedName, Zone, lowest_percent, registry_names};
-use migration::{Error, Percent, RecordName};
+use migration::{Error, Percent, RecordName, metrics};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -75,13 +75,16 @@ struct CompleteRequest {
     migration: Migration,
 }
 
-/// A migration that can be carried out, and what people want to know of it.
-#[derive(Debug, PartialEq, Serialize)]
+/// A migration that can be carried out, and what people want to know of it; or what has to be
+/// there first. What there is not is null.
+#[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Planned {
     /// To be handed to the other operations.
-    pub migration: Migration,
+    pub migration: Option<Migration>,
     /// For people.
-    pub plan: Plan,
+    pub plan: Option<Plan>,
+    /// What to wait for before planning again.
+    pub awaited: Option<Awaited>,
 }
 
 /// What a shift did.
@@ -173,8 +176,21 @@ async fn plan_migration(
         to: &input.to,
         ended: &ended,
     };
-    let (migration, plan) = plan::plan(&input, &zone, &writer)?;
-    Ok(Planned { migration, plan })
+    match plan::plan(&input, &zone, &writer) {
+        Ok((migration, plan)) => Ok(Planned {
+            migration: Some(migration),
+            plan: Some(plan),
+            awaited: None,
+        }),
+        Err(Error::NoSuchPair(missing)) => match awaited(&input, &missing)? {
+            Some(awaited) => Ok(Planned {
+                awaited: Some(awaited),
+                ..Planned::default()
+            }),
+            None => Err(Error::NoSuchPair(missing)),
+        },
+        Err(error) => Err(error),
+    }
 }
 
 async fn shift_weights(
@@ -226,6 +242,7 @@ async fn shift_weights(
         0
     };
     tracing::info!(execution, %percent, written, ids_are_missing, "shifted weights");
+    metrics::percent(&zone.name, &migration.from, &migration.to, percent);
     Ok(Shifted {
         percent_before: lowest_percent(&names),
         percent,
@@ -254,6 +271,8 @@ async fn confirm_weights(
         writer.own(named)?;
         count_weights(&mut weights, &named.weights());
     }
+    let percent = lowest_percent(&names);
+    metrics::percent(&zone.name, &migration.from, &migration.to, percent);
     let change_ids = still_pending(route53, change_ids).await?;
     let status = if change_ids.is_empty() {
         Confirmation::Confirmed
@@ -281,7 +300,6 @@ async fn complete_migration(
     let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
     let writer = writer(&migration, execution, &ended);
     let names = paired_names(&zone, &migration)?;
-    let mut changes = Vec::new();
     let mut weights = BTreeMap::new();
     for named in &names {
         if !named.reaches(Percent::ALL) {
@@ -293,11 +311,13 @@ async fn complete_migration(
                 migration.to
             )));
         }
-        changes.extend(complete(named, &writer)?);
         count_weights(&mut weights, &named.weights());
     }
-    let journals = changes.len();
-    apply(route53, &migration.hosted_zone_id, changes).await?;
+    let Completion { mark, removals } = complete(&names, &writer)?;
+    let journals = removals.len();
+    for changes in [mark.into_iter().collect(), removals] {
+        apply(route53, &migration.hosted_zone_id, changes).await?;
+    }
     tracing::info!(execution, journals, "completed the migration");
     Ok(Completed { journals, weights })
 }
@@ -363,7 +383,7 @@ async fn ended_executions(
     for other in others {
         // One that is not known may be another stack's, and running.
         let execution = executions.describe(&other).await?;
-        if execution.is_some_and(|execution| !execution.is_running) {
+        if execution.is_some_and(|execution| !execution.is_running()) {
             ended.insert(other);
         }
     }

@@ -17,8 +17,9 @@ use serde_json::{Map, Value};
 /// Error names that Step Functions and Lambda raise themselves.
 ///
 /// Source: Step Functions Developer Guide, "Handling errors" and "Best practices",
-/// "Handle transient Lambda service exceptions".
-const SERVICE_ERRORS: [&str; 11] = [
+/// "Handle transient Lambda service exceptions", "Add EventBridge events with Step Functions".
+const SERVICE_ERRORS: [&str; 12] = [
+    "EventBridge.FailedEntry",
     "States.ALL",
     "States.TaskFailed",
     "States.Timeout",
@@ -151,7 +152,8 @@ fn check_state(name: &str, state: &Value, own_errors: &[&str], findings: &mut Fi
 }
 
 fn check_task(name: &str, state: &Value, findings: &mut Findings) {
-    if !state.get("TimeoutSeconds").is_some_and(Value::is_u64) {
+    let is_timeout = |timeout: &Value| timeout.is_u64() || !expressions(timeout).is_empty();
+    if !state.get("TimeoutSeconds").is_some_and(is_timeout) {
         findings.note(name, "has no TimeoutSeconds");
     }
     if list(state, "Catch").next().is_none() {
@@ -226,7 +228,13 @@ fn check_variables(definition: &Value, findings: &mut Findings) {
     collect_assigned(definition, &mut assigned);
     for expression in expressions(definition) {
         for variable in variables_read(expression) {
-            let is_local = expression.contains(&format!("${variable} :="));
+            let is_parameter = |functions: &str| {
+                let parameters = functions.split(')').next().unwrap_or_default();
+                let mut parameters = parameters.split(',').map(str::trim);
+                parameters.any(|parameter| parameter == format!("${variable}"))
+            };
+            let is_local = expression.contains(&format!("${variable} :="))
+                || expression.split("function(").skip(1).any(is_parameter);
             if !is_local && !assigned.contains(&variable) {
                 findings.note(
                     expression,

@@ -16,7 +16,7 @@ const BUCKET: &str = "code";
 const STACK_NAME: &str = "cutover";
 /// The functions that change records.
 const CHANGERS: [&str; 2] = ["shift-weight", "rollback"];
-const STATE_MACHINES: [&str; 2] = ["migration", "rollback"];
+const STATE_MACHINES: [&str; 3] = ["migration", "notification", "rollback"];
 
 /// What was deployed.
 pub(crate) struct Deployment {
@@ -31,8 +31,9 @@ pub(crate) async fn deploy(
     endpoint: SocketAddr,
     functions: &[Function],
     parameters: &[(&str, String)],
+    approval_timeout_seconds: u32,
 ) -> Result<Deployment> {
-    let template = package(endpoint, functions).await?;
+    let template = package(endpoint, functions, approval_timeout_seconds).await?;
     let mut form = request("CreateStack")
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec();
@@ -83,7 +84,11 @@ fn request(action: &str) -> [(&str, &str); 3] {
 }
 
 /// The template with what it names on disk put into a bucket instead.
-async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String> {
+async fn package(
+    endpoint: SocketAddr,
+    functions: &[Function],
+    approval_timeout_seconds: u32,
+) -> Result<String> {
     let root = workspace::root()?;
     put(endpoint, "", Vec::new()).await?;
     let mut artifacts = Vec::new();
@@ -95,9 +100,10 @@ async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String>
     for name in STATE_MACHINES {
         let key = format!("{name}.asl.json");
         let path = root.join("statemachine").join(&key);
-        let definition =
-            fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-        put(endpoint, &key, definition).await?;
+        let definition = fs::read_to_string(&path)
+            .with_context(|| format!("failed to read {}", path.display()))?;
+        let definition = with_constant_timeout(&definition, approval_timeout_seconds);
+        put(endpoint, &key, definition.into_bytes()).await?;
         artifacts.push((format!("../statemachine/{key}"), key));
     }
     let path = root.join("infra").join("template.yaml");
@@ -112,6 +118,15 @@ async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String>
         template = template.replace(&local, &format!("s3://{BUCKET}/{key}"));
     }
     Ok(template)
+}
+
+/// The emulator takes no expression as a Task's timeout: what the input says of the longest wait
+/// for an approval is a constant here.
+fn with_constant_timeout(definition: &str, seconds: u32) -> String {
+    definition.replace(
+        "\"TimeoutSeconds\": \"{% $migration.approvalTimeoutSeconds %}\"",
+        &format!("\"TimeoutSeconds\": {seconds}"),
+    )
 }
 
 async fn put(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()> {

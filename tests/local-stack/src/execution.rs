@@ -60,6 +60,10 @@ impl Execution {
         })
     }
 
+    pub(crate) fn known(client: aws_sdk_sfn::Client, arn: String) -> Self {
+        Self { client, arn }
+    }
+
     /// The ARN.
     pub fn arn(&self) -> &str {
         &self.arn
@@ -91,12 +95,7 @@ impl Execution {
         if *described.status() == ExecutionStatus::Running {
             return Ok(None);
         }
-        let states: Vec<_> = self
-            .events_after(0)
-            .await?
-            .iter()
-            .filter_map(|event| Some(event.state_entered_event_details()?.name().to_owned()))
-            .collect();
+        let states = self.states().await?;
         let output = match described.output() {
             Some(output) => serde_json::from_str(output).context("the output is not JSON")?,
             None => Value::Null,
@@ -109,6 +108,15 @@ impl Execution {
             output,
             states,
         }))
+    }
+
+    /// The states that it has entered, in order.
+    pub async fn states(&self) -> Result<Vec<String>> {
+        let events = self.events_after(0).await?;
+        let entered = events
+            .iter()
+            .filter_map(|event| Some(event.state_entered_event_details()?.name().to_owned()));
+        Ok(entered.collect())
     }
 
     /// Waits for its end; an execution whose waits are scaled and that has not ended in ten

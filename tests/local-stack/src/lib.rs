@@ -16,11 +16,13 @@
 
 mod deployment;
 mod emulator;
+mod events;
 mod execution;
 mod follower;
 mod functions;
 mod http;
 mod load_balancer;
+mod notifications;
 mod scenario;
 mod stack;
 mod traffic;
@@ -28,12 +30,14 @@ mod virtual_environment;
 mod workspace;
 mod zone;
 
+pub use events::{alarm_event, cluster_created_event, status_event};
 pub use execution::{Ended, Execution};
 pub use follower::{Follower, Moment, Seen, Watch};
 pub use functions::{FUNCTIONS, Function};
 pub use load_balancer::LoadBalancer;
 pub use migration::{Percent, RecordName, SetIdentifier};
+pub use notifications::Notification;
 pub use scenario::{BLUE, GREEN, NAMES, Report, SCENARIOS, Scenario};
-pub use stack::Stack;
+pub use stack::{Settings, Stack};
 pub use traffic::Traffic;
 pub use zone::{Zone, blueprint, without_registry};

@@ -7,10 +7,11 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudwatch::types::{ComparisonOperator, StateValue, Statistic};
 use aws_sdk_route53::config::{Credentials, SharedCredentialsProvider};
 use migration::record::RecordSet;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::deployment::{self, Deployment};
 use crate::emulator::Emulator;
+use crate::events::alarm_event;
 use crate::execution::Execution;
 use crate::functions::{self, Function};
 use crate::http;
@@ -18,9 +19,27 @@ use crate::load_balancer::{Authority, LoadBalancer};
 use crate::virtual_environment;
 use crate::zone::Zone;
 
-/// The queue that hears what the topic tells.
-const QUEUE: &str = "notifications";
-const ACCOUNT: &str = "000000000000";
+/// Why CloudWatch says that an alarm fires.
+const THRESHOLD_CROSSED: &str =
+    "Threshold Crossed: 1 datapoint [42.0] was greater than the threshold (5.0).";
+
+/// How a stack differs from the usual one.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For how long, in real time, an approval is waited for, whatever the input says.
+    pub approval_timeout_seconds: u32,
+    /// Further parameters of the template; `$ZONE` in a value is the id of the zone.
+    pub parameters: Vec<(&'static str, String)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            approval_timeout_seconds: 300,
+            parameters: Vec::new(),
+        }
+    }
+}
 
 /// Cutover, deployed and running on this machine. It is stopped on drop.
 pub struct Stack {
@@ -32,7 +51,7 @@ pub struct Stack {
     pub zone: Zone,
     functions: Vec<Function>,
     deployment: Deployment,
-    step_functions: aws_sdk_sfn::Client,
+    pub(crate) step_functions: aws_sdk_sfn::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     // Last: it is dropped after those that use it.
     emulator: Emulator,
@@ -41,6 +60,11 @@ pub struct Stack {
 impl Stack {
     /// Builds, starts and deploys everything, with a zone of these record sets.
     pub async fn start(record_sets: &[RecordSet]) -> Result<Self> {
+        Self::start_with(record_sets, Settings::default()).await
+    }
+
+    /// The same, set otherwise.
+    pub async fn start_with(record_sets: &[RecordSet], settings: Settings) -> Result<Self> {
         let (functions, python) = tokio::task::spawn_blocking(|| {
             anyhow::Ok((functions::build()?, virtual_environment::python()?))
         })
@@ -63,7 +87,7 @@ impl Stack {
         let blue = LoadBalancer::start(crate::BLUE, &authority).await?;
         let green = LoadBalancer::start(crate::GREEN, &authority).await?;
         let (blue_at, green_at) = (blue.address(), green.address());
-        let parameters = [
+        let mut parameters = vec![
             (
                 "HostedZoneArns",
                 format!("arn:aws:route53:::hostedzone/{}", zone.id()),
@@ -77,9 +101,17 @@ impl Stack {
             ),
             ("ProbeCaCertificates", authority.certificate),
         ];
-        let deployment = deployment::deploy(endpoint, &functions, &parameters)
-            .await
-            .with_context(|| format!("the emulator said:\n{}", emulator.log()))?;
+        let with_zone = |value: String| value.replace("$ZONE", zone.id());
+        let further = settings.parameters.into_iter();
+        parameters.extend(further.map(|(key, value)| (key, with_zone(value))));
+        let deployment = deployment::deploy(
+            endpoint,
+            &functions,
+            &parameters,
+            settings.approval_timeout_seconds,
+        )
+        .await
+        .with_context(|| format!("the emulator said:\n{}", emulator.log()))?;
         let stack = Self {
             blue,
             green,
@@ -106,6 +138,28 @@ impl Stack {
         Execution::start(self.step_functions.clone(), arn, name, input).await
     }
 
+    /// All executions of the migration state machine.
+    pub async fn migrations(&self) -> Result<Vec<Execution>> {
+        self.executions(self.migration_state_machine_arn()?).await
+    }
+
+    /// All executions of the rollback state machine.
+    pub async fn rollbacks(&self) -> Result<Vec<Execution>> {
+        self.executions(self.rollback_state_machine_arn()?).await
+    }
+
+    async fn executions(&self, state_machine_arn: &str) -> Result<Vec<Execution>> {
+        let listed = self
+            .step_functions
+            .list_executions()
+            .state_machine_arn(state_machine_arn)
+            .send()
+            .await?;
+        let known = |arn| Execution::known(self.step_functions.clone(), arn);
+        let arns = listed.executions.into_iter().map(|item| item.execution_arn);
+        Ok(arns.map(known).collect())
+    }
+
     /// The state machine of migrations.
     pub fn migration_state_machine_arn(&self) -> Result<&str> {
         self.output("MigrationStateMachineArn")
@@ -116,7 +170,8 @@ impl Stack {
         self.output("RollbackStateMachineArn")
     }
 
-    fn output(&self, key: &str) -> Result<&str> {
+    /// An output of the template.
+    pub fn output(&self, key: &str) -> Result<&str> {
         self.deployment
             .outputs
             .get(key)
@@ -165,10 +220,17 @@ impl Stack {
         self.set_alarm(name, StateValue::Ok, "quiet").await
     }
 
-    /// Lets an alarm fire.
+    /// Lets an alarm fire that sends no event, as one whose name does not begin with the stack's
+    /// `AlarmNamePrefix`.
     pub async fn fire_alarm(&self, name: &str) -> Result<()> {
-        let reason = "Threshold Crossed: 1 datapoint [42.0] was greater than the threshold (5.0).";
-        self.set_alarm(name, StateValue::Alarm, reason).await
+        self.set_alarm(name, StateValue::Alarm, THRESHOLD_CROSSED)
+            .await
+    }
+
+    /// Lets an alarm fire, and delivers its event. Returns the executions that it started.
+    pub async fn fire_alarm_with_event(&self, name: &str) -> Result<Vec<Execution>> {
+        self.fire_alarm(name).await?;
+        self.deliver(&alarm_event(name, THRESHOLD_CROSSED)?).await
     }
 
     async fn set_alarm(&self, name: &str, state: StateValue, reason: &str) -> Result<()> {
@@ -192,64 +254,6 @@ impl Stack {
         Ok(())
     }
 
-    async fn subscribe(&self) -> Result<()> {
-        let topic = self.output("NotificationsTopicArn")?;
-        let queue = format!("arn:aws:sqs:{}:{ACCOUNT}:{QUEUE}", http::REGION);
-        let statement = json!({
-            "Effect": "Allow",
-            "Principal": { "Service": "sns.amazonaws.com" },
-            "Action": "sqs:SendMessage",
-            "Resource": queue,
-            "Condition": { "ArnEquals": { "aws:SourceArn": topic } },
-        });
-        let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
-        let request = json!({ "QueueName": QUEUE, "Attributes": { "Policy": policy } });
-        self.queue("CreateQueue", request).await?;
-        let form = [
-            ("Action", "Subscribe"),
-            ("Version", "2010-03-31"),
-            ("TopicArn", topic),
-            ("Protocol", "sqs"),
-            ("Endpoint", queue.as_str()),
-            ("Attributes.entry.1.key", "RawMessageDelivery"),
-            ("Attributes.entry.1.value", "true"),
-        ];
-        http::query(self.emulator.endpoint, "sns", &form).await?;
-        Ok(())
-    }
-
-    /// The notifications that were sent since this was last asked.
-    pub async fn notifications(&self) -> Result<Vec<String>> {
-        let url = format!("http://{}/{ACCOUNT}/{QUEUE}", self.emulator.endpoint);
-        let mut notifications = Vec::new();
-        loop {
-            let request =
-                json!({ "QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0 });
-            let answer = self.queue("ReceiveMessage", request).await?;
-            let messages = answer.get("Messages").and_then(Value::as_array);
-            let Some(messages) = messages.filter(|messages| !messages.is_empty()) else {
-                return Ok(notifications);
-            };
-            for message in messages {
-                let text = |key: &str| message.get(key).and_then(Value::as_str).unwrap_or_default();
-                notifications.push(text("Body").to_owned());
-                let request = json!({ "QueueUrl": url, "ReceiptHandle": text("ReceiptHandle") });
-                let _ = self.queue("DeleteMessage", request).await?;
-            }
-        }
-    }
-
-    async fn queue(&self, action: &str, request: Value) -> Result<Value> {
-        let target = format!("AmazonSQS.{action}");
-        let headers = [
-            ("content-type", "application/x-amz-json-1.0"),
-            ("x-amz-target", target.as_str()),
-        ];
-        let body = request.to_string();
-        let answer = http::call(self.emulator.endpoint, "sqs", "POST", "/", &headers, body).await?;
-        Ok(serde_json::from_str(&answer).unwrap_or_default())
-    }
-
     /// The functions' binaries.
     pub fn functions(&self) -> &[Function] {
         &self.functions
@@ -257,16 +261,28 @@ impl Stack {
 
     /// The zone, reached with the role of the function that the crate `function` is.
     pub async fn zone_as(&self, function: &str) -> Result<aws_sdk_route53::Client> {
-        let endpoint = self.emulator.endpoint;
         let role = self.deployment.roles.get(function);
+        let role = role.with_context(|| format!("{function} has no role"))?;
+        Ok(aws_sdk_route53::Client::new(&self.sdk_as(role).await?))
+    }
+
+    /// Step Functions, reached with a role.
+    pub(crate) async fn step_functions_as(&self, role: &str) -> Result<aws_sdk_sfn::Client> {
+        Ok(aws_sdk_sfn::Client::new(&self.sdk_as(role).await?))
+    }
+
+    /// Where the emulator listens.
+    pub(crate) fn endpoint(&self) -> SocketAddr {
+        self.emulator.endpoint
+    }
+
+    async fn sdk_as(&self, role: &str) -> Result<SdkConfig> {
+        let endpoint = self.emulator.endpoint;
         let form = [
             ("Action", "AssumeRole"),
             ("Version", "2011-06-15"),
-            (
-                "RoleArn",
-                role.with_context(|| format!("{function} has no role"))?,
-            ),
-            ("RoleSessionName", function),
+            ("RoleArn", role),
+            ("RoleSessionName", "local-stack"),
         ];
         let session = http::query(endpoint, "sts", &form).await?;
         let part = |tag: &str| {
@@ -281,10 +297,7 @@ impl Stack {
             None,
             "local-stack",
         );
-        Ok(aws_sdk_route53::Client::new(&sdk_config(
-            endpoint,
-            credentials,
-        )))
+        Ok(sdk_config(endpoint, credentials))
     }
 
     /// What the emulator and the functions have printed, the latter's logs included.

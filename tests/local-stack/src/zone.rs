@@ -76,6 +76,13 @@ impl Zone {
         Ok(zone)
     }
 
+    /// Creates record sets, as ExternalDNS does for a new cluster.
+    pub async fn create(&self, record_sets: &[RecordSet]) -> Result<()> {
+        let changes = record_sets.iter().cloned();
+        self.change(changes.map(|set| (ChangeAction::Create, set)).collect())
+            .await
+    }
+
     /// The zone's id.
     pub fn id(&self) -> &str {
         &self.id

@@ -20,7 +20,7 @@ pub(crate) fn canary() -> Value {
     json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 50, 100]})
 }
 
-fn of_one_name() -> Value {
+pub(crate) fn of_one_name() -> Value {
     let mut input = canary();
     input["names"] = json!(["burnham.eks-blueprint.example.com"]);
     input
@@ -422,16 +422,14 @@ fn nothing_to_roll_back_is_a_success_that_says_so() {
     expect![[r#"
         {
           "changeIds": [],
-          "done": true,
+          "done": false,
           "executions": [
             "other"
           ],
-          "found": [],
           "message": "nothing to roll back: the zone eks-blueprint.example.com has no journal of execution other",
-          "names": [],
+          "migrations": [],
           "problems": [],
           "restored": 0,
-          "stopped": [],
           "waitSeconds": 120
         }
     "#]].assert_eq(&format!("{:#}\n", answer.unwrap()));
@@ -445,7 +443,7 @@ fn a_rollback_by_name_stops_who_is_at_work_there() {
     run(simulation.shift("run", &planned, 0)).unwrap();
     let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
     let answer = run(simulation.roll_back(&request)).unwrap();
-    assert_eq!(answer["stopped"], json!(["run"]));
+    assert_eq!(answer["migrations"][0]["stopped"], true);
     assert!(!simulation.executions.is_running("run"));
     assert_eq!(simulation.route53.to_cli_json(), before);
 }
@@ -474,13 +472,13 @@ fn a_rollback_that_is_asked_for_wrongly_is_refused() {
     check_rollback_request(
         &json!({}),
         &expect![[r#"
-        InvalidInput: input: expected `execution`, or `hostedZoneId` and `names`, found neither
-    "#]],
+            InvalidInput: input: expected `execution`, `alarm`, or `hostedZoneId` and `names`, found none of them
+        "#]],
     );
     check_rollback_request(
         &json!({"Comment": "Insert your JSON here"}),
         &expect![[r#"
-            InvalidInput: Comment: unknown field `Comment`, expected one of `hostedZoneId`, `execution`, `names`, `adopted`, `requestedBy`, `reason`, `changeIds`, `only`
+            InvalidInput: Comment: unknown field `Comment`, expected one of `execution`, `names`, `alarm`, `hostedZoneId`, `requestedBy`, `reason`
         "#]],
     );
     check_rollback_request(
@@ -498,7 +496,7 @@ fn a_rollback_that_is_asked_for_wrongly_is_refused() {
     check_rollback_request(
         &json!({"execution": "run", "names": ["a"], "hostedZoneId": ZONE_ID}),
         &expect![[r#"
-            InvalidInput: input: expected either `execution` or `names`, found both
+            InvalidInput: input: expected one of `execution`, `alarm` and `names`, found more than one
         "#]],
     );
 }
@@ -588,11 +586,7 @@ fn a_rollback_undoes_what_its_migration_went_on_from() {
     simulation.executions.end("first");
     let planned = run(simulation.plan("second", &canary())).unwrap();
     assert_eq!(planned["migration"]["adopted"], json!(["first"]));
-    let request = json!({
-        "execution": "second",
-        "adopted": {"executions": planned["migration"]["adopted"], "names": planned["migration"]["names"]},
-        "requestedBy": "second",
-    });
+    let request = json!({"execution": "second", "requestedBy": "second"});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 7);
     assert_eq!(simulation.route53.to_cli_json(), before);
@@ -606,11 +600,8 @@ fn a_rollback_leaves_what_its_migration_did_not_go_on_from() {
     run(simulation.shift("first", &planned, 0)).unwrap();
     simulation.executions.end("first");
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
-    let adopted = json!({
-        "executions": planned["migration"]["adopted"],
-        "names": planned["migration"]["names"],
-    });
-    let request = json!({"execution": "second", "adopted": adopted});
+    assert_eq!(planned["migration"]["adopted"], json!(["first"]));
+    let request = json!({"execution": "second", "requestedBy": "second"});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 1);
 }
@@ -644,8 +635,9 @@ fn a_later_pass_leaves_new_migrations_alone() {
 
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
     run(simulation.shift("second", &planned, 0)).unwrap();
-    request["only"] = answer["executions"].clone();
-    request["changeIds"] = answer["changeIds"].clone();
+    request = json!({"request": request, "earlier": {
+        "executions": answer["executions"], "changeIds": answer["changeIds"],
+    }});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 0);
     assert!(simulation.executions.is_running("second"));
@@ -698,7 +690,7 @@ fn a_rollback_by_name_says_which_names_stay() {
         [
           "6 further names of the execution run were not asked for and stay where they are; to restore them too, roll back with {\"execution\": \"run\"}"
         ]
-    "#]].assert_eq(&format!("{:#}\n", answer["found"]));
+    "#]].assert_eq(&format!("{:#}\n", answer["migrations"][0]["found"]));
 }
 
 #[test]
@@ -729,7 +721,7 @@ fn drift_is_found_and_not_overwritten() {
           "burnham.eks-blueprint.example.com A of eks-blueprint-blue had weight 100 instead of 90",
           "burnham.eks-blueprint.example.com AAAA of eks-blueprint-blue had weight 100 instead of 90"
         ]
-    "#]].assert_eq(&format!("{:#}\n", answer["found"]));
+    "#]].assert_eq(&format!("{:#}\n", answer["migrations"][0]["found"]));
 }
 
 #[test]
@@ -832,7 +824,7 @@ fn soa() -> Value {
 }
 
 /// A zone with so many names of two record sets each.
-fn large_zone(names: usize) -> String {
+pub(crate) fn large_zone(names: usize) -> String {
     let mut record_sets = vec![soa()];
     for number in 0..names {
         for (side, weight) in [(BLUE, 100), (GREEN, 0)] {

@@ -3,14 +3,16 @@
 //!
 //! No emulator, no clock: what the state machine decides by waiting is decided
 //! here by calling. The tests hold the design's invariants (`invariants`),
-//! refusals before anything is written (`refusals`) and faults at every call
-//! (`faults`).
+//! refusals before anything is written (`refusals`), faults at every call
+//! (`faults`) and rollbacks that events ask for (`events`).
 
 #![expect(
     clippy::indexing_slicing,
     reason = "a missing field of a JSON value is null, not a panic"
 )]
 
+#[cfg(test)]
+mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -113,18 +115,29 @@ impl Simulation {
         rollback::handle(request, &self.route53, &self.executions).await
     }
 
-    /// Rolls an execution back as the rollback state machine does: pass by
-    /// pass until one finds nothing to do, each call made again when it fails.
+    /// Rolls an execution back as the rollback state machine does.
     pub async fn roll_back_whole(&self, execution: &str) -> Result<(), Error> {
-        let mut change_ids = json!([]);
+        self.roll_back_all(&json!({"hostedZoneId": ZONE_ID, "execution": execution}))
+            .await
+            .map(|_| ())
+    }
+
+    /// Rolls back what `request` asks for as the rollback state machine does: pass by pass until
+    /// one finds nothing to do, each call made again when it fails. Returns the passes' answers.
+    pub async fn roll_back_all(&self, request: &Value) -> Result<Vec<Value>, Error> {
+        let mut answers = Vec::new();
+        let mut event = request.clone();
         for _ in 0..10 {
-            let request =
-                json!({"hostedZoneId": ZONE_ID, "execution": execution, "changeIds": change_ids});
-            let answer = retried(async || self.roll_back(&request).await).await?;
-            if answer["done"] == true {
-                return Ok(());
+            let answer = retried(async || self.roll_back(&event).await).await?;
+            event = json!({"request": request, "earlier": {
+                "executions": answer["executions"],
+                "changeIds": answer["changeIds"],
+            }});
+            let is_done = answer["done"] == true;
+            answers.push(answer);
+            if is_done {
+                return Ok(answers);
             }
-            change_ids = answer["changeIds"].clone();
         }
         Err(Error::Unavailable("ten passes were not enough".into()))
     }

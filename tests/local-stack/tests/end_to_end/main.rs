@@ -6,7 +6,9 @@
     reason = "a test's helper that can't go on shall panic"
 )]
 
+mod approvals;
 mod contention;
+mod events;
 mod footprint;
 mod permissions;
 mod records;
@@ -17,7 +19,8 @@ mod scenarios;
 use std::time::Duration;
 
 use local_stack::{
-    BLUE, Ended, Execution, GREEN, RecordName, Stack, Zone, blueprint, without_registry,
+    BLUE, Ended, Execution, GREEN, Notification, RecordName, Settings, Stack, Zone, blueprint,
+    without_registry,
 };
 use migration::record::RecordSet;
 use serde_json::{Value, json};
@@ -33,7 +36,11 @@ async fn stack() -> Stack {
 }
 
 async fn stack_with(record_sets: Vec<RecordSet>) -> Stack {
-    let stack = Stack::start(&record_sets).await.unwrap();
+    stack_set(record_sets, Settings::default()).await
+}
+
+async fn stack_set(record_sets: Vec<RecordSet>, settings: Settings) -> Stack {
+    let stack = Stack::start_with(&record_sets, settings).await.unwrap();
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     stack
 }
@@ -72,6 +79,53 @@ async fn migrate(stack: &Stack, name: &str, input: &Value) -> Ended {
 async fn roll_back(stack: &Stack, name: &str, input: &Value) -> Ended {
     let execution = stack.start_rollback(name, input).await.unwrap();
     execution.wait().await.unwrap()
+}
+
+/// Far longer than anything that is waited for takes, also on a loaded machine.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// Waits until `look` finds something.
+async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let found = tokio::time::timeout(LONGEST_WAIT, found).await;
+    found.unwrap_or_else(|_| panic!("there was no {what} within {LONGEST_WAIT:?}"))
+}
+
+/// Waits until people are told of `status`; what they were told before is dropped.
+async fn until_told(stack: &Stack, status: &str) -> Notification {
+    until(&format!("notification {status}"), async || {
+        let told = stack.notifications().await.unwrap();
+        told.into_iter().find(|told| told.status() == status)
+    })
+    .await
+}
+
+/// Waits until an execution enters a state.
+async fn until_entered(execution: &Execution, state: &str) {
+    until(&format!("state {state:?}"), async || {
+        let states = execution.states().await.unwrap();
+        let is_entered = states.iter().any(|entered| entered == state);
+        let ended = execution.ended().await.unwrap();
+        assert!(is_entered || ended.is_none(), "it has ended: {ended:#?}");
+        is_entered.then_some(())
+    })
+    .await;
+}
+
+/// Waits until the zone is as it was.
+async fn until_zone(stack: &Stack, before: &str) {
+    until("restored zone", async || {
+        let zone = stack.zone.to_cli_json().await.unwrap();
+        (zone == before).then_some(())
+    })
+    .await;
 }
 
 /// Waits until a side has a weight at a name while `execution` is running.

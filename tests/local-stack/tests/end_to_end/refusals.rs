@@ -13,7 +13,15 @@ async fn check_refused(stack: &Stack, name: &str, input: &Value, error: &str, pa
     let before = stack.zone.to_cli_json().await.unwrap();
     let ended = migrate(stack, name, input).await;
     assert_failed(&ended, "Refused", error);
-    assert_eq!(ended.states, ["Plan the migration", "Refused"]);
+    assert_eq!(
+        ended.states,
+        [
+            "Take the input",
+            "Plan the migration",
+            "Announce that it was refused",
+            "Refused"
+        ]
+    );
     assert_cause(&ended, parts);
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }

@@ -36,22 +36,6 @@ async fn a_running_migration_is_rolled_back_by_its_names() {
 }
 
 #[tokio::test]
-async fn an_aborted_migration_is_rolled_back_by_its_arn() {
-    let stack = stack().await;
-    let before = stack.zone.to_cli_json().await.unwrap();
-    let migration = stack
-        .start_migration("aborted", &input(&stack, long_bake()))
-        .await
-        .unwrap();
-    until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
-    migration.stop().await.unwrap();
-
-    let ended = roll_back(&stack, "by-hand", &json!({ "execution": migration.arn() })).await;
-    assert_succeeded(&ended, "Rolled back");
-    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
-}
-
-#[tokio::test]
 async fn a_completed_migration_leaves_nothing_to_roll_back_but_the_way_back() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();

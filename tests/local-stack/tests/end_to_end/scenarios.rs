@@ -2,7 +2,7 @@
 
 use local_stack::{Report, Scenario, Stack};
 
-use crate::stack;
+use crate::{stack, until_told};
 
 async fn play(name: &str) -> (Stack, Report) {
     let stack = stack().await;
@@ -17,19 +17,15 @@ async fn play(name: &str) -> (Stack, Report) {
     (stack, report)
 }
 
-async fn assert_notified(stack: &Stack, text: &str) {
-    let notifications = stack.notifications().await.unwrap();
-    let count = notifications
-        .iter()
-        .filter(|notification| notification.contains(text))
-        .count();
-    assert_eq!(count, 1, "{notifications:#?}");
-}
-
 #[tokio::test]
 async fn a_canary_migration_completes() {
     let (stack, _) = play("canary").await;
-    assert_notified(&stack, "All traffic of 5 names").await;
+    let told = until_told(&stack, "Completed").await;
+    assert_eq!(told.subject, "Cutover completed: canary");
+    assert!(
+        told.description().starts_with("All traffic of 5 names"),
+        "{told:#?}"
+    );
 }
 
 #[tokio::test]
@@ -49,19 +45,19 @@ async fn a_bad_green_never_gets_any_weight() {
 #[tokio::test]
 async fn an_alarm_brings_the_original_weights_back() {
     let (stack, _) = play("alarm").await;
-    assert_notified(
-        &stack,
-        "restored the original weights of 5 names. Reason: HealthCheckFailed",
-    )
-    .await;
+    let told = until_told(&stack, "RolledBack").await;
+    let description = told.description();
+    assert!(description.contains("from 50 percent"), "{description}");
+    assert!(description.contains("100/0"), "{description}");
+    assert!(
+        description.contains("Why: HealthCheckFailed"),
+        "{description}"
+    );
 }
 
 #[tokio::test]
 async fn drift_is_kept_until_a_rollback_is_asked_for() {
     let (stack, _) = play("drift").await;
-    let notifications = stack.notifications().await.unwrap();
-    let held = notifications
-        .iter()
-        .any(|notification| notification.starts_with("Drift: "));
-    assert!(held, "{notifications:#?}");
+    let told = until_told(&stack, "Held").await;
+    assert!(told.description().contains("Why: Drift: "), "{told:#?}");
 }

@@ -1,0 +1,110 @@
+//! Metrics for the stack's dashboard, as lines of a function's log that CloudWatch takes
+//! metrics from.
+//!
+//! Written by hand: the format is one JSON object, and the crates that write it bring dozens of
+//! others. Source: CloudWatch User Guide, "Specification: Embedded metric format".
+
+use std::io::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use crate::name::{RecordName, SetIdentifier};
+use crate::steps::Percent;
+
+const NAMESPACE: &str = "Cutover";
+
+/// Tells the share of the traffic that `to` has now.
+pub fn percent(zone: &RecordName, from: &SetIdentifier, to: &SetIdentifier, percent: Percent) {
+    let dimensions = [
+        ("HostedZone", zone.as_str()),
+        ("From", from.as_str()),
+        ("To", to.as_str()),
+    ];
+    let unit = "Percent";
+    write(&line(&dimensions, unit, &[("Percent", json!(percent))]));
+}
+
+/// Tells how many of the watched alarms are in each state, as seen by `function`.
+pub fn alarms(function: &str, ok: usize, insufficient_data: usize, in_alarm: usize) {
+    let counts = [
+        ("AlarmsOk", json!(ok)),
+        ("AlarmsInsufficientData", json!(insufficient_data)),
+        ("AlarmsInAlarm", json!(in_alarm)),
+    ];
+    write(&line(&[("FunctionName", function)], "Count", &counts));
+}
+
+fn write(line: &Value) {
+    // A metric that gets lost must not end a migration.
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+fn line(dimensions: &[(&str, &str)], unit: &str, metrics: &[(&str, Value)]) -> Value {
+    let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
+    let definitions: Vec<_> = metrics
+        .iter()
+        .map(|(name, _)| json!({ "Name": name, "Unit": unit }))
+        .collect();
+    let timestamp = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis();
+    let mut fields = Map::new();
+    let directive =
+        json!({ "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": definitions });
+    fields.insert(
+        "_aws".to_owned(),
+        json!({ "Timestamp": u64::try_from(timestamp).unwrap_or_default(), "CloudWatchMetrics": [directive] }),
+    );
+    for (name, value) in dimensions {
+        fields.insert((*name).to_owned(), json!(value));
+    }
+    for (name, value) in metrics {
+        fields.insert((*name).to_owned(), value.clone());
+    }
+    fields.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_which_of_its_fields_are_metrics() {
+        let mut line = line(
+            &[("HostedZone", "example.com"), ("To", "green")],
+            "Percent",
+            &[("Percent", json!(10))],
+        );
+        line["_aws"]["Timestamp"] = 0.into();
+        expect_test::expect![[r#"
+            {
+              "HostedZone": "example.com",
+              "Percent": 10,
+              "To": "green",
+              "_aws": {
+                "CloudWatchMetrics": [
+                  {
+                    "Dimensions": [
+                      [
+                        "HostedZone",
+                        "To"
+                      ]
+                    ],
+                    "Metrics": [
+                      {
+                        "Name": "Percent",
+                        "Unit": "Percent"
+                      }
+                    ],
+                    "Namespace": "Cutover"
+                  }
+                ],
+                "Timestamp": 0
+              }
+            }
+        "#]]
+        .assert_eq(&format!("{line:#}\n"));
+    }
+}

@@ -1,0 +1,173 @@
+//! Events as AWS sends them, where the emulator sends none: it refuses events of AWS's own
+//! sources, as AWS does, and its alarms tell nobody that they change.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use serde_json::{Value, json};
+
+use crate::execution::Execution;
+use crate::http;
+use crate::stack::Stack;
+
+const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
+const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
+const CLUSTER_EVENT: &str = include_str!("../../events/eks-create-cluster.json");
+
+/// `CloudWatch Alarm State Change` of an alarm that fires now.
+pub fn alarm_event(alarm: &str, reason: &str) -> Result<Value> {
+    let mut event: Value = serde_json::from_str(ALARM_EVENT)?;
+    let now = DateTime::from(SystemTime::now());
+    // To the millisecond, and with the offset as CloudWatch writes it.
+    let millis = DateTime::from_millis(now.to_millis()?).fmt(Format::DateTime)?;
+    set(&mut event, "/detail/alarmName", json!(alarm))?;
+    set(&mut event, "/detail/state/reason", json!(reason))?;
+    set(
+        &mut event,
+        "/detail/state/timestamp",
+        json!(millis.replace('Z', "+0000")),
+    )?;
+    let seconds = DateTime::from_secs(now.secs()).fmt(Format::DateTime)?;
+    set(&mut event, "/time", json!(seconds))?;
+    Ok(event)
+}
+
+/// `Step Functions Execution Status Change` of an execution that has ended now.
+pub fn status_event(execution: &Execution, state_machine_arn: &str, status: &str) -> Result<Value> {
+    let mut event: Value = serde_json::from_str(STATUS_EVENT)?;
+    let now = DateTime::from(SystemTime::now()).to_millis()?;
+    for (pointer, value) in [
+        ("/resources/0", json!(execution.arn())),
+        ("/detail/executionArn", json!(execution.arn())),
+        ("/detail/name", json!(execution.name())),
+        ("/detail/stateMachineArn", json!(state_machine_arn)),
+        ("/detail/status", json!(status)),
+        ("/detail/stopDate", json!(now)),
+    ] {
+        set(&mut event, pointer, value)?;
+    }
+    Ok(event)
+}
+
+/// The event with which `CloudTrail` tells of a call of EKS's `CreateCluster`.
+pub fn cluster_created_event(cluster: &str) -> Result<Value> {
+    let mut event: Value = serde_json::from_str(CLUSTER_EVENT)?;
+    for pointer in [
+        "/detail/requestParameters/name",
+        "/detail/responseElements/cluster/name",
+    ] {
+        set(&mut event, pointer, json!(cluster))?;
+    }
+    Ok(event)
+}
+
+fn set(event: &mut Value, pointer: &str, value: Value) -> Result<()> {
+    let field = event.pointer_mut(pointer);
+    *field.with_context(|| format!("the documented event has no {pointer}"))? = value;
+    Ok(())
+}
+
+impl Stack {
+    /// Delivers an event as EventBridge does: starts the targets of every rule that it matches,
+    /// with the role of each and what it makes of the event.
+    pub async fn deliver(&self, event: &Value) -> Result<Vec<Execution>> {
+        let rules = self.events("ListRules", json!({})).await?;
+        let mut started = Vec::new();
+        for rule in items(&rules, "Rules") {
+            let Some(pattern) = text(rule, "EventPattern") else {
+                continue;
+            };
+            let question = json!({ "EventPattern": pattern, "Event": event.to_string() });
+            let answer = self.events("TestEventPattern", question).await?;
+            if answer.get("Result") != Some(&Value::Bool(true)) {
+                continue;
+            }
+            let question = json!({ "Rule": text(rule, "Name") });
+            let targets = self.events("ListTargetsByRule", question).await?;
+            for target in items(&targets, "Targets") {
+                let arn = text(target, "Arn").context("a target without an ARN")?;
+                let role = text(target, "RoleArn").context("a target without a role")?;
+                self.take_the_part_of_eventbridge(role).await?;
+                let client = self.step_functions_as(role).await?;
+                let name = format!("event-{}", started.len());
+                let name = format!("{name}-{}", DateTime::from(SystemTime::now()).as_nanos());
+                let input = input(target, event)?;
+                let execution = Execution::start(client, arn, &name, &input).await?;
+                // The role may start it, and nothing else.
+                let client = self.step_functions.clone();
+                started.push(Execution::known(client, execution.arn().to_owned()));
+            }
+        }
+        Ok(started)
+    }
+
+    /// Puts an event of one's own on the bus, as `aws events put-events` does.
+    pub async fn put_event(&self, source: &str, detail_type: &str, detail: &Value) -> Result<()> {
+        let entry =
+            json!({ "Source": source, "DetailType": detail_type, "Detail": detail.to_string() });
+        let answer = self
+            .events("PutEvents", json!({ "Entries": [entry] }))
+            .await?;
+        let failed = answer.get("FailedEntryCount").and_then(Value::as_u64);
+        anyhow::ensure!(failed == Some(0), "the event was refused: {answer}");
+        Ok(())
+    }
+
+    /// Lets us take a role that trusts EventBridge alone: nobody in the emulator does.
+    async fn take_the_part_of_eventbridge(&self, role: &str) -> Result<()> {
+        let statement = json!({
+            "Effect": "Allow",
+            "Principal": { "AWS": "*" },
+            "Action": "sts:AssumeRole",
+        });
+        let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+        let form = [
+            ("Action", "UpdateAssumeRolePolicy"),
+            ("Version", "2010-05-08"),
+            ("RoleName", role.rsplit('/').next().unwrap_or_default()),
+            ("PolicyDocument", &policy),
+        ];
+        http::query(self.endpoint(), "iam", &form).await?;
+        Ok(())
+    }
+
+    async fn events(&self, action: &str, request: Value) -> Result<Value> {
+        let target = format!("AWSEvents.{action}");
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", target.as_str()),
+        ];
+        let body = request.to_string();
+        let answer = http::call(self.endpoint(), "events", "POST", "/", &headers, body).await?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+}
+
+/// What a target is started with.
+fn input(target: &Value, event: &Value) -> Result<Value> {
+    if let Some(constant) = text(target, "Input") {
+        return Ok(serde_json::from_str(constant)?);
+    }
+    match text(target, "InputPath") {
+        None => Ok(event.clone()),
+        Some(path) => {
+            let pointer = path.replacen('$', "", 1).replace('.', "/");
+            let part = event.pointer(&pointer).cloned();
+            part.with_context(|| format!("the event has no {path}"))
+        }
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key).and_then(Value::as_str)
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}

@@ -1,0 +1,321 @@
+//! Migrations that events start, stop and roll back.
+
+use local_stack::{
+    BLUE, Execution, GREEN, Settings, Stack, blueprint, cluster_created_event, status_event,
+    without_registry,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    ALARM, BURNHAM, assert_failed, assert_succeeded, input, long_bake, migrate, roll_back, stack,
+    stack_set, until, until_entered, until_told, until_weight, until_zone, weight_of,
+};
+
+/// A migration of one name at 50 percent, whose bake lasts.
+async fn at_50_percent(stack: &Stack, name: &str, otherwise: Value) -> Execution {
+    let mut wanted = input(stack, long_bake());
+    if let (Some(wanted), Value::Object(otherwise)) = (wanted.as_object_mut(), otherwise) {
+        wanted.extend(otherwise);
+    }
+    let migration = stack.start_migration(name, &wanted).await.unwrap();
+    until_weight(stack, &migration, BURNHAM, GREEN, 50).await;
+    migration
+}
+
+fn the_only_one(started: Vec<Execution>) -> Execution {
+    let [execution] = <[Execution; 1]>::try_from(started).unwrap();
+    execution
+}
+
+#[tokio::test]
+async fn an_alarms_event_rolls_back_the_migrations_that_watch_it() {
+    let stack = stack().await;
+    stack.create_alarm(ALARM).await.unwrap();
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let watching = json!({ "alarms": { "prefixes": ["eks-blueprint-green"] } });
+    let migration = at_50_percent(&stack, "watching", watching).await;
+
+    let rollback = the_only_one(stack.fire_alarm_with_event(ALARM).await.unwrap());
+    let told = until_told(&stack, "RolledBack").await;
+    assert_eq!(told.subject, "Cutover rolled back: watching");
+    let description = told.description();
+    for part in ["1 names", "from 50 percent", "100/0", ALARM] {
+        assert!(description.contains(part), "{part:?} in {description:?}");
+    }
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+
+    assert_succeeded(&rollback.wait().await.unwrap(), "Rolled back");
+    assert_ne!(migration.wait().await.unwrap().outcome, "SUCCEEDED");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+/// Its name begins as those of the watched ones do, and no migration names it.
+#[tokio::test]
+async fn an_alarm_that_no_migration_watches_changes_nothing() {
+    let stack = stack().await;
+    stack.create_alarm(ALARM).await.unwrap();
+    let migration = at_50_percent(&stack, "run", json!({ "alarms": { "names": [ALARM] } })).await;
+    let at_50 = stack.zone.to_cli_json().await.unwrap();
+
+    let another = format!("{ALARM}-of-another-service");
+    stack.create_alarm(&another).await.unwrap();
+    let started = stack.fire_alarm_with_event(&another).await.unwrap();
+    let ended = the_only_one(started).wait().await.unwrap();
+    assert_succeeded(&ended, "Nothing to roll back");
+    assert!(
+        !ended.states.contains(&"Wait out the TTL".to_owned()),
+        "{:?}",
+        ended.states
+    );
+    assert!(migration.ended().await.unwrap().is_none());
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), at_50);
+}
+
+#[tokio::test]
+async fn an_alarm_outside_of_the_prefix_starts_no_rollback() {
+    let settings = Settings {
+        parameters: vec![("AlarmNamePrefix", "cutover-".to_owned())],
+        ..Settings::default()
+    };
+    let stack = stack_set(without_registry(blueprint()), settings).await;
+    stack.create_alarm(ALARM).await.unwrap();
+    assert!(stack.fire_alarm_with_event(ALARM).await.unwrap().is_empty());
+    let within = format!("cutover-{ALARM}");
+    stack.create_alarm(&within).await.unwrap();
+    assert_eq!(stack.fire_alarm_with_event(&within).await.unwrap().len(), 1);
+}
+
+/// The stack's own alarms tell that a rollback failed; they must not start the next one.
+#[tokio::test]
+async fn an_alarm_of_the_stack_itself_starts_no_rollback() {
+    let stack = stack().await;
+    for alarm in ["rollback-failed", "rollback-timed-out", "rollback-aborted"] {
+        let alarm = format!("cutover-{alarm}");
+        let started = stack.fire_alarm_with_event(&alarm).await.unwrap();
+        assert!(started.is_empty(), "{alarm}");
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_is_to_hold_is_stopped_by_its_alarm_and_stays() {
+    let stack = stack().await;
+    stack.create_alarm(ALARM).await.unwrap();
+    let holding = json!({ "onFailure": "hold", "alarms": { "names": [ALARM] } });
+    let migration = at_50_percent(&stack, "holding", holding).await;
+    let at_50 = stack.zone.to_cli_json().await.unwrap();
+
+    let by_alarm = the_only_one(stack.fire_alarm_with_event(ALARM).await.unwrap());
+    assert_succeeded(&by_alarm.wait().await.unwrap(), "Nothing to roll back");
+    let told = until_told(&stack, "Held").await;
+    assert!(told.description().contains(ALARM), "{told:#?}");
+    assert_ne!(migration.wait().await.unwrap().outcome, "SUCCEEDED");
+    // Its end starts a rollback, which leaves it.
+    until("second rollback", async || {
+        let rollbacks = stack.rollbacks().await.unwrap();
+        (rollbacks.len() >= 2).then_some(())
+    })
+    .await;
+    for rollback in stack.rollbacks().await.unwrap() {
+        assert_succeeded(&rollback.wait().await.unwrap(), "Nothing to roll back");
+    }
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), at_50);
+}
+
+/// The emulator never times an execution out: the event is the documented one.
+#[tokio::test]
+async fn a_migration_that_timed_out_is_rolled_back_by_its_end() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let migration = at_50_percent(&stack, "timed-out", json!({})).await;
+    let machine = stack.migration_state_machine_arn().unwrap().to_owned();
+    let event = status_event(&migration, &machine, "TIMED_OUT").unwrap();
+    let rollback = the_only_one(stack.deliver(&event).await.unwrap());
+    assert_succeeded(&rollback.wait().await.unwrap(), "Rolled back");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn only_the_end_of_an_unsuccessful_migration_starts_a_rollback() {
+    let stack = stack().await;
+    let migration = migrate(&stack, "done", &input(&stack, json!({}))).await;
+    assert_succeeded(&migration, "Completed");
+    let completed = stack.zone.to_cli_json().await.unwrap();
+    let request = json!({ "execution": "done" });
+    let rollback = stack.start_rollback("too-late", &request).await.unwrap();
+    rollback.wait().await.unwrap();
+    let migration_machine = stack.migration_state_machine_arn().unwrap();
+    let rollback_machine = stack.rollback_state_machine_arn().unwrap();
+    for (machine, status, is_started) in [
+        (migration_machine, "RUNNING", false),
+        (migration_machine, "SUCCEEDED", false),
+        (migration_machine, "FAILED", true),
+        (rollback_machine, "FAILED", false),
+        (rollback_machine, "ABORTED", false),
+        (rollback_machine, "TIMED_OUT", false),
+    ] {
+        let event = status_event(&rollback, machine, status).unwrap();
+        let started = stack.deliver(&event).await.unwrap();
+        assert_eq!(started.len(), usize::from(is_started), "{machine} {status}");
+    }
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), completed);
+}
+
+#[tokio::test]
+async fn an_event_starts_a_migration_once() {
+    let stack = stack().await;
+    let source = stack.output("EventSource").unwrap().to_owned();
+    let wanted = input(&stack, long_bake());
+    for _ in 0..2 {
+        stack
+            .put_event(&source, "Cutover Migration Requested", &wanted)
+            .await
+            .unwrap();
+    }
+    // One of the two is refused before or at its first shift; whichever it is, no harm is done.
+    let refused = until("refusal", async || {
+        let changes = stack.status_changes().await.unwrap();
+        changes.into_iter().find_map(|change| {
+            let reason = change.pointer("/detail/reason")?.as_str()?.to_owned();
+            reason.starts_with("Busy").then_some(change)
+        })
+    })
+    .await;
+    let loser = refused["detail"]["execution"].as_str().unwrap();
+    let mut running = Vec::new();
+    for migration in stack.migrations().await.unwrap() {
+        if migration.ended().await.unwrap().is_none() && migration.name() != loser {
+            running.push(migration);
+        }
+    }
+    assert_eq!(running.len(), 1, "{running:?}");
+    until_weight(&stack, &running[0], BURNHAM, GREEN, 50).await;
+    assert_eq!(stack.zone.journals().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_of_another_kind_starts_nothing() {
+    let stack = stack().await;
+    let wanted = input(&stack, json!({}));
+    for (source, detail_type) in [
+        ("another-stack", "Cutover Migration Requested"),
+        ("cutover", "Another"),
+    ] {
+        let event = json!({
+            "version": "0", "id": "1", "account": "000000000000", "region": "us-east-1",
+            "time": "2026-01-01T00:00:00Z", "resources": [],
+            "source": source, "detail-type": detail_type, "detail": wanted,
+        });
+        assert!(stack.deliver(&event).await.unwrap().is_empty());
+    }
+}
+
+/// The cluster is still being created: the migration waits for its records, then for its answers.
+#[tokio::test]
+async fn the_creation_of_a_cluster_starts_a_migration_that_waits_for_it() {
+    let mut record_sets = without_registry(blueprint());
+    let of_green = |record_set: &migration::record::RecordSet| {
+        record_set
+            .weighted()
+            .is_some_and(|(side, _)| side.as_str() == GREEN)
+    };
+    let green: Vec<_> = record_sets.extract_if(.., |set| of_green(set)).collect();
+    let wanted = json!({
+        "hostedZoneId": "$ZONE", "from": BLUE, "to": GREEN, "names": [BURNHAM], "steps": [100],
+        "bakeSeconds": 60, "checkSeconds": 60, "recordsTimeoutSeconds": 86_000,
+        "readyTimeoutSeconds": 43_000,
+    });
+    let settings = Settings {
+        parameters: vec![
+            ("ClusterCreatedName", GREEN.to_owned()),
+            ("ClusterCreatedInput", wanted.to_string()),
+        ],
+        ..Settings::default()
+    };
+    let stack = stack_set(record_sets, settings).await;
+    assert!(
+        stack
+            .deliver(&cluster_created_event("another").unwrap())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    stack.green.set_healthy(false);
+    let event = cluster_created_event(GREEN).unwrap();
+    let migration = the_only_one(stack.deliver(&event).await.unwrap());
+    until_entered(&migration, "Wait for the new side's records").await;
+    stack.zone.create(&green).await.unwrap();
+    until_entered(&migration, "Wait before probing again").await;
+    assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(0));
+    stack.green.set_healthy(true);
+    assert_succeeded(&migration.wait().await.unwrap(), "Completed");
+    assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(100));
+}
+
+/// One event for each transition, with the documented fields.
+#[tokio::test]
+async fn a_migration_tells_of_every_transition() {
+    let stack = stack().await;
+    let ended = migrate(&stack, "told", &input(&stack, json!({}))).await;
+    assert_succeeded(&ended, "Completed");
+    until_told(&stack, "Completed").await;
+    let changes = stack.status_changes().await.unwrap();
+    let told: Vec<_> = changes
+        .iter()
+        .map(|event| {
+            assert_eq!(event["source"], "cutover");
+            assert_eq!(event["detail-type"], "Cutover Migration Status Change");
+            let detail = &event["detail"];
+            assert_eq!(detail["execution"], "told");
+            assert_eq!(detail["zoneName"], "eks-blueprint.example.com");
+            assert_eq!(
+                (&detail["from"], &detail["to"]),
+                (&json!(BLUE), &json!(GREEN))
+            );
+            assert_eq!(detail["names"], 1);
+            format!(
+                "{} {}",
+                detail["status"].as_str().unwrap(),
+                detail["percent"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Started 0",
+            "StepReached 50",
+            "StepReached 100",
+            "Completed 100"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_and_a_failed_rollback_are_told() {
+    let stack = stack().await;
+    let refused = migrate(&stack, "refused", &json!({ "dryRun": false })).await;
+    assert_failed(&refused, "Refused", "InvalidInput");
+    let told = until_told(&stack, "NotStarted").await;
+    assert_eq!(told.subject, "Cutover not started: refused");
+    assert!(told.description().contains("hostedZoneId"), "{told:#?}");
+
+    roll_back(&stack, "failed", &json!({ "execution": "never-was" })).await;
+    let told = until_told(&stack, "RollbackFailed").await;
+    assert_eq!(told.subject, "Cutover ROLLBACK FAILED: never-was");
+    assert!(
+        told.description().contains("ExecutionNotFound"),
+        "{told:#?}"
+    );
+}
+
+/// Whoever aborts a migration need not think of the zone.
+#[tokio::test]
+async fn an_aborted_migration_is_rolled_back_by_its_end() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let migration = at_50_percent(&stack, "aborted", json!({})).await;
+    migration.stop().await.unwrap();
+    until_zone(&stack, &before).await;
+    let told = until_told(&stack, "RolledBack").await;
+    assert!(told.description().contains("ABORTED"), "{told:#?}");
+}
