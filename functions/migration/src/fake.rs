@@ -523,12 +523,12 @@ impl FakeExecutions {
 
     /// Ends an execution without success.
     pub fn end(&self, name: &str) {
-        self.end_with(name, None);
+        self.end_with(name, None, None);
     }
 
     /// Ends an execution with an error.
     pub fn fail(&self, name: &str, error: &str) {
-        self.end_with(name, Some(error));
+        self.end_with(name, Some(error), None);
     }
 
     /// Lets an execution that has ended run on.
@@ -539,12 +539,13 @@ impl FakeExecutions {
         }
     }
 
-    fn end_with(&self, name: &str, error: Option<&str>) {
+    fn end_with(&self, name: &str, error: Option<&str>, cause: Option<&str>) {
         if let Some(execution) = self.executions.lock().unwrap().get_mut(name)
             && execution.described.is_running()
         {
             execution.described.status = Status::Unsuccessful;
             execution.described.error = error.map(str::to_owned);
+            execution.described.cause = cause.map(str::to_owned);
             execution.stopped_at = Some(SystemTime::now());
         }
     }
@@ -593,8 +594,8 @@ impl Executions for FakeExecutions {
         Ok(listed.collect())
     }
 
-    async fn stop(&self, name: &str, error: &str, _cause: &str) -> Result<(), Error> {
-        self.fail(name, error);
+    async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {
+        self.end_with(name, Some(error), Some(cause));
         Ok(())
     }
 }

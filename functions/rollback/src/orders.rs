@@ -13,6 +13,9 @@ use crate::request::{Alarm, Call, Ended, OfExecution, OfNames, Request};
 
 /// The error with which an execution is stopped whose names are restored.
 pub(crate) const STOPPED: &str = "StoppedForRollback";
+/// The same, by an alarm whose action is this function: the end of the execution starts a rollback
+/// state machine, which tells people in its stead.
+const STOPPED_BY_ACTION: &str = "StoppedByAlarmAction";
 /// The error with which an execution ends that leaves its names where they are: the migration
 /// state machine's own, and that of one which is stopped here.
 const HELD: &str = "Held";
@@ -37,7 +40,7 @@ pub(crate) struct OfMigration {
     pub(crate) input: Option<Input>,
     /// Whether it waits for this rollback.
     pub(crate) asks_itself: bool,
-    /// Whether it was running and has been stopped for this rollback.
+    /// Whether it was running and has been stopped for this rollback, which is to be told.
     pub(crate) is_stopped: bool,
 }
 
@@ -87,7 +90,7 @@ pub(crate) async fn orders(call: &Call, executions: &impl Executions) -> Result<
             reason: reason.clone(),
         })),
         Request::Execution(of) => of_execution(of, executions).await.map(Orders::one),
-        Request::Ended(ended) => of_ended(ended, executions).await,
+        Request::Ended(ended) => of_ended(ended, call.earlier.is_none(), executions).await,
         Request::Alarm(alarm) => {
             let earlier = call.earlier.as_ref().map(|earlier| &earlier.executions);
             of_alarm(alarm, earlier, executions).await
@@ -141,7 +144,11 @@ fn zone_of(name: &str, execution: &Execution) -> Result<HostedZoneId, Error> {
 }
 
 /// An execution that ended is undone unless it was to hold.
-async fn of_ended(ended: &Ended, executions: &impl Executions) -> Result<Orders, Error> {
+async fn of_ended(
+    ended: &Ended,
+    is_first: bool,
+    executions: &impl Executions,
+) -> Result<Orders, Error> {
     let Ended {
         name,
         status,
@@ -184,7 +191,7 @@ async fn of_ended(ended: &Ended, executions: &impl Executions) -> Result<Orders,
             name: name.clone(),
             input: Some(input),
             asks_itself: false,
-            is_stopped: false,
+            is_stopped: is_first && execution.error.as_deref() == Some(STOPPED_BY_ACTION),
         })),
     }))
 }
@@ -216,6 +223,7 @@ async fn of_alarm(
         let is_stopped = execution.is_running();
         if is_stopped {
             let error = match input.on_failure {
+                _ if alarm.is_action => STOPPED_BY_ACTION,
                 Reaction::Rollback => STOPPED,
                 Reaction::Hold => HELD,
             };

@@ -68,6 +68,9 @@ pub(crate) struct Alarm {
     pub(crate) reason: String,
     /// None if a person asks; then those that are running now are meant.
     pub(crate) fired_at: Option<SystemTime>,
+    /// Whether this function is the alarm's action, so that no state machine waits for the answer
+    /// and tells people of it.
+    pub(crate) is_action: bool,
 }
 
 /// An execution ended without having completed.
@@ -186,6 +189,7 @@ fn alarm_event(value: &Value) -> Result<Request, Error> {
     }
     Ok(Request::Alarm(Alarm {
         fired_at: Some(timestamp(&state.timestamp)?),
+        is_action: value.get("alarmData").is_some(),
         reason: format!("the alarm {alarm_name} fired: {}", state.reason),
         name: alarm_name,
     }))
@@ -259,6 +263,7 @@ fn written(written: Written) -> Result<Request, Error> {
             name,
             reason,
             fired_at: None,
+            is_action: false,
         })),
         (None, None, None) => Err(Error::InvalidInput(
             "input: expected `execution`, `alarm`, or `hostedZoneId` and `names`, found none of them".into(),

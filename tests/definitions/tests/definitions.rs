@@ -184,3 +184,68 @@ fn only_deletes_and_creates_are_permitted() {
         assert!(!role.contains("SwapRecordsPolicy"), "{observer}");
     }
 }
+
+/// What can't be delivered is not lost, and each rule may start one state machine and nothing else.
+#[test]
+fn every_rule_retries_keeps_what_it_cannot_deliver_and_has_a_role_of_its_own() {
+    let template = project_file("infra/template.yaml");
+    let resources: Vec<_> = template.split("\n\n").collect();
+    let rules: Vec<_> = resources
+        .iter()
+        .filter(|resource| resource.contains("Type: AWS::Events::Rule"))
+        .collect();
+    assert_eq!(rules.len(), 5);
+    let mut roles = Vec::new();
+    for rule in rules {
+        assert_eq!(rule.matches("- Id: ").count(), 1, "{rule}");
+        assert!(rule.contains("RetryPolicy:"), "{rule}");
+        assert!(
+            rule.contains("Arn: !GetAtt EventsDeadLetterQueue.Arn"),
+            "{rule}"
+        );
+        let role = rule.split("RoleArn: !GetAtt ").nth(1).unwrap();
+        let role = role.split(".Arn").next().unwrap();
+        assert!(!roles.contains(&role), "{role} is two rules'");
+        roles.push(role);
+        let role = resources
+            .iter()
+            .find(|resource| resource.trim_start().starts_with(&format!("{role}:")))
+            .unwrap();
+        assert_eq!(role.matches("Action: states:StartExecution").count(), 1);
+        assert_eq!(role.matches("Action: ").count(), 2, "{role}");
+    }
+}
+
+/// What an alarm, the end of an execution, a request and a status change look like to a rule is
+/// what README.md says.
+#[test]
+fn the_readme_documents_every_status_that_is_told() {
+    let readme = project_file("README.md");
+    let machines = ["migration", "rollback"].map(|name| definition(name).to_string());
+    let notification = definition("notification").to_string();
+    for status in [
+        "Started",
+        "StepReached",
+        "ApprovalWanted",
+        "Completed",
+        "RolledBack",
+        "Held",
+        "NotStarted",
+        "RollbackFailed",
+    ] {
+        assert!(readme.contains(&format!("| `{status}` |")), "{status}");
+        assert!(notification.contains(&format!("'{status}'")), "{status}");
+        let is_told = machines
+            .iter()
+            .any(|machine| machine.contains(&format!("'{status}'")));
+        // What the function rollback reports, it names itself.
+        assert!(is_told || status == "RolledBack", "{status}");
+    }
+    for detail_type in [
+        "Cutover Migration Requested",
+        "Cutover Migration Status Change",
+    ] {
+        assert!(readme.contains(detail_type));
+        assert!(project_file("infra/template.yaml").contains(&format!("[{detail_type}]")));
+    }
+}

@@ -115,6 +115,9 @@ fn outcome(scenario: &Scenario, report: &Report) -> Value {
         report.unexpected.is_empty().into(),
     );
     line.insert("unexpected".into(), json!(report.unexpected));
+    if let Some(time) = report.alarm_to_change {
+        line.insert("alarmToChangeSeconds".into(), time.as_secs_f64().into());
+    }
     if let Some(rollback) = &report.rollback {
         line.insert("rollback".into(), json!(rollback));
     }

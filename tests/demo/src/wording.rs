@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use local_stack::{BLUE, Ended, GREEN, RecordName, Report, Scenario, Traffic};
+use local_stack::{BLUE, CHECK_SECONDS, Ended, GREEN, RecordName, Report, Scenario, Traffic};
 
 const ZONE: &str = ".eks-blueprint.example.com";
 const CLUSTERS: &str = "eks-blueprint-";
@@ -75,6 +75,13 @@ pub(crate) fn conclusion(scenario: &Scenario, report: &Report) -> String {
         if let Some(cause) = &cause.cause {
             text = format!("{text}Cause: {cause}\n\n");
         }
+    }
+    if let Some(time) = report.alarm_to_change {
+        text = format!(
+            "{text}From the alarm's event to the accepted change: {:.2} s; the next health check would have come \
+             after up to {CHECK_SECONDS} s.\n\n",
+            time.as_secs_f64()
+        );
     }
     let and_rollback = rollback.map(|ended| format!(", and the rollback {}", how(ended)));
     let ending = format!(

@@ -1,9 +1,9 @@
 //! Executions of the state machines, as the console starts and shows them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -110,6 +110,26 @@ impl Execution {
         }))
     }
 
+    /// What it was started with.
+    pub async fn input(&self) -> Result<Value> {
+        let described = self
+            .client
+            .describe_execution()
+            .execution_arn(&self.arn)
+            .send()
+            .await?;
+        serde_json::from_str(described.input().unwrap_or_default()).context("the input is not JSON")
+    }
+
+    /// The errors of its tasks' attempts that failed, in order, also of those that were repeated.
+    pub async fn failed_attempts(&self) -> Result<Vec<String>> {
+        let events = self.events_after(0).await?;
+        let failed = events
+            .iter()
+            .filter_map(|event| Some(event.task_failed_event_details()?.error()?.to_owned()));
+        Ok(failed.collect())
+    }
+
     /// The states that it has entered, in order.
     pub async fn states(&self) -> Result<Vec<String>> {
         let events = self.events_after(0).await?;
@@ -117,6 +137,21 @@ impl Execution {
             .iter()
             .filter_map(|event| Some(event.state_entered_event_details()?.name().to_owned()));
         Ok(entered.collect())
+    }
+
+    /// When a Task state of it first succeeded.
+    pub(crate) async fn succeeded_at(&self, state: &str) -> Result<SystemTime> {
+        let events = self.events_after(0).await?;
+        let is_entry = |event: &&HistoryEvent| {
+            let entered = event.state_entered_event_details();
+            entered.is_some_and(|details| details.name() == state)
+        };
+        let success = events
+            .iter()
+            .skip_while(|event| !is_entry(event))
+            .find(|event| *event.r#type() == HistoryEventType::TaskSucceeded);
+        let success = success.with_context(|| format!("{state} has not succeeded"))?;
+        Ok(SystemTime::try_from(*success.timestamp())?)
     }
 
     /// Waits for its end; an execution whose waits are scaled and that has not ended in ten

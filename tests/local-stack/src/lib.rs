@@ -37,7 +37,7 @@ pub use functions::{FUNCTIONS, Function};
 pub use load_balancer::LoadBalancer;
 pub use migration::{Percent, RecordName, SetIdentifier};
 pub use notifications::Notification;
-pub use scenario::{BLUE, GREEN, NAMES, Report, SCENARIOS, Scenario};
+pub use scenario::{BLUE, CHECK_SECONDS, GREEN, NAMES, Report, SCENARIOS, Scenario};
 pub use stack::{Settings, Stack};
 pub use traffic::Traffic;
 pub use zone::{Zone, blueprint, without_registry};

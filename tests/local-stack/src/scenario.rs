@@ -1,10 +1,12 @@
 //! Migrations to be played, each with what happens meanwhile and how it should end.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::{Context, Result};
 use migration::{Percent, SetIdentifier};
 use serde_json::{Value, json};
 
-use crate::execution::{Ended, Execution};
+use crate::execution::{Ended, Execution, POLL};
 use crate::follower::{Follower, Moment, Seen, Watch};
 use crate::stack::Stack;
 
@@ -20,6 +22,9 @@ pub const NAMES: [&str; 5] = [
     "skiapp.eks-blueprint.example.com",
     "\\052.apps.eks-blueprint.example.com",
 ];
+
+/// The time between two health checks of a scenario.
+pub const CHECK_SECONDS: u32 = 30;
 
 const ALARM: &str = "eks-blueprint-green-5xx";
 /// The name whose weight somebody edits, and the weight that green gets there.
@@ -38,8 +43,7 @@ pub struct Scenario {
     /// How it should end, in one sentence.
     pub lesson: &'static str,
     circumstance: Circumstance,
-    last_state: &'static str,
-    error: Option<&'static str>,
+    ending: Ending,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,34 +51,66 @@ enum Circumstance {
     AllIsWell,
     GreenAnswersWith500,
     AlarmFires,
+    AlarmFiresWithItsEvent,
     SomeoneEditsAWeight,
+    SomeoneAborts,
+    SomeoneIsAsked,
+}
+
+/// How a migration should end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ending {
+    /// In this state, with this error.
+    In(&'static str, Option<&'static str>),
+    /// Stopped from outside, wherever it was, and rolled back by an execution that an event started.
+    Stopped,
 }
 
 /// All scenarios; the first is the one to show when none is asked for.
-pub const SCENARIOS: [Scenario; 4] = [
+pub const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "canary",
         about: "10, 50, 100 percent, and nothing goes wrong",
         lesson: "all traffic is on green, only weights were changed, and no journal is left",
         circumstance: Circumstance::AllIsWell,
-        last_state: "Completed",
-        error: None,
+        ending: Ending::In("Completed", None),
+    },
+    Scenario {
+        name: "approval",
+        about: "somebody is asked at 50 percent, and approves",
+        lesson: "it waited at 50 percent until the command from its notification was run, and then \
+                 all traffic went to green",
+        circumstance: Circumstance::SomeoneIsAsked,
+        ending: Ending::In("Completed", None),
     },
     Scenario {
         name: "bad-green",
         about: "green answers 500",
         lesson: "green was never given any weight, and the zone is as it was",
         circumstance: Circumstance::GreenAnswersWith500,
-        last_state: "Not started",
-        error: Some("NotReady"),
+        ending: Ending::In("Not started", Some("NotReady")),
     },
     Scenario {
         name: "alarm",
-        about: "an alarm fires at 50 percent",
+        about: "an alarm fires at 50 percent, and is found by the next health check",
         lesson: "the original weights are back, and the zone is byte for byte as it was",
         circumstance: Circumstance::AlarmFires,
-        last_state: "Rolled back",
-        error: Some("HealthCheckFailed"),
+        ending: Ending::In("Rolled back", Some("HealthCheckFailed")),
+    },
+    Scenario {
+        name: "alarm-event",
+        about: "an alarm fires at 50 percent, and its event rolls back at once",
+        lesson: "the alarm's event stopped the migration, the original weights are back, and the zone \
+                 is byte for byte as it was",
+        circumstance: Circumstance::AlarmFiresWithItsEvent,
+        ending: Ending::Stopped,
+    },
+    Scenario {
+        name: "abort",
+        about: "somebody stops the execution in the console at 50 percent",
+        lesson: "the end of the execution started a rollback, and the zone is byte for byte as it was",
+        circumstance: Circumstance::SomeoneAborts,
+        ending: Ending::Stopped,
     },
     Scenario {
         name: "drift",
@@ -82,8 +118,7 @@ pub const SCENARIOS: [Scenario; 4] = [
         lesson: "the edit was kept while the migration held, and the rollback that was asked for \
                  restored the zone byte for byte",
         circumstance: Circumstance::SomeoneEditsAWeight,
-        last_state: "Held",
-        error: Some("Held"),
+        ending: Ending::In("Held", Some("Held")),
     },
 ];
 
@@ -94,8 +129,10 @@ pub struct Report {
     pub timeline: Vec<Moment>,
     /// How the migration ended.
     pub migration: Ended,
-    /// How the rollback that an operator asked for ended.
+    /// How the rollback ended that an operator or an event asked for.
     pub rollback: Option<Ended>,
+    /// How long it took from the alarm's event until Route 53 had accepted the original weights.
+    pub alarm_to_change: Option<Duration>,
     /// What is other than it should be; empty if the scenario ended as it should.
     pub unexpected: Vec<String>,
 }
@@ -107,6 +144,7 @@ struct Play<'a> {
     observer: &'a mut dyn FnMut(&Seen),
     timeline: Vec<Moment>,
     unexpected: Vec<String>,
+    fired_at: Option<SystemTime>,
 }
 
 impl Scenario {
@@ -119,10 +157,11 @@ impl Scenario {
     pub fn input(&self, hosted_zone_id: &str) -> Value {
         let steps = match self.circumstance {
             Circumstance::AllIsWell | Circumstance::GreenAnswersWith500 => json!(STEPS),
-            // Ended by what happens, not by the bake being over first.
-            Circumstance::AlarmFires | Circumstance::SomeoneEditsAWeight => {
-                json!([10, { "percent": EVENTFUL_STEP, "bakeSeconds": 900 }, 100])
+            Circumstance::SomeoneIsAsked => {
+                json!([10, { "percent": EVENTFUL_STEP, "approval": true }, 100])
             }
+            // Ended by what happens, not by the bake being over first.
+            _ => json!([10, { "percent": EVENTFUL_STEP, "bakeSeconds": 900 }, 100]),
         };
         json!({
             "hostedZoneId": hosted_zone_id,
@@ -131,7 +170,7 @@ impl Scenario {
             "names": NAMES,
             "steps": steps,
             "bakeSeconds": 60,
-            "checkSeconds": 30,
+            "checkSeconds": CHECK_SECONDS,
             "readyTimeoutSeconds": 120,
             "probe": { "expectedBody": format!("CLUSTER_NAME: {GREEN}") },
             "alarms": { "names": [ALARM] },
@@ -146,6 +185,7 @@ impl Scenario {
             observer,
             timeline: Vec::new(),
             unexpected: Vec::new(),
+            fired_at: None,
         };
         stack.create_alarm(ALARM).await?;
         stack
@@ -157,22 +197,37 @@ impl Scenario {
             .start_migration(self.name, &self.input(stack.zone.id()))
             .await?;
         let migration = play.follow(&execution, self.circumstance).await?;
-        play.expect(migration.state == self.last_state, || {
-            format!(
-                "the migration ended in {:?}, expected {:?}",
-                migration.state, self.last_state
-            )
-        });
-        play.expect(migration.error.as_deref() == self.error, || {
-            format!(
-                "the migration's error is {:?}, expected {:?}",
-                migration.error, self.error
-            )
-        });
+        play.expect_ending(&migration, self.ending);
 
         let mut rollback = None;
+        let mut alarm_to_change = None;
         match self.circumstance {
             Circumstance::AllIsWell => play.expect_completed(&before).await?,
+            Circumstance::SomeoneIsAsked => {
+                let is_asked = |state: &String| state == "Ask for approval";
+                play.expect(migration.states.iter().any(is_asked), || {
+                    "nobody was asked for approval".to_owned()
+                });
+                play.expect_completed(&before).await?;
+            }
+            Circumstance::AlarmFiresWithItsEvent | Circumstance::SomeoneAborts => {
+                let execution = play.rollback_by_event().await?;
+                play.happens(format!(
+                    "An event has started the rollback {}",
+                    execution.name()
+                ));
+                let ended = play.follow(&execution, Circumstance::AllIsWell).await?;
+                play.expect(ended.outcome == "SUCCEEDED", || {
+                    format!("the rollback ended {}, expected SUCCEEDED", ended.outcome)
+                });
+                play.expect_highest(percent(EVENTFUL_STEP)?);
+                play.expect_zone(&before).await?;
+                if let Some(fired_at) = play.fired_at {
+                    let accepted_at = execution.succeeded_at("Roll back").await?;
+                    alarm_to_change = accepted_at.duration_since(fired_at).ok();
+                }
+                rollback = Some(ended);
+            }
             Circumstance::GreenAnswersWith500 => {
                 play.expect_highest(Percent::ZERO);
                 play.expect_zone(&before).await?;
@@ -208,6 +263,7 @@ impl Scenario {
             timeline,
             migration,
             rollback,
+            alarm_to_change,
             unexpected,
         })
     }
@@ -224,6 +280,11 @@ impl Play<'_> {
         while let Some(seen) = follower.next().await? {
             (self.observer)(&seen);
             match seen {
+                Seen::Moment(moment) if moment.state == "Ask for approval" && is_to_come => {
+                    is_to_come = false;
+                    self.timeline.push(moment);
+                    self.befall(execution, circumstance).await?;
+                }
                 Seen::Moment(moment) => {
                     let weights = &moment.weights;
                     self.expect(weights.is_uniform() && !weights.has_all_zero(), || {
@@ -233,9 +294,13 @@ impl Play<'_> {
                     self.timeline.push(moment);
                 }
                 // Between two health checks: the step is done, and the next one not begun.
-                Seen::Verdict { .. } if is_at_eventful && is_to_come => {
+                Seen::Verdict { .. }
+                    if is_at_eventful
+                        && is_to_come
+                        && circumstance != Circumstance::SomeoneIsAsked =>
+                {
                     is_to_come = false;
-                    self.befall(circumstance).await?;
+                    self.befall(execution, circumstance).await?;
                 }
                 Seen::Ended(ended) => return Ok(ended),
                 Seen::Verdict { .. } | Seen::Plan(_) | Seen::Happening(_) => {}
@@ -244,9 +309,27 @@ impl Play<'_> {
         anyhow::bail!("{} ended unseen", execution.name())
     }
 
-    async fn befall(&mut self, circumstance: Circumstance) -> Result<()> {
+    async fn befall(&mut self, execution: &Execution, circumstance: Circumstance) -> Result<()> {
         match circumstance {
             Circumstance::AllIsWell | Circumstance::GreenAnswersWith500 => {}
+            Circumstance::AlarmFiresWithItsEvent => {
+                self.happens(format!(
+                    "The alarm {ALARM} fires, and CloudWatch sends its event"
+                ));
+                self.fired_at = Some(SystemTime::now());
+                self.stack.fire_alarm_with_event(ALARM).await?;
+            }
+            Circumstance::SomeoneAborts => {
+                self.happens(format!("Somebody stops the execution {}", execution.name()));
+                execution.stop().await?;
+            }
+            Circumstance::SomeoneIsAsked => {
+                let command = self.command_that_approves().await?;
+                self.happens(format!(
+                    "Somebody runs, as the notification says: {command}"
+                ));
+                self.stack.run_command(&command).await?;
+            }
             Circumstance::AlarmFires => {
                 self.happens(format!("The alarm {ALARM} fires"));
                 self.stack.fire_alarm(ALARM).await?;
@@ -264,6 +347,58 @@ impl Play<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The command that the notification gives for approval.
+    async fn command_that_approves(&self) -> Result<String> {
+        loop {
+            for told in self.stack.notifications().await? {
+                if told.status() == "ApprovalWanted" {
+                    let steps = told.next_steps();
+                    let command = steps.iter().find_map(|step| step.strip_prefix("Approve: "));
+                    let command = command.context("the notification names no command")?;
+                    return Ok(command.trim_matches('`').to_owned());
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The rollback that restored the weights: an alarm and the end that it led to start one each.
+    async fn rollback_by_event(&self) -> Result<Execution> {
+        loop {
+            let mut rollbacks = self.stack.rollbacks().await?;
+            // The first one is the last in the list.
+            if let Some(first) = rollbacks.pop() {
+                return Ok(first);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn expect_ending(&mut self, migration: &Ended, ending: Ending) {
+        match ending {
+            Ending::In(state, error) => {
+                self.expect(migration.state == state, || {
+                    format!(
+                        "the migration ended in {:?}, expected {state:?}",
+                        migration.state
+                    )
+                });
+                self.expect(migration.error.as_deref() == error, || {
+                    format!(
+                        "the migration's error is {:?}, expected {error:?}",
+                        migration.error
+                    )
+                });
+            }
+            Ending::Stopped => self.expect(migration.outcome == "ABORTED", || {
+                format!(
+                    "the migration ended {}, expected ABORTED",
+                    migration.outcome
+                )
+            }),
+        }
     }
 
     fn happens(&mut self, what: String) {

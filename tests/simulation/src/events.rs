@@ -92,7 +92,25 @@ fn a_composite_alarm_does_too() {
 fn an_alarm_whose_action_is_the_function_does_too() {
     let mut event = documented(ALARM_ACTION);
     event["alarmData"]["state"]["timestamp"] = json!(LATER);
-    check_rolled_back(&json!({"names": ["lambda-demo-metric-alarm"]}), &event);
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let alarms = json!({"names": ["lambda-demo-metric-alarm"]});
+    at_50_percent(&simulation, "run", &watching(&alarms));
+    let answer = run(simulation.roll_back(&event)).unwrap();
+    assert_eq!(answer["restored"], 7);
+    assert_eq!(simulation.route53.to_cli_json(), before);
+    // Nobody reads that answer: the rollback that the end of the execution starts tells people.
+    let answers = run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
+    let told: Vec<_> = answers
+        .iter()
+        .flat_map(|answer| answer["migrations"].as_array().unwrap().clone())
+        .collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0]["status"], "RolledBack");
+    assert_eq!(
+        told[0]["reason"],
+        "the execution was ABORTED: StoppedByAlarmAction: the alarm lambda-demo-metric-alarm fired: test"
+    );
 }
 
 #[test]

@@ -56,6 +56,22 @@ async fn an_alarm_brings_the_original_weights_back() {
 }
 
 #[tokio::test]
+async fn an_alarms_event_brings_the_original_weights_back_at_once() {
+    let (_, report) = play("alarm-event").await;
+    assert!(report.alarm_to_change.is_some());
+}
+
+#[tokio::test]
+async fn an_aborted_migration_is_undone() {
+    play("abort").await;
+}
+
+#[tokio::test]
+async fn a_migration_asks_and_is_answered() {
+    play("approval").await;
+}
+
+#[tokio::test]
 async fn drift_is_kept_until_a_rollback_is_asked_for() {
     let (stack, _) = play("drift").await;
     let told = until_told(&stack, "Held").await;

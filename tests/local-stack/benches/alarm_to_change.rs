@@ -1,0 +1,99 @@
+//! How long it takes from an alarm's event until Route 53 has accepted the original weights.
+//!
+//! `cargo bench --package local-stack` prints it for some rollbacks, beside what polling takes.
+//! The first one is not counted: its function starts cold. `EventBridge` itself, which AWS says
+//! takes about half a second, is not part of it: the local stack plays its part.
+
+#![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use local_stack::{BLUE, Execution, GREEN, NAMES, Stack, blueprint, without_registry};
+use serde_json::json;
+
+const ROUNDS: usize = 10;
+const ALARM: &str = "eks-blueprint-green-5xx";
+const CHECK_SECONDS: u32 = 60;
+/// A minute of waiting takes a quarter of a second; the rollback does not wait before it restores.
+const WAIT_SCALE: f64 = 0.004;
+const LONGEST: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(5);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let stack = Stack::start(&without_registry(blueprint())).await?;
+    stack.scale_waits(WAIT_SCALE).await?;
+    stack.create_alarm(ALARM).await?;
+    let before = stack.zone.to_cli_json().await?;
+
+    let mut times = Vec::new();
+    for round in 0..=ROUNDS {
+        stack.quiet_alarm(ALARM).await?;
+        let (migration, time) = roll_back(&stack, round).await?;
+        migration.wait().await?;
+        for rollback in stack.rollbacks().await? {
+            rollback.wait().await?;
+        }
+        anyhow::ensure!(
+            stack.zone.to_cli_json().await? == before,
+            "the zone is not as it was"
+        );
+        if round == 0 {
+            println!("cold  {:>6.0} ms", millis(time));
+        } else {
+            println!("warm  {:>6.0} ms", millis(time));
+            times.push(time);
+        }
+    }
+    times.sort();
+    let median = times.get(ROUNDS / 2).copied().unwrap_or_default();
+    let longest = times.last().copied().unwrap_or_default();
+    println!(
+        "\nFrom the alarm's event to the accepted change of {} names, {ROUNDS} times, warm: median {:.0} ms, longest {:.0} ms.",
+        NAMES.len(),
+        millis(median),
+        millis(longest)
+    );
+    println!(
+        "Found by the next health check (checkSeconds {CHECK_SECONDS}): {} s on average, {CHECK_SECONDS} s at most, and then the same.",
+        CHECK_SECONDS / 2
+    );
+    Ok(if longest <= LONGEST {
+        ExitCode::SUCCESS
+    } else {
+        println!("That is more than {LONGEST:?}.");
+        ExitCode::FAILURE
+    })
+}
+
+/// Starts a migration, and lets the alarm's event roll it back at its first step.
+async fn roll_back(stack: &Stack, round: usize) -> Result<(Execution, Duration)> {
+    let input = json!({
+        "hostedZoneId": stack.zone.id(), "from": BLUE, "to": GREEN, "names": NAMES,
+        "steps": [10, 100], "bakeSeconds": 15_000, "checkSeconds": CHECK_SECONDS,
+        "alarms": { "names": [ALARM] },
+    });
+    let migration = stack
+        .start_migration(&format!("round-{round}"), &input)
+        .await?;
+    while stack.zone.journals().await?.len() < NAMES.len() {
+        tokio::time::sleep(POLL).await;
+    }
+    // Not while its own function is at work: that would measure a conflict.
+    while migration.states().await?.last().map(String::as_str) != Some("Wait before the next check")
+    {
+        tokio::time::sleep(POLL).await;
+    }
+    let fired = Instant::now();
+    stack.fire_alarm_with_event(ALARM).await?;
+    while !stack.zone.journals().await?.is_empty() {
+        tokio::time::sleep(POLL).await;
+    }
+    Ok((migration, fired.elapsed()))
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
