@@ -504,6 +504,52 @@ fn a_completion_that_comes_after_a_rollback_began_is_refused() {
     assert_eq!(simulation.route53.record_sets(), before);
 }
 
+/// Between a completion's reading and its writing: the rollback has begun, so the mark is refused.
+#[test]
+fn a_completion_that_a_rollback_overtakes_is_refused() {
+    let zone = large_zone(NAMES);
+    let rolling_back = Simulation::new(&zone);
+    let before = rolling_back.route53.record_sets();
+    at_100_percent(&rolling_back);
+    let second_batch = rolling_back.route53.calls() + CALLS_OF_A_READ + 1;
+    rolling_back.route53.on_call(second_batch, Fault::Throttled);
+    run(rolling_back.roll_back(&json!({"execution": "run"}))).unwrap_err();
+    let begun = rolling_back.route53.record_sets();
+
+    let simulation = Simulation::new(&zone);
+    let planned = at_100_percent(&simulation);
+    let mark = simulation.route53.calls() + CALLS_OF_A_READ;
+    let overtaken = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = begun));
+    simulation.route53.on_call(mark, overtaken);
+    let error = run(simulation.complete("run", &planned)).unwrap_err();
+    assert_eq!(error.name(), "Conflict", "{error}");
+    run(simulation.roll_back_whole("run")).unwrap();
+    assert_eq!(simulation.route53.record_sets(), before);
+}
+
+/// The same event twice: the second execution is refused at its first shift, and rolls itself back.
+#[test]
+fn a_rollback_of_who_came_too_late_leaves_who_runs_alone() {
+    let simulation = Simulation::blueprint();
+    let first = run(simulation.plan("first", &canary())).unwrap();
+    let second = run(simulation.plan("second", &canary())).unwrap();
+    run(simulation.shift("first", &first, 0)).unwrap();
+    let at_10 = simulation.route53.to_cli_json();
+    let error = run(simulation.shift("second", &second, 0)).unwrap_err();
+    assert_eq!(error.name(), "Busy", "{error}");
+    let request = json!({"execution": "second", "requestedBy": "second", "reason": "Busy"});
+    let answers = run(simulation.roll_back_all(&request)).unwrap();
+    assert!(answers.iter().all(|answer| answer["restored"] == 0));
+    // It has failed, so it is told all the same; once.
+    let told: usize = answers
+        .iter()
+        .map(|answer| answer["migrations"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(told, 1);
+    assert!(simulation.executions.is_running("first"));
+    assert_eq!(simulation.route53.to_cli_json(), at_10);
+}
+
 /// What a completion left behind is taken away by the same input, and stands in nobody else's way
 /// without being named.
 #[test]

@@ -740,6 +740,25 @@ fn a_journal_that_was_deleted_is_drift() {
     }
 }
 
+/// One of several: the others' journals stay, and with them the way back.
+#[test]
+fn a_migration_with_a_journal_deleted_does_not_complete() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    for step in 0..3 {
+        run(simulation.shift("run", &planned, step)).unwrap();
+    }
+    simulation.route53.edit(|record_sets| {
+        record_sets.retain(|record_set| !record_set.name.as_str().starts_with("_cutover.skiapp"));
+    });
+    let error = run(simulation.complete("run", &planned)).unwrap_err();
+    assert_eq!(error.name(), "Drift", "{error}");
+    assert_eq!(
+        simulation.route53.to_cli_json().matches("_cutover").count(),
+        6
+    );
+}
+
 /// Another writer between reading and writing: the whole batch fails, the edit stays.
 #[test]
 fn every_write_is_a_compare_and_swap() {
