@@ -249,3 +249,56 @@ fn the_readme_documents_every_status_that_is_told() {
         assert!(project_file("infra/template.yaml").contains(&format!("[{detail_type}]")));
     }
 }
+
+/// What stands indented below a line, or between two marks, is an input that a migration takes.
+#[track_caller]
+fn check_input(file: &str, begin: &str, end: &str) {
+    let text = project_file(file);
+    let (_, rest) = text.split_once(begin).unwrap();
+    let (example, _) = rest.split_once(end).unwrap();
+    let example: Value = serde_json::from_str(example).unwrap();
+    input::parse(&example).unwrap_or_else(|error| panic!("{file}: {error}"));
+}
+
+#[test]
+fn every_example_of_an_event_has_an_input_that_is_accepted() {
+    check_input("infra/examples/put-events.sh", "input='", "'\n");
+    check_input(
+        "infra/examples/argocd-notifications.yaml",
+        "message: |",
+        "  # ",
+    );
+    let readme = project_file("README.md");
+    let blocks = readme.split("```json\n").skip(1);
+    let inputs: Vec<Value> = blocks
+        .map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap())
+        .filter(|block: &Value| block.get("steps").is_some())
+        .collect();
+    assert_eq!(inputs.len(), 2);
+    for example in inputs {
+        input::parse(&example).unwrap();
+    }
+    let command = readme.split("\"Detail\": \"").nth(1).unwrap();
+    let detail = command.split("\"}]'").next().unwrap().replace("\\\"", "\"");
+    input::parse(&serde_json::from_str(&detail).unwrap()).unwrap();
+}
+
+/// CloudFormation takes any text for a dashboard, and the console shows an empty one.
+#[test]
+fn the_dashboard_is_json_and_shows_the_metrics_that_the_functions_write() {
+    let template = project_file("infra/template.yaml");
+    let (_, body) = template.split_once("DashboardBody: !Sub |\n").unwrap();
+    let (body, _) = body.split_once("\n\n").unwrap();
+    let dashboard: Value = serde_json::from_str(body).unwrap();
+    assert!(dashboard["widgets"].as_array().unwrap().len() >= 7);
+    let metrics = project_file("functions/migration/src/metrics.rs");
+    for metric in [
+        "Percent",
+        "AlarmsOk",
+        "AlarmsInsufficientData",
+        "AlarmsInAlarm",
+    ] {
+        assert!(body.contains(metric), "{metric}");
+        assert!(metrics.contains(&format!("(\"{metric}\"")), "{metric}");
+    }
+}
