@@ -11,7 +11,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use serde_json::Value;
 
-use crate::executions::{Execution, Executions, Listed, Status};
+use crate::executions::{Execution, Executions, Listed, ROLLING_BACK, Status};
 use crate::name::HostedZoneId;
 use crate::record::{Answer, RecordSet, RecordType, Routing};
 use crate::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
@@ -32,6 +32,8 @@ const REQUEST_CODES: [&str; 4] = [
     "ValidationError",
     "ValidationException",
 ];
+/// More events than there are in a state that is not a Parallel, with a few retries.
+const EVENTS_OF_A_STATE: i32 = 50;
 /// Characters of the cause with which an execution is stopped.
 ///
 /// Source: Step Functions API Reference, `StopExecution`.
@@ -436,6 +438,24 @@ impl Executions for StepFunctions {
             );
         }
         Ok(listed)
+    }
+
+    async fn is_rolling_back(&self, name: &str) -> Result<bool, Error> {
+        let page = self
+            .client
+            .get_execution_history()
+            .execution_arn(self.arn(name))
+            .reverse_order(true)
+            .max_results(EVENTS_OF_A_STATE)
+            .include_execution_data(false)
+            .send()
+            .await
+            .map_err(|error| classify("states:GetExecutionHistory", &error))?;
+        let entered = page
+            .events
+            .iter()
+            .find_map(|event| event.state_entered_event_details());
+        Ok(entered.is_some_and(|state| state.name() == ROLLING_BACK))
     }
 
     async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {

@@ -8,6 +8,11 @@ use serde_json::Value;
 
 use crate::Error;
 
+/// The state in which the migration state machine waits for a rollback that it asked for.
+pub const ROLLING_BACK: &str = "Roll back";
+/// What the cause of an execution ends with that ended before its first write.
+pub const NOT_STARTED: &str = "No weight was changed.";
+
 /// The calls of Step Functions' API that shift-weight and rollback need; an
 /// execution is named by its name, its machine is the migration state machine.
 pub trait Executions {
@@ -24,6 +29,10 @@ pub trait Executions {
         &self,
         aborted_since: Option<SystemTime>,
     ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
+
+    /// `GetExecutionHistory`: whether the state that it is in is [`ROLLING_BACK`]. To stop it then
+    /// would stop the rollback as well.
+    fn is_rolling_back(&self, name: &str) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// `StopExecution` with an error and its cause; one that has ended stays as it ended.
     fn stop(

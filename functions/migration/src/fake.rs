@@ -37,6 +37,8 @@ pub enum Fault {
     Unavailable,
     /// The call is carried out, its answer gets lost.
     AnswerLost,
+    /// Route 53 refuses the change for a reason of its own, such as a protected record.
+    Refused,
     /// Another writer changes the zone just before the call arrives.
     OtherWriter(Edit),
 }
@@ -138,6 +140,7 @@ impl FakeRoute53 {
                     .into(),
             )),
             Some(Fault::Unavailable) => Err(Error::Unavailable("no answer".into())),
+            Some(Fault::Refused) => Err(Error::ChangeRefused("the record is protected".into())),
         }
     }
 
@@ -497,8 +500,10 @@ pub struct FakeExecutions {
 
 struct FakeExecution {
     described: Execution,
+    is_rolling_back: bool,
+    unseen_error: Option<String>,
     started_at: SystemTime,
-    stopped_at: Option<SystemTime>,
+    aborted_at: Option<SystemTime>,
 }
 
 impl FakeExecutions {
@@ -512,8 +517,10 @@ impl FakeExecutions {
                 cause: None,
                 input,
             },
+            is_rolling_back: false,
+            unseen_error: None,
             started_at: SystemTime::now(),
-            stopped_at: None,
+            aborted_at: None,
         };
         self.executions
             .lock()
@@ -521,14 +528,36 @@ impl FakeExecutions {
             .insert(name.to_owned(), execution);
     }
 
-    /// Ends an execution without success.
-    pub fn end(&self, name: &str) {
-        self.end_with(name, None, None);
+    /// Lets somebody stop an execution in the console.
+    pub fn abort(&self, name: &str) {
+        self.end(name, None, None, true);
     }
 
-    /// Ends an execution with an error.
-    pub fn fail(&self, name: &str, error: &str) {
-        self.end_with(name, Some(error), None);
+    /// Lets an execution fail.
+    pub fn fail(&self, name: &str, error: &str, cause: &str) {
+        self.end(name, Some(error), Some(cause), false);
+    }
+
+    /// Lets an execution fail, and be described as running until somebody wants to stop it.
+    pub fn fail_behind_the_scenes(&self, name: &str, error: &str) {
+        if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
+            execution.unseen_error = Some(error.to_owned());
+        }
+    }
+
+    /// Lets an execution wait for a rollback that it asked for.
+    pub fn roll_back(&self, name: &str) {
+        if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
+            execution.is_rolling_back = true;
+        }
+    }
+
+    /// Lets an execution succeed.
+    pub fn succeed(&self, name: &str) {
+        self.end(name, None, None, false);
+        if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
+            execution.described.status = Status::Succeeded;
+        }
     }
 
     /// Lets an execution that has ended run on.
@@ -539,14 +568,14 @@ impl FakeExecutions {
         }
     }
 
-    fn end_with(&self, name: &str, error: Option<&str>, cause: Option<&str>) {
+    fn end(&self, name: &str, error: Option<&str>, cause: Option<&str>, is_abort: bool) {
         if let Some(execution) = self.executions.lock().unwrap().get_mut(name)
             && execution.described.is_running()
         {
             execution.described.status = Status::Unsuccessful;
             execution.described.error = error.map(str::to_owned);
             execution.described.cause = cause.map(str::to_owned);
-            execution.stopped_at = Some(SystemTime::now());
+            execution.aborted_at = is_abort.then(SystemTime::now);
         }
     }
 
@@ -582,7 +611,7 @@ impl Executions for FakeExecutions {
         let executions = self.executions.lock().unwrap();
         let is_listed = |execution: &FakeExecution| {
             execution.described.is_running()
-                || aborted_since.is_some_and(|since| execution.stopped_at >= Some(since))
+                || aborted_since.is_some_and(|since| execution.aborted_at >= Some(since))
         };
         let listed = executions
             .iter()
@@ -594,8 +623,22 @@ impl Executions for FakeExecutions {
         Ok(listed.collect())
     }
 
+    async fn is_rolling_back(&self, name: &str) -> Result<bool, Error> {
+        let executions = self.executions.lock().unwrap();
+        Ok(executions
+            .get(name)
+            .is_some_and(|execution| execution.is_rolling_back))
+    }
+
     async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {
-        self.end_with(name, Some(error), Some(cause));
+        let unseen_error = {
+            let executions = self.executions.lock().unwrap();
+            executions.get(name).and_then(|it| it.unseen_error.clone())
+        };
+        match unseen_error {
+            Some(unseen_error) => self.fail(name, &unseen_error, ""),
+            None => self.end(name, Some(error), Some(cause), true),
+        }
         Ok(())
     }
 }

@@ -252,12 +252,21 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         on_drift: input.on_drift,
         dry_run: input.dry_run,
     };
-    let plan = describe(&migration, zone, &paired_names, writer, warnings)?;
+    let records_timeout_seconds = input.records_timeout_seconds.get();
+    let plan = describe(
+        &migration,
+        records_timeout_seconds,
+        zone,
+        &paired_names,
+        writer,
+        warnings,
+    )?;
     Ok((migration, plan))
 }
 
 fn describe(
     migration: &Migration,
+    records_timeout_seconds: u32,
     zone: &Zone,
     paired: &[PairedName<'_>],
     writer: &Writer<'_>,
@@ -295,7 +304,8 @@ fn describe(
             approval: step.approval,
         });
     }
-    let (expected_duration_seconds, checks) = duration_and_checks(migration, wait_seconds)?;
+    let (expected_duration_seconds, checks) =
+        duration_and_checks(migration, wait_seconds, records_timeout_seconds)?;
     let record_set_count: usize = zone.record_sets.values().map(Vec::len).sum();
     let calls_of_a_read = 1 + reads_of(paired.len()).min(record_set_count.div_ceil(LARGEST_PAGE));
     // A shift and its confirmation read once each, a health check twice: to confirm and to probe.
@@ -337,7 +347,11 @@ fn describe(
 }
 
 /// How long the migration takes if every check passes, and how many health checks it makes.
-fn duration_and_checks(migration: &Migration, wait_seconds: u32) -> Result<(u64, usize), Error> {
+fn duration_and_checks(
+    migration: &Migration,
+    wait_seconds: u32,
+    records_timeout_seconds: u32,
+) -> Result<(u64, usize), Error> {
     let bakes = || migration.steps.iter().map(|step| step.bake_seconds);
     let checks: usize = bakes()
         .map(|bake| {
@@ -360,7 +374,9 @@ fn duration_and_checks(migration: &Migration, wait_seconds: u32) -> Result<(u64,
         .sum();
     let approvals = migration.steps.iter().filter(|step| step.approval);
     let longest = seconds
-        + u64::from(migration.ready_timeout_seconds)
+        + u64::from(records_timeout_seconds)
+        // For the probe, and for the alarms.
+        + 2 * u64::from(migration.ready_timeout_seconds)
         + approvals
             .map(|_| u64::from(migration.approval_timeout_seconds))
             .sum::<u64>();

@@ -97,18 +97,18 @@ async fn executions_of(
     };
     let mut of_it = BTreeSet::from([of.name.clone()]);
     let has_begun = all.iter().any(|undo| undo.journal.execution == of.name);
-    // It goes on from others with its first shift; before that only if it says so itself.
-    if has_begun || of.asks_itself {
-        for undo in all.iter().filter(|undo| of.may_go_on_from(undo)) {
-            let other = &undo.journal.execution;
-            if !of_it.contains(other)
-                && executions
-                    .describe(other)
-                    .await?
-                    .is_some_and(|execution| !execution.is_running())
-            {
-                of_it.insert(other.clone());
-            }
+    for undo in all.iter().filter(|undo| of.may_go_on_from(undo)) {
+        let other = &undo.journal.execution;
+        // It takes others over with its first shift; before that only if it says so itself.
+        let is_gone_on_from = has_begun || of.adopted.contains(other);
+        if is_gone_on_from
+            && !of_it.contains(other)
+            && executions
+                .describe(other)
+                .await?
+                .is_some_and(|execution| !execution.is_running())
+        {
+            of_it.insert(other.clone());
         }
     }
     Ok(of_it)

@@ -34,7 +34,7 @@ mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use migration::change::{Restoration, remove_journal, restore};
+use migration::change::{NameChange, Restoration, remove_journal, restore};
 use migration::executions::{Execution, Executions};
 use migration::input::{Reaction, to_json};
 use migration::journal::Journal;
@@ -46,7 +46,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::journals::{Selected, Undo, select};
-use crate::orders::{Order, Orders, STOPPED, Whose, orders};
+use crate::orders::{Order, Orders, Whose, orders, stop_for_rollback};
 use crate::request::{Call, Earlier};
 
 /// For how long a `shift-weight` call may still be writing after its execution was
@@ -108,6 +108,9 @@ pub struct Report {
     /// The highest percent of `to` that was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent_before: Option<Percent>,
+    /// The highest percent of `to` that it has now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
     /// How many names were restored, held or completed.
     pub names: usize,
     /// The weights `from/to` that were restored, and how many pairs of records have them again.
@@ -141,8 +144,16 @@ pub async fn handle(
         wait_seconds: LATE_WRITER_SECONDS,
         ..Answer::default()
     };
+    let mut problem = None;
     for order in &orders {
-        carry_out(order, earlier, route53, executions, &mut answer).await?;
+        // What hinders one migration's rollback must not hinder another's.
+        if let Err(error) = carry_out(order, earlier, route53, executions, &mut answer).await {
+            tracing::error!(%error, zone = %order.hosted_zone_id, "a part is not rolled back");
+            problem.get_or_insert(error);
+        }
+    }
+    if let Some(problem) = problem {
+        return Err(problem);
     }
     let earlier_changes = earlier.map(|earlier| earlier.change_ids.clone());
     let pending = still_pending(route53, earlier_changes.unwrap_or_default()).await?;
@@ -182,65 +193,127 @@ async fn carry_out(
         completed.retain(is_the_same);
     }
     answer.problems.extend(problems);
-    let mut reports = Reports::new(executions, order, &zone, earlier.is_none());
-    reports.stop_running(&undos).await?;
+    let stopped = stop_at_work(order, &undos, executions).await?;
 
-    let mut changes = Vec::new();
-    for Undo {
-        name,
-        read,
-        journal,
-    } in &completed
-    {
-        changes.push(remove_journal(name, read));
-        reports.of(journal, Outcome::Completed);
-    }
-    match order.reaction {
-        Reaction::Rollback => {
-            for undo in &undos {
-                let (name, journal) = (&undo.name, &undo.journal);
-                match restore(&zone, name, undo.read, journal) {
-                    Ok(Restoration { change, found }) => {
-                        changes.push(change);
-                        let wait_seconds = zone.ttl_seconds(name);
-                        answer.wait_seconds = answer.wait_seconds.max(wait_seconds);
-                        answer.restored += 1;
-                        let report = reports.of(journal, Outcome::RolledBack);
-                        report.found.extend(found);
-                        count_weights(&mut report.weights, &journal.original);
-                    }
-                    Err(problem) => answer.problems.push(problem.to_string()),
+    let mut changes: Vec<_> = completed
+        .iter()
+        .map(|undo| remove_journal(&undo.name, undo.read))
+        .collect();
+    let mut restored = Vec::new();
+    if order.reaction == Reaction::Rollback {
+        for undo in &undos {
+            match restore(&zone, &undo.name, undo.read, &undo.journal) {
+                Ok(Restoration { change, found }) => {
+                    changes.push(change);
+                    restored.push((undo, found));
                 }
-            }
-            reports.tell_what_stays(&zone, &undos);
-        }
-        Reaction::Hold => {
-            for undo in &undos {
-                reports.of(&undo.journal, Outcome::Held);
+                Err(problem) => answer.problems.push(problem.to_string()),
             }
         }
     }
-    let Applied {
-        change_ids,
-        lost_an_answer,
-    } = apply(route53, &order.hosted_zone_id, changes).await?;
-    answer.change_ids.extend(change_ids);
-    if lost_an_answer {
-        answer.wait_seconds += PROPAGATION_SECONDS;
+    let refused = apply_all(route53, order, changes, answer).await?;
+    restored.retain(|(undo, _)| !refused.contains(&undo.name));
+
+    let mut reports = Reports::new(executions, order, &zone);
+    for undo in completed
+        .iter()
+        .filter(|undo| !refused.contains(&undo.name))
+    {
+        reports.of(&undo.journal, Outcome::Completed);
+    }
+    for (undo, found) in restored {
+        answer.restored += 1;
+        let wait_seconds = zone.ttl_seconds(&undo.name);
+        answer.wait_seconds = answer.wait_seconds.max(wait_seconds);
+        let report = reports.of(&undo.journal, Outcome::RolledBack);
+        report.found.extend(found);
+        count_weights(&mut report.weights, &undo.journal.original);
+    }
+    if order.reaction == Reaction::Hold {
+        for undo in &undos {
+            reports.of(&undo.journal, Outcome::Held);
+        }
+    } else {
+        reports.tell_what_stays(&undos);
+        let found = undos.iter().chain(&completed);
+        let found = found.map(|undo| undo.journal.execution.clone());
+        answer.executions.extend(found);
+        let asked_for = order.migration().map(|of| of.name.clone());
+        answer.executions.extend(asked_for);
     }
     answer.message = message(order, &zone, &reports.written);
-    if order.reaction == Reaction::Rollback {
-        tell_metrics(&zone, &undos);
-        let found = undos.iter().chain(&completed);
-        answer
-            .executions
-            .extend(found.map(|undo| undo.journal.execution.clone()));
-        answer
-            .executions
-            .extend(order.migration().map(|of| of.name.clone()));
-    }
-    answer.migrations.extend(reports.finish());
+    let reports = reports.finish(&stopped);
+    tell_metrics(&reports);
+    answer.migrations.extend(reports);
     Ok(())
+}
+
+/// Where names are asked for, stops the executions that are at work there. Returns the names of
+/// those that were stopped.
+async fn stop_at_work(
+    order: &Order,
+    undos: &[Undo<'_>],
+    executions: &impl Executions,
+) -> Result<BTreeSet<String>, Error> {
+    let mut stopped = BTreeSet::new();
+    if let Some(of) = order.migration() {
+        stopped.extend(of.is_stopped.then(|| of.name.clone()));
+        return Ok(stopped);
+    }
+    let concerned: BTreeSet<_> = undos.iter().map(|undo| &undo.journal.execution).collect();
+    for name in concerned {
+        let execution = executions.describe(name).await?;
+        if execution.as_ref().is_some_and(Execution::is_running)
+            && stop_for_rollback(name, &order.reason, executions).await?
+        {
+            stopped.insert(name.clone());
+        }
+    }
+    Ok(stopped)
+}
+
+/// Writes all changes; if Route 53 refuses a batch, name by name, so that the name that it is
+/// about does not stand in the way of the others. Returns the names that are refused.
+async fn apply_all(
+    route53: &impl Route53,
+    order: &Order,
+    changes: Vec<NameChange>,
+    answer: &mut Answer,
+) -> Result<BTreeSet<RecordName>, Error> {
+    let mut refused = BTreeSet::new();
+    let zone_id = &order.hosted_zone_id;
+    match apply(route53, zone_id, changes.clone()).await {
+        Ok(applied) => answer.note(applied),
+        Err(Error::ChangeRefused(_)) => {
+            for change in changes {
+                let name = change.name.clone();
+                match apply(route53, zone_id, vec![change]).await {
+                    Ok(applied) => answer.note(applied),
+                    Err(Error::ChangeRefused(problem)) => {
+                        let line = format!("{name} is not restored: {problem}");
+                        answer.problems.push(line);
+                        refused.insert(name);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(refused)
+}
+
+impl Answer {
+    fn note(&mut self, applied: Applied) {
+        let Applied {
+            change_ids,
+            lost_an_answer,
+        } = applied;
+        self.change_ids.extend(change_ids);
+        if lost_an_answer {
+            self.wait_seconds += PROPAGATION_SECONDS;
+        }
+    }
 }
 
 /// What there is to tell of each migration that an order is for.
@@ -252,24 +325,13 @@ struct Reports<'a, E> {
 }
 
 impl<'a, E: Executions> Reports<'a, E> {
-    fn new(executions: &'a E, order: &'a Order, zone: &'a Zone, is_first: bool) -> Self {
-        let mut reports = Self {
+    fn new(executions: &'a E, order: &'a Order, zone: &'a Zone) -> Self {
+        Self {
             executions,
             order,
             zone,
             written: Vec::new(),
-        };
-        // Stopped, or failed: that is told even if no weight is to be restored.
-        if let Some(of) = order.migration()
-            && (of.is_stopped || of.asks_itself && is_first)
-        {
-            let outcome = match order.reaction {
-                Reaction::Rollback => Outcome::RolledBack,
-                Reaction::Hold => Outcome::Held,
-            };
-            reports.find(&of.name, outcome).stopped = of.is_stopped;
         }
-        reports
     }
 
     /// The report that `journal` belongs to, with its name counted.
@@ -280,8 +342,17 @@ impl<'a, E: Executions> Reports<'a, E> {
             _ => &journal.execution,
         };
         let report = self.find(execution, outcome);
+        let percent = match outcome {
+            Outcome::RolledBack => journal
+                .original
+                .values()
+                .map(|weights| weights.percent())
+                .max(),
+            Outcome::Held | Outcome::Completed => Some(journal.percent),
+        };
         report.names += 1;
         report.percent_before = report.percent_before.max(Some(journal.percent));
+        report.percent = report.percent.max(percent);
         report.from.get_or_insert_with(|| journal.from.clone());
         report.to.get_or_insert_with(|| journal.to.clone());
         report
@@ -301,6 +372,7 @@ impl<'a, E: Executions> Reports<'a, E> {
                 reason: self.order.reason.clone(),
                 stopped: false,
                 percent_before: None,
+                percent: None,
                 names: 0,
                 weights: BTreeMap::new(),
                 found: Vec::new(),
@@ -312,7 +384,7 @@ impl<'a, E: Executions> Reports<'a, E> {
     }
 
     /// Where names are asked for, says how many others of the same executions stay.
-    fn tell_what_stays(&mut self, zone: &Zone, undos: &[Undo<'_>]) {
+    fn tell_what_stays(&mut self, undos: &[Undo<'_>]) {
         if self.order.migration().is_some() {
             return;
         }
@@ -320,61 +392,51 @@ impl<'a, E: Executions> Reports<'a, E> {
         for report in &mut self.written {
             let execution = &report.execution;
             let is_theirs = |name: &RecordName| {
-                let journal = zone.journal(name);
+                let journal = self.zone.journal(name);
                 matches!(journal, Ok(Some((_, journal))) if journal.execution == *execution)
             };
-            let staying = zone
+            let staying = self
+                .zone
                 .journaled_names()
                 .filter(|name| !undone.contains(name) && is_theirs(name))
                 .count();
             if staying > 0 {
                 report.found.push(format!(
-                    "{staying} further names of the execution {execution} were not asked for and stay where they are; \
-                     to restore them too, roll back with {{\"execution\": \"{execution}\"}}"
+                    "{staying} further {} of the execution {execution} not asked for stay where they are; \
+                     to restore them too, roll back with {{\"execution\": \"{execution}\"}}",
+                    names(staying)
                 ));
             }
         }
     }
 
-    /// Where names are asked for, stops the executions that are at work there.
-    async fn stop_running(&mut self, undos: &[Undo<'_>]) -> Result<(), Error> {
-        if self.order.migration().is_some() {
-            return Ok(());
-        }
-        let concerned: BTreeSet<_> = undos.iter().map(|undo| &undo.journal.execution).collect();
-        for name in concerned {
-            let execution = self.executions.describe(name).await?;
-            if execution.as_ref().is_some_and(Execution::is_running) {
-                self.executions
-                    .stop(name, STOPPED, &self.order.reason)
-                    .await?;
-                self.find(name, Outcome::RolledBack).stopped = true;
+    /// All reports: also of a migration that is to be told of, and of what was stopped, although
+    /// no journal of it is left.
+    fn finish(mut self, stopped: &BTreeSet<String>) -> Vec<Report> {
+        let told = self.order.migration().filter(|of| of.is_told);
+        let told: BTreeSet<_> = told.map(|of| &of.name).into_iter().chain(stopped).collect();
+        for name in told {
+            let outcome = match self.order.reaction {
+                Reaction::Rollback => Outcome::RolledBack,
+                Reaction::Hold => Outcome::Held,
+            };
+            if !self.written.iter().any(|report| report.execution == *name) {
+                self.find(name, outcome);
             }
         }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Vec<Report> {
         for report in &mut self.written {
+            report.stopped = stopped.contains(&report.execution);
             report.found = first_ones(std::mem::take(&mut report.found));
         }
         self.written
     }
 }
 
-fn tell_metrics(zone: &Zone, undos: &[Undo<'_>]) {
-    let mut percents: BTreeMap<_, Percent> = BTreeMap::new();
-    for Undo { journal, .. } in undos {
-        let restored = journal
-            .original
-            .values()
-            .map(|weights| weights.percent())
-            .max();
-        let highest = percents.entry((&journal.from, &journal.to)).or_default();
-        *highest = (*highest).max(restored.unwrap_or_default());
-    }
-    for ((from, to), percent) in percents {
-        metrics::percent(&zone.name, from, to, percent);
+fn tell_metrics(reports: &[Report]) {
+    for report in reports {
+        if let (Some(from), Some(to), Some(percent)) = (&report.from, &report.to, report.percent) {
+            metrics::percent(&report.zone_name, from, to, percent);
+        }
     }
 }
 
@@ -393,12 +455,18 @@ fn message(order: &Order, zone: &Zone, reports: &[Report]) -> String {
     let [restored, held, completed] =
         [Outcome::RolledBack, Outcome::Held, Outcome::Completed].map(count);
     if restored > 0 {
-        format!("restored the original weights of {restored} names ({of_what})")
+        format!(
+            "restored the original weights of {restored} {} ({of_what})",
+            names(restored)
+        )
     } else if held > 0 {
-        format!("{held} names are held where they are, as onFailure asks ({of_what})")
+        format!(
+            "{held} {} held at the step, as onFailure asks ({of_what})",
+            names(held)
+        )
     } else if completed > 0 {
         format!(
-            "took {completed} journals away of what has completed ({of_what}); no weight was changed"
+            "the last journals of what has completed are taken away ({of_what}); no weight was changed"
         )
     } else {
         format!(
@@ -406,6 +474,10 @@ fn message(order: &Order, zone: &Zone, reports: &[Report]) -> String {
             zone.name
         )
     }
+}
+
+fn names(count: usize) -> &'static str {
+    if count == 1 { "name" } else { "names" }
 }
 
 fn first_ones(mut lines: Vec<String>) -> Vec<String> {

@@ -4,21 +4,26 @@
 
 use std::collections::BTreeSet;
 
-use migration::executions::{Execution, Executions, Status};
+use migration::executions::{Execution, Executions, NOT_STARTED, Status};
 use migration::input::{self, Input, Reaction, from_json};
-use migration::{Error, HostedZoneId, NamePattern};
+use migration::{Error, HostedZoneId, NamePattern, shortened};
 use serde_json::Value;
 
 use crate::request::{Alarm, Call, Ended, OfExecution, OfNames, Request};
 
 /// The error with which an execution is stopped whose names are restored.
-pub(crate) const STOPPED: &str = "StoppedForRollback";
+const STOPPED: &str = "StoppedForRollback";
 /// The same, by an alarm whose action is this function: the end of the execution starts a rollback
 /// state machine, which tells people in its stead.
 const STOPPED_BY_ACTION: &str = "StoppedByAlarmAction";
 /// The error with which an execution ends that leaves its names where they are: the migration
 /// state machine's own, and that of one which is stopped here.
 const HELD: &str = "Held";
+/// The error of an execution whose own rollback failed.
+const ROLLBACK_FAILED: &str = "RollbackFailed";
+
+/// Characters of a reason: it is told to people.
+const LONGEST_REASON: usize = 1_000;
 
 /// What is to be done in one zone.
 pub(crate) struct Order {
@@ -38,10 +43,12 @@ pub(crate) struct OfMigration {
     pub(crate) name: String,
     /// None where Step Functions does not know the execution any more.
     pub(crate) input: Option<Input>,
-    /// Whether it waits for this rollback.
-    pub(crate) asks_itself: bool,
-    /// Whether it was running and has been stopped for this rollback, which is to be told.
+    /// The executions that its plan lets it go on from, where it has not begun to.
+    pub(crate) adopted: BTreeSet<String>,
+    /// Whether it was running and has been stopped for this rollback.
     pub(crate) is_stopped: bool,
+    /// Whether people are told of it even if no journal of it is left.
+    pub(crate) is_told: bool,
 }
 
 /// The orders that a call amounts to; without any, why.
@@ -77,25 +84,33 @@ impl Orders {
 }
 
 pub(crate) async fn orders(call: &Call, executions: &impl Executions) -> Result<Orders, Error> {
-    match &call.request {
-        Request::Nothing(message) => Ok(Orders::none(message.clone())),
+    let is_first = call.earlier.is_none();
+    let mut orders = match &call.request {
+        Request::Nothing(message) => Orders::none(message.clone()),
         Request::Names(OfNames {
             hosted_zone_id,
             patterns,
             reason,
-        }) => Ok(Orders::one(Order {
+        }) => Orders::one(Order {
             hosted_zone_id: hosted_zone_id.clone(),
             whose: Whose::Names(patterns.clone()),
             reaction: Reaction::Rollback,
             reason: reason.clone(),
-        })),
-        Request::Execution(of) => of_execution(of, executions).await.map(Orders::one),
-        Request::Ended(ended) => of_ended(ended, call.earlier.is_none(), executions).await,
+        }),
+        Request::Execution(of) => Orders::one(of_execution(of, executions).await?),
+        Request::Ended(ended) => of_ended(ended, executions).await?,
         Request::Alarm(alarm) => {
             let earlier = call.earlier.as_ref().map(|earlier| &earlier.executions);
-            of_alarm(alarm, earlier, executions).await
+            of_alarm(alarm, earlier, executions).await?
+        }
+    };
+    for order in &mut orders.orders {
+        order.reason = shortened(&order.reason, LONGEST_REASON);
+        if let Whose::Migration(of) = &mut order.whose {
+            of.is_told &= is_first;
         }
     }
+    Ok(orders)
 }
 
 async fn of_execution(of: &OfExecution, executions: &impl Executions) -> Result<Order, Error> {
@@ -103,6 +118,7 @@ async fn of_execution(of: &OfExecution, executions: &impl Executions) -> Result<
         name,
         hosted_zone_id,
         asks_itself,
+        adopted,
         reason,
     } = of;
     let execution = executions.describe(name).await?;
@@ -117,17 +133,17 @@ async fn of_execution(of: &OfExecution, executions: &impl Executions) -> Result<
         }
     };
     let is_running = execution.as_ref().is_some_and(Execution::is_running);
-    let is_stopped = is_running && !asks_itself;
-    if is_stopped {
-        executions.stop(name, STOPPED, reason).await?;
-    }
+    let is_stopped = is_running
+        && !asks_itself
+        && stop(name, STOPPED, reason, executions).await? == Stop::Stopped;
     Ok(Order {
         hosted_zone_id,
         whose: Whose::Migration(Box::new(OfMigration {
             name: name.clone(),
             input: execution.and_then(|execution| input::parse(&execution.input).ok()),
-            asks_itself: *asks_itself,
+            adopted: adopted.clone(),
             is_stopped,
+            is_told: is_stopped || *asks_itself,
         })),
         reaction: Reaction::Rollback,
         reason: reason.clone(),
@@ -143,12 +159,8 @@ fn zone_of(name: &str, execution: &Execution) -> Result<HostedZoneId, Error> {
     })
 }
 
-/// An execution that ended is undone unless it was to hold.
-async fn of_ended(
-    ended: &Ended,
-    is_first: bool,
-    executions: &impl Executions,
-) -> Result<Orders, Error> {
+/// An execution that ended is undone unless it was to hold, or had not begun.
+async fn of_ended(ended: &Ended, executions: &impl Executions) -> Result<Orders, Error> {
     let Ended {
         name,
         status,
@@ -159,30 +171,48 @@ async fn of_ended(
             "executionArn: the migration state machine has no execution {name:?}"
         )));
     };
-    // Just after the event it may still be described as running. That it runs again shows in
-    // its having been redriven since.
     let is_redriven = execution.redriven_at.is_some() && execution.redriven_at > *stopped_at;
-    if is_redriven && execution.status != Status::Unsuccessful {
-        return Ok(Orders::none(format!(
-            "the execution {name} has been redriven since it was {status}"
-        )));
+    match execution.status {
+        Status::Unsuccessful => {}
+        Status::Running if !is_redriven => {
+            // What is described lags behind; only what has ended tells whether it is to hold.
+            return Err(Error::Unavailable(format!(
+                "states:DescribeExecution still says that the execution {name} is running, although it is {status}"
+            )));
+        }
+        Status::Running | Status::Succeeded => {
+            return Ok(Orders::none(format!(
+                "the execution {name} has been redriven since it was {status}"
+            )));
+        }
     }
-    if execution.error.as_deref() == Some(HELD) {
+    let Execution { error, cause, .. } = &execution;
+    let error = error.as_deref();
+    if error == Some(HELD) {
         return Ok(Orders::none(format!(
             "the execution {name} held on purpose: its weights and journals stay"
         )));
     }
-    let Ok(input) = input::parse(&execution.input) else {
+    let input = input::parse(&execution.input)
+        .ok()
+        .filter(|input| !input.dry_run)
+        .filter(|_| !cause.as_deref().unwrap_or_default().ends_with(NOT_STARTED));
+    let Some(input) = input else {
         return Ok(Orders::none(format!(
-            "the execution {name} was refused for its input, so it has written nothing"
+            "the execution {name} ended before its first write"
         )));
     };
-    let details = [&execution.error, &execution.cause];
-    let details: Vec<_> = details.into_iter().flatten().map(String::as_str).collect();
+    let details: Vec<_> = [error, cause.as_deref()].into_iter().flatten().collect();
     let separator = if details.is_empty() { "" } else { ": " };
+    // What fails by itself tells of it by itself, and so does a rollback that stopped it.
+    let is_told = status != "FAILED" && error != Some(STOPPED);
     Ok(Orders::one(Order {
         hosted_zone_id: input.hosted_zone_id.clone(),
-        reaction: input.on_failure,
+        reaction: match error {
+            // It was to be rolled back, whatever is to happen on failure.
+            Some(ROLLBACK_FAILED) => Reaction::Rollback,
+            _ => input.on_failure,
+        },
         reason: format!(
             "the execution was {status}{separator}{}",
             details.join(": ")
@@ -190,8 +220,9 @@ async fn of_ended(
         whose: Whose::Migration(Box::new(OfMigration {
             name: name.clone(),
             input: Some(input),
-            asks_itself: false,
-            is_stopped: is_first && execution.error.as_deref() == Some(STOPPED_BY_ACTION),
+            adopted: BTreeSet::new(),
+            is_stopped: false,
+            is_told,
         })),
     }))
 }
@@ -216,28 +247,31 @@ async fn of_alarm(
         if !input.alarms.watch(&alarm.name) || input.dry_run {
             continue;
         }
-        let is_held = execution.error.as_deref() == Some(HELD);
-        if is_held {
-            continue;
-        }
-        let is_stopped = execution.is_running();
-        if is_stopped {
-            let error = match input.on_failure {
-                _ if alarm.is_action => STOPPED_BY_ACTION,
-                Reaction::Rollback => STOPPED,
-                Reaction::Hold => HELD,
-            };
-            executions.stop(&name, error, &alarm.reason).await?;
-        }
+        let error = match input.on_failure {
+            _ if alarm.is_action => STOPPED_BY_ACTION,
+            Reaction::Rollback => STOPPED,
+            Reaction::Hold => HELD,
+        };
+        let (is_stopped, reaction) = if execution.is_running() {
+            match stop(&name, error, &alarm.reason, executions).await? {
+                Stop::Stopped => (true, input.on_failure),
+                Stop::RollsBackItself => (false, Reaction::Rollback),
+                // Its own end says what becomes of it.
+                Stop::HadEnded => continue,
+            }
+        } else {
+            (false, input.on_failure)
+        };
         orders.push(Order {
             hosted_zone_id: input.hosted_zone_id.clone(),
-            reaction: input.on_failure,
+            reaction,
             reason: alarm.reason.clone(),
             whose: Whose::Migration(Box::new(OfMigration {
                 name,
                 input: Some(input),
-                asks_itself: false,
+                adopted: BTreeSet::new(),
                 is_stopped,
+                is_told: !execution.is_running() || is_stopped,
             })),
         });
     }
@@ -268,4 +302,44 @@ async fn candidates(
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// What became of the wish to stop an execution.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stop {
+    Stopped,
+    /// It waits for a rollback of its own, which would be stopped with it.
+    RollsBackItself,
+    /// It had ended, although it was described as running.
+    HadEnded,
+}
+
+/// Stops an execution whose names are about to be restored, so that it writes no more.
+pub(crate) async fn stop_for_rollback(
+    name: &str,
+    reason: &str,
+    executions: &impl Executions,
+) -> Result<bool, Error> {
+    Ok(stop(name, STOPPED, reason, executions).await? == Stop::Stopped)
+}
+
+async fn stop(
+    name: &str,
+    error: &str,
+    cause: &str,
+    executions: &impl Executions,
+) -> Result<Stop, Error> {
+    if executions.is_rolling_back(name).await? {
+        return Ok(Stop::RollsBackItself);
+    }
+    executions.stop(name, error, cause).await?;
+    // To stop what has ended is no error, and what was described may have lagged behind.
+    let had_ended = executions.describe(name).await?.is_some_and(|execution| {
+        !execution.is_running() && execution.error.as_deref() != Some(error)
+    });
+    Ok(if had_ended {
+        Stop::HadEnded
+    } else {
+        Stop::Stopped
+    })
 }

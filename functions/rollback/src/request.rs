@@ -50,6 +50,8 @@ pub(crate) struct OfExecution {
     pub(crate) hosted_zone_id: Option<HostedZoneId>,
     /// Whether the execution itself asks, and waits.
     pub(crate) asks_itself: bool,
+    /// If it asks itself: what its plan lets it go on from.
+    pub(crate) adopted: BTreeSet<String>,
     pub(crate) reason: String,
 }
 
@@ -102,6 +104,8 @@ struct Written {
     alarm: Option<String>,
     hosted_zone_id: Option<HostedZoneId>,
     requested_by: Option<String>,
+    #[serde(default)]
+    adopted: BTreeSet<String>,
     reason: Option<String>,
 }
 
@@ -235,6 +239,7 @@ fn written(written: Written) -> Result<Request, Error> {
         alarm,
         hosted_zone_id,
         requested_by,
+        adopted,
         reason,
     } = written;
     let reason = reason.unwrap_or_else(|| "somebody asked for it".to_owned());
@@ -246,6 +251,7 @@ fn written(written: Written) -> Result<Request, Error> {
                 name,
                 hosted_zone_id,
                 asks_itself,
+                adopted,
                 reason,
             }))
         }

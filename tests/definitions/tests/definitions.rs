@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use definitions::check;
 use migration::Error;
+use migration::executions::{NOT_STARTED, ROLLING_BACK};
 use migration::input;
 use migration::plan::HISTORY_BUDGET;
 use serde_json::{Value, json};
@@ -165,6 +166,18 @@ fn the_plan_and_the_machine_have_the_same_budget_of_events() {
     assert_eq!(machine.matches("$historyEvents >= ").count(), 4);
 }
 
+/// By these the function `rollback` knows what an execution is at, and that it wrote nothing.
+#[test]
+fn the_machine_says_what_the_rollback_goes_by() {
+    let states = &definition("migration")["States"];
+    let resource = states[ROLLING_BACK]["Resource"].as_str().unwrap();
+    assert!(resource.ends_with("states:startExecution.sync:2"));
+    for state in ["Refused", "Not started"] {
+        let cause = states[state]["Cause"].as_str().unwrap();
+        assert!(cause.ends_with(&format!("{NOT_STARTED}' %}}")), "{cause}");
+    }
+}
+
 #[test]
 fn only_deletes_and_creates_are_permitted() {
     let template = project_file("infra/template.yaml");
@@ -195,7 +208,7 @@ fn every_rule_retries_keeps_what_it_cannot_deliver_and_has_a_role_of_its_own() {
         .filter(|resource| resource.contains("Type: AWS::Events::Rule"))
         .collect();
     assert_eq!(rules.len(), 5);
-    let mut roles = Vec::new();
+    let mut seen = Vec::new();
     for rule in rules {
         assert_eq!(rule.matches("- Id: ").count(), 1, "{rule}");
         assert!(rule.contains("RetryPolicy:"), "{rule}");
@@ -205,8 +218,8 @@ fn every_rule_retries_keeps_what_it_cannot_deliver_and_has_a_role_of_its_own() {
         );
         let role = rule.split("RoleArn: !GetAtt ").nth(1).unwrap();
         let role = role.split(".Arn").next().unwrap();
-        assert!(!roles.contains(&role), "{role} is two rules'");
-        roles.push(role);
+        assert!(!seen.contains(&role), "{role} is two rules'");
+        seen.push(role);
         let role = resources
             .iter()
             .find(|resource| resource.trim_start().starts_with(&format!("{role}:")))

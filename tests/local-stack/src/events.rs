@@ -12,6 +12,7 @@ use crate::execution::Execution;
 use crate::http;
 use crate::stack::Stack;
 
+const ACCOUNT: &str = "000000000000";
 const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
 const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
 const CLUSTER_EVENT: &str = include_str!("../../events/eks-create-cluster.json");
@@ -24,6 +25,11 @@ pub fn alarm_event(alarm: &str, reason: &str) -> Result<Value> {
     let millis = DateTime::from_millis(now.to_millis()?).fmt(Format::DateTime)?;
     set(&mut event, "/detail/alarmName", json!(alarm))?;
     set(&mut event, "/detail/state/reason", json!(reason))?;
+    let arn = format!(
+        "arn:aws:cloudwatch:{}:{ACCOUNT}:alarm:{alarm}",
+        http::REGION
+    );
+    set(&mut event, "/resources/0", json!(arn))?;
     set(
         &mut event,
         "/detail/state/timestamp",

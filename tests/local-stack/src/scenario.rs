@@ -392,11 +392,9 @@ impl Play<'_> {
                     )
                 });
             }
-            Ending::Stopped => self.expect(migration.outcome == "ABORTED", || {
-                format!(
-                    "the migration ended {}, expected ABORTED",
-                    migration.outcome
-                )
+            // The emulator lets a stopped execution run on to the end of its state, where it may fail.
+            Ending::Stopped => self.expect(migration.outcome != "SUCCEEDED", || {
+                "the migration succeeded, expected it to be stopped".to_owned()
             }),
         }
     }

@@ -33,6 +33,14 @@ fn alarm_event(alarm: &str) -> Value {
     event
 }
 
+fn alarm_event_now(alarm: &str) -> Value {
+    let mut event = alarm_event(alarm);
+    let now = aws_smithy_types::DateTime::from(std::time::SystemTime::now());
+    let now = now.fmt(aws_smithy_types::date_time::Format::DateTime);
+    event["detail"]["state"]["timestamp"] = json!(now.unwrap().replace('Z', "+0000"));
+    event
+}
+
 fn status_event(execution: &str, status: &str) -> Value {
     let mut event = documented(STATUS_EVENT);
     let arn =
@@ -127,6 +135,7 @@ fn what_a_rollback_tells_is_what_people_ask_for() {
             "from": "eks-blueprint-blue",
             "hostedZoneId": "Z0BLUEPRINT",
             "names": 7,
+            "percent": 0,
             "percentBefore": 50,
             "reason": "the alarm green-5xx-errors fired: Threshold Crossed: 1 out of the last 1 datapoints [99.50160229693434 (02/10/19 16:59:00)] was greater than the threshold (50.0) (minimum 1 datapoint for OK -> ALARM transition).",
             "status": "RolledBack",
@@ -237,12 +246,8 @@ fn an_alarm_rollback_that_fails_after_the_stop_is_made_up_for() {
             let simulation = Simulation::blueprint();
             let before = simulation.route53.to_cli_json();
             at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
-            let mut event = alarm_event(ALARM);
             // The alarm fires now: after the start, and before the stop.
-            let now = aws_smithy_types::DateTime::from(std::time::SystemTime::now());
-            let format = aws_smithy_types::date_time::Format::DateTime;
-            let now = now.fmt(format).unwrap().replace('Z', "+0000");
-            event["detail"]["state"]["timestamp"] = json!(now);
+            let event = alarm_event_now(ALARM);
             simulation.route53.on_call(call, fault);
             run(simulation.roll_back_all(&event)).unwrap();
             assert_eq!(simulation.route53.to_cli_json(), before, "call {call}");
@@ -306,7 +311,7 @@ fn an_execution_that_dies_is_rolled_back_whether_or_not_the_event_has_its_input(
         let simulation = Simulation::blueprint();
         let before = simulation.route53.to_cli_json();
         at_50_percent(&simulation, "run", &canary());
-        simulation.executions.end("run");
+        simulation.executions.abort("run");
         let mut event = status_event("run", status);
         event["detail"]["input"] = Value::Null;
         event["detail"]["inputDetails"] = json!({"included": false});
@@ -320,21 +325,26 @@ fn an_execution_that_dies_is_rolled_back_whether_or_not_the_event_has_its_input(
     }
 }
 
-/// `DescribeExecution` is eventually consistent: just after the event it may lag behind.
+/// `DescribeExecution` is eventually consistent: only what has ended tells whether it holds.
 #[test]
-fn an_execution_that_is_still_described_as_running_is_rolled_back() {
+fn an_execution_that_is_still_described_as_running_is_asked_for_again() {
     let simulation = Simulation::blueprint();
-    let before = simulation.route53.to_cli_json();
     at_50_percent(&simulation, "run", &canary());
-    run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
-    assert_eq!(simulation.route53.to_cli_json(), before);
+    let at_50 = simulation.route53.to_cli_json();
+    let error = run(simulation.roll_back(&status_event("run", "FAILED"))).unwrap_err();
+    assert_eq!(
+        error.name(),
+        "Unavailable",
+        "which the state machine retries: {error}"
+    );
+    assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
 #[test]
 fn an_execution_that_was_redriven_since_is_left_alone() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &canary());
-    simulation.executions.end("run");
+    simulation.executions.abort("run");
     simulation.executions.redrive("run");
     let at_50 = simulation.route53.to_cli_json();
     let answer = run(simulation.roll_back(&status_event("run", "FAILED"))).unwrap();
@@ -347,7 +357,7 @@ fn an_execution_that_was_redriven_since_is_left_alone() {
 fn an_execution_that_held_on_purpose_stays_held() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &canary());
-    simulation.executions.fail("run", "Held");
+    simulation.executions.fail("run", "Held", "Drift");
     let at_50 = simulation.route53.to_cli_json();
     let answer = run(simulation.roll_back(&status_event("run", "FAILED"))).unwrap();
     expect![[r#"
@@ -364,7 +374,7 @@ fn an_aborted_migration_that_is_to_hold_is_told_of_and_stays() {
     let mut input = canary();
     input["onFailure"] = json!("hold");
     at_50_percent(&simulation, "run", &input);
-    simulation.executions.end("run");
+    simulation.executions.abort("run");
     let at_50 = simulation.route53.to_cli_json();
     let answer = run(simulation.roll_back(&status_event("run", "ABORTED"))).unwrap();
     assert_eq!(answer["done"], true);
@@ -378,10 +388,10 @@ fn an_aborted_migration_that_is_to_hold_is_told_of_and_stays() {
 fn an_execution_that_wrote_nothing_undoes_nothing() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "held", &canary());
-    simulation.executions.fail("held", "Held");
+    simulation.executions.fail("held", "Held", "Drift");
     let at_50 = simulation.route53.to_cli_json();
     run(simulation.plan("second", &canary())).unwrap();
-    simulation.executions.end("second");
+    simulation.executions.abort("second");
     let answers = run(simulation.roll_back_all(&status_event("second", "ABORTED"))).unwrap();
     assert!(answers.iter().all(|answer| answer["restored"] == 0));
     assert_eq!(simulation.route53.to_cli_json(), at_50);
@@ -389,7 +399,7 @@ fn an_execution_that_wrote_nothing_undoes_nothing() {
     simulation
         .executions
         .start("third", json!({"hostedZoneId": ZONE_ID}));
-    simulation.executions.end("third");
+    simulation.executions.abort("third");
     let answers = run(simulation.roll_back_all(&status_event("third", "FAILED"))).unwrap();
     assert_eq!(answers.len(), 1);
     assert_eq!(simulation.route53.to_cli_json(), at_50);
@@ -418,7 +428,7 @@ fn an_execution_that_took_over_only_a_part_undoes_all_that_it_went_on_from() {
 fn took_over_a_part(zone: &str) -> Simulation {
     let simulation = Simulation::new(zone);
     at_50_percent(&simulation, "held", &canary());
-    simulation.executions.fail("held", "Held");
+    simulation.executions.fail("held", "Held", "Drift");
     let planned = run(simulation.plan("second", &canary())).unwrap();
     let batches = simulation.route53.batches().len();
     // It reads the zone, its first batch goes through, and the next one does not.
@@ -426,7 +436,7 @@ fn took_over_a_part(zone: &str) -> Simulation {
     simulation.route53.on_call(second_batch, Fault::Throttled);
     run(simulation.shift("second", &planned, 0)).unwrap_err();
     assert_eq!(simulation.route53.batches().len(), batches + 1);
-    simulation.executions.end("second");
+    simulation.executions.abort("second");
     simulation
 }
 
@@ -464,7 +474,7 @@ fn a_completion_that_is_aborted_is_undone_or_finished_as_a_whole() {
             while simulation.route53.calls() < call + 10 {
                 let _ = run(simulation.roll_back(&json!({"execution": "run"})));
             }
-            simulation.executions.end("run");
+            simulation.executions.abort("run");
             run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
             check_history(&simulation, &before);
             let after = simulation.route53.record_sets();
@@ -502,6 +512,139 @@ fn a_completion_that_comes_after_a_rollback_began_is_refused() {
     assert_eq!(error.name(), "Drift", "{error}");
     run(simulation.roll_back_whole("run")).unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
+}
+
+/// Two alarms, or one while the probe had failed: the rollback that is under way is not stopped.
+#[test]
+fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
+    for reaction in ["rollback", "hold"] {
+        let simulation = Simulation::blueprint();
+        let before = simulation.route53.to_cli_json();
+        let mut input = watching(&json!({"names": [ALARM]}));
+        input["onFailure"] = json!(reaction);
+        at_50_percent(&simulation, "run", &input);
+        simulation.executions.roll_back("run");
+        for request in [alarm_event(ALARM), json!({"execution": "run"})] {
+            run(simulation.roll_back_all(&request)).unwrap();
+            assert!(simulation.executions.is_running("run"), "{reaction}");
+            assert_eq!(simulation.route53.to_cli_json(), before);
+        }
+    }
+}
+
+/// It was described as running, and had held on drift meanwhile.
+#[test]
+fn an_alarm_that_comes_just_after_a_hold_leaves_it() {
+    let simulation = Simulation::blueprint();
+    at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
+    let at_50 = simulation.route53.to_cli_json();
+    simulation.executions.fail_behind_the_scenes("run", "Held");
+    let answer = run(simulation.roll_back(&alarm_event(ALARM))).unwrap();
+    assert_eq!(answer["migrations"], json!([]));
+    assert_eq!(simulation.route53.to_cli_json(), at_50);
+}
+
+/// People are told of it even if nobody knows any more what it had done.
+#[test]
+fn a_rollback_whose_first_attempt_died_is_told_all_the_same() {
+    for reaction in ["rollback", "hold"] {
+        let simulation = Simulation::blueprint();
+        let mut input = watching(&json!({"names": [ALARM]}));
+        input["onFailure"] = json!(reaction);
+        at_50_percent(&simulation, "run", &input);
+        let event = alarm_event_now(ALARM);
+        // Its answer never arrived.
+        run(simulation.roll_back(&event)).unwrap();
+        let answer = run(simulation.roll_back(&event)).unwrap();
+        assert_eq!(answer["migrations"].as_array().unwrap().len(), 1);
+        let expected = if reaction == "hold" {
+            "Held"
+        } else {
+            "RolledBack"
+        };
+        assert_eq!(answer["migrations"][0]["status"], expected);
+    }
+}
+
+/// An alarm in two zones: what hinders one rollback does not hinder the other.
+#[test]
+fn one_refused_record_does_not_stand_in_the_way_of_the_others() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    at_50_percent(&simulation, "run", &canary());
+    // The whole batch, then the first name by itself.
+    let batch = simulation.route53.calls() + 2;
+    simulation.route53.on_call(batch, Fault::Refused);
+    simulation.route53.on_call(batch + 3, Fault::Refused);
+    let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
+    assert_eq!(answer["restored"], 6);
+    let problems = answer["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].as_str().unwrap().contains("apps.eks-blueprint"));
+    run(simulation.roll_back_whole("run")).unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+/// The alarm came after the migration had completed: all traffic stays, and people are told so.
+#[test]
+fn an_alarm_after_the_completion_is_no_rollback() {
+    let zone = large_zone(NAMES);
+    let simulation = Simulation::new(&zone);
+    let mut input = watching(&json!({"names": [ALARM]}));
+    input["steps"] = json!([100]);
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    let first_removal = simulation.route53.calls() + CALLS_OF_A_READ + 1;
+    simulation.route53.on_call(first_removal, Fault::Throttled);
+    run(simulation.complete("run", &planned)).unwrap_err();
+    let answers = run(simulation.roll_back_all(&alarm_event(ALARM))).unwrap();
+    let told = answers[0]["migrations"].as_array().unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["status"], "Completed");
+    assert_eq!(told[0]["percent"], 100);
+    assert!(!simulation.route53.to_cli_json().contains("_cutover"));
+}
+
+/// It was planned before the other one held, so it goes on from nothing.
+#[test]
+fn a_migration_does_not_undo_what_its_plan_did_not_adopt() {
+    let simulation = Simulation::blueprint();
+    let first = run(simulation.plan("first", &canary())).unwrap();
+    let second = run(simulation.plan("second", &canary())).unwrap();
+    assert_eq!(second["migration"]["adopted"], json!([]));
+    run(simulation.shift("first", &first, 0)).unwrap();
+    simulation.executions.fail("first", "Held", "Drift");
+    let held = simulation.route53.to_cli_json();
+    let request = json!({"execution": "second", "requestedBy": "second", "adopted": []});
+    run(simulation.roll_back_all(&request)).unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), held);
+}
+
+/// A zone that it may not read, say: its end is no reason to look there.
+#[test]
+fn an_execution_that_did_not_start_needs_no_rollback() {
+    let simulation = Simulation::blueprint();
+    simulation.executions.start("run", canary());
+    let cause = "hostedZoneId: it may not be read -- No weight was changed.";
+    simulation.executions.fail("run", "NotPermitted", cause);
+    let answer = run(simulation.roll_back(&status_event("run", "FAILED"))).unwrap();
+    assert_eq!(answer["done"], true);
+    assert_eq!(simulation.route53.calls(), 0);
+}
+
+/// Its own rollback failed: that is made up for, whatever is to happen on failure.
+#[test]
+fn a_failed_rollback_is_tried_again_from_outside() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let mut input = canary();
+    input["onFailure"] = json!("hold");
+    at_50_percent(&simulation, "run", &input);
+    simulation
+        .executions
+        .fail("run", "RollbackFailed", "ApprovalRefused");
+    run(simulation.roll_back_all(&status_event("run", "FAILED"))).unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), before);
 }
 
 /// Between a completion's reading and its writing: the rollback has begun, so the mark is refused.
@@ -562,7 +705,7 @@ fn the_rest_of_a_completion_is_made_up_for() {
         let second_removal = simulation.route53.calls() + CALLS_OF_A_READ + 2;
         simulation.route53.on_call(second_removal, Fault::Throttled);
         run(simulation.complete("run", &planned)).unwrap_err();
-        simulation.executions.fail("run", "Held");
+        simulation.executions.fail("run", "Held", "Drift");
         simulation
     };
     let simulation = half_completed();

@@ -478,7 +478,7 @@ fn a_rollback_that_is_asked_for_wrongly_is_refused() {
     check_rollback_request(
         &json!({"Comment": "Insert your JSON here"}),
         &expect![[r#"
-            InvalidInput: Comment: unknown field `Comment`, expected one of `execution`, `names`, `alarm`, `hostedZoneId`, `requestedBy`, `reason`
+            InvalidInput: Comment: unknown field `Comment`, expected one of `execution`, `names`, `alarm`, `hostedZoneId`, `requestedBy`, `adopted`, `reason`
         "#]],
     );
     check_rollback_request(
@@ -529,7 +529,7 @@ fn a_held_migration_is_adopted_and_goes_on() {
     let planned = run(simulation.plan("first", &canary())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
     run(simulation.shift("first", &planned, 1)).unwrap();
-    simulation.executions.end("first");
+    simulation.executions.abort("first");
 
     let planned = run(simulation.plan("second", &canary())).unwrap();
     assert_eq!(planned["plan"]["currentPercent"], 50);
@@ -546,7 +546,7 @@ fn a_held_migration_in_the_other_direction_is_busy() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
-    simulation.executions.end("first");
+    simulation.executions.abort("first");
     let mut back = of_one_name();
     back["from"] = json!(GREEN);
     back["to"] = json!(BLUE);
@@ -564,7 +564,7 @@ fn a_migration_held_at_the_last_step_takes_that_step_again() {
     for step in 0..3 {
         run(simulation.shift("first", &planned, step)).unwrap();
     }
-    simulation.executions.end("first");
+    simulation.executions.abort("first");
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
     assert_eq!(
         planned["migration"]["steps"],
@@ -583,10 +583,10 @@ fn a_rollback_undoes_what_its_migration_went_on_from() {
     let before = simulation.route53.to_cli_json();
     let planned = run(simulation.plan("first", &canary())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
-    simulation.executions.end("first");
+    simulation.executions.abort("first");
     let planned = run(simulation.plan("second", &canary())).unwrap();
     assert_eq!(planned["migration"]["adopted"], json!(["first"]));
-    let request = json!({"execution": "second", "requestedBy": "second"});
+    let request = json!({"execution": "second", "requestedBy": "second", "adopted": ["first"]});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 7);
     assert_eq!(simulation.route53.to_cli_json(), before);
@@ -598,10 +598,10 @@ fn a_rollback_leaves_what_its_migration_did_not_go_on_from() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &canary())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
-    simulation.executions.end("first");
+    simulation.executions.abort("first");
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
     assert_eq!(planned["migration"]["adopted"], json!(["first"]));
-    let request = json!({"execution": "second", "requestedBy": "second"});
+    let request = json!({"execution": "second", "requestedBy": "second", "adopted": ["first"]});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 1);
 }
@@ -613,7 +613,7 @@ fn a_first_shift_never_skips_steps() {
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
     run(simulation.shift("first", &planned, 1)).unwrap();
-    simulation.executions.end("first");
+    simulation.executions.abort("first");
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
     assert_eq!(planned["migration"]["startPercent"], 50);
     run(simulation.roll_back_whole("first")).unwrap();
@@ -688,7 +688,7 @@ fn a_rollback_by_name_says_which_names_stay() {
     let answer = run(simulation.roll_back(&request)).unwrap();
     expect![[r#"
         [
-          "6 further names of the execution run were not asked for and stay where they are; to restore them too, roll back with {\"execution\": \"run\"}"
+          "6 further names of the execution run not asked for stay where they are; to restore them too, roll back with {\"execution\": \"run\"}"
         ]
     "#]].assert_eq(&format!("{:#}\n", answer["migrations"][0]["found"]));
 }

@@ -157,7 +157,7 @@ impl Simulation {
             }
         }
         retried(async || self.complete(execution, &planned).await).await?;
-        self.executions.end(execution);
+        self.executions.succeed(execution);
         Ok(())
     }
 }
