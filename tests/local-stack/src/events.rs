@@ -14,15 +14,13 @@ use crate::stack::Stack;
 
 const ACCOUNT: &str = "000000000000";
 const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
+const ALARM_ACTION: &str = include_str!("../../events/cloudwatch-alarm-action.json");
 const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
 const CLUSTER_EVENT: &str = include_str!("../../events/eks-create-cluster.json");
 
 /// `CloudWatch Alarm State Change` of an alarm that fires now.
 pub fn alarm_event(alarm: &str, reason: &str) -> Result<Value> {
     let mut event: Value = serde_json::from_str(ALARM_EVENT)?;
-    let now = DateTime::from(SystemTime::now());
-    // To the millisecond, and with the offset as CloudWatch writes it.
-    let millis = DateTime::from_millis(now.to_millis()?).fmt(Format::DateTime)?;
     set(&mut event, "/detail/alarmName", json!(alarm))?;
     set(&mut event, "/detail/state/reason", json!(reason))?;
     let arn = format!(
@@ -30,14 +28,26 @@ pub fn alarm_event(alarm: &str, reason: &str) -> Result<Value> {
         http::REGION
     );
     set(&mut event, "/resources/0", json!(arn))?;
-    set(
-        &mut event,
-        "/detail/state/timestamp",
-        json!(millis.replace('Z', "+0000")),
-    )?;
-    let seconds = DateTime::from_secs(now.secs()).fmt(Format::DateTime)?;
-    set(&mut event, "/time", json!(seconds))?;
+    set(&mut event, "/detail/state/timestamp", json!(now()?))?;
+    let seconds = DateTime::from_secs(DateTime::from(SystemTime::now()).secs());
+    set(&mut event, "/time", json!(seconds.fmt(Format::DateTime)?))?;
     Ok(event)
+}
+
+/// What CloudWatch hands to a function that is the action of an alarm which fires now.
+fn alarm_action(alarm: &str, reason: &str) -> Result<Value> {
+    let mut event: Value = serde_json::from_str(ALARM_ACTION)?;
+    set(&mut event, "/alarmData/alarmName", json!(alarm))?;
+    set(&mut event, "/alarmData/state/reason", json!(reason))?;
+    set(&mut event, "/alarmData/state/timestamp", json!(now()?))?;
+    Ok(event)
+}
+
+/// The time to the millisecond, and with the offset as CloudWatch writes it.
+fn now() -> Result<String> {
+    let millis = DateTime::from(SystemTime::now()).to_millis()?;
+    let time = DateTime::from_millis(millis).fmt(Format::DateTime)?;
+    Ok(time.replace('Z', "+0000"))
 }
 
 /// `Step Functions Execution Status Change` of an execution that has ended now.
@@ -107,6 +117,16 @@ impl Stack {
             }
         }
         Ok(started)
+    }
+
+    /// Invokes the function `rollback` as an alarm does that has it as its action: without waiting
+    /// for the answer.
+    pub async fn act_on_alarm(&self, alarm: &str, reason: &str) -> Result<()> {
+        let headers = [("x-amz-invocation-type", "Event")];
+        let path = "/2015-03-31/functions/cutover-rollback/invocations";
+        let body = alarm_action(alarm, reason)?.to_string();
+        http::call(self.endpoint(), "lambda", "POST", path, &headers, body).await?;
+        Ok(())
     }
 
     /// Puts an event of one's own on the bus, as `aws events put-events` does.

@@ -49,6 +49,22 @@ async fn an_alarms_event_rolls_back_the_migrations_that_watch_it() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
+/// Without EventBridge; the end of the execution then starts the rollback that confirms and tells.
+#[tokio::test]
+async fn an_alarm_whose_action_is_the_function_rolls_back() {
+    let stack = stack().await;
+    stack.create_alarm(ALARM).await.unwrap();
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let watching = json!({ "alarms": { "names": [ALARM] } });
+    let migration = at_50_percent(&stack, "watching", watching).await;
+    stack.act_on_alarm(ALARM, "too many errors").await.unwrap();
+    until_zone(&stack, &before).await;
+    let told = until_told(&stack, "RolledBack").await;
+    assert!(told.description().contains("too many errors"), "{told:#?}");
+    assert_ne!(migration.wait().await.unwrap().outcome, "SUCCEEDED");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
 /// Its name begins as those of the watched ones do, and no migration names it.
 #[tokio::test]
 async fn an_alarm_that_no_migration_watches_changes_nothing() {
