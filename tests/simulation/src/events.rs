@@ -568,6 +568,20 @@ fn a_rollback_whose_first_attempt_died_is_told_all_the_same() {
 
 /// An alarm in two zones: what hinders one rollback does not hinder the other.
 #[test]
+fn one_zone_that_cannot_be_read_does_not_stand_in_the_way_of_the_others() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let mut elsewhere = watching(&json!({"names": [ALARM]}));
+    elsewhere["hostedZoneId"] = json!("Z0ELSEWHERE");
+    simulation.executions.start("elsewhere", elsewhere);
+    at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
+    let error = run(simulation.roll_back(&alarm_event(ALARM))).unwrap_err();
+    assert_eq!(error.name(), "NoSuchHostedZone", "{error}");
+    assert!(!simulation.executions.is_running("elsewhere"));
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+#[test]
 fn one_refused_record_does_not_stand_in_the_way_of_the_others() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
