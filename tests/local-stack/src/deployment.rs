@@ -26,6 +26,11 @@ pub(crate) struct Deployment {
     pub(crate) roles: BTreeMap<String, String>,
 }
 
+/// The name under which a function is deployed.
+pub(crate) fn function_name(function: &str) -> String {
+    format!("{STACK_NAME}-{function}")
+}
+
 /// Deploys the template with these functions and parameters.
 pub(crate) async fn deploy(
     endpoint: SocketAddr,

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use crate::http;
@@ -30,10 +30,12 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    pub(crate) async fn start(python: &Path) -> Result<Self> {
+    /// Starts it; its functions reach Route 53 at `route53`, if that is given, else as they reach
+    /// everything.
+    pub(crate) async fn start(python: &Path, route53: Option<SocketAddr>) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            let mut emulator = Self::spawn(python)?;
+            let mut emulator = Self::spawn(python, route53)?;
             match emulator.ready().await {
                 Ok(()) => return Ok(emulator),
                 Err(_) if attempt < START_ATTEMPTS => attempt += 1,
@@ -42,7 +44,7 @@ impl Emulator {
         }
     }
 
-    fn spawn(python: &Path) -> Result<Self> {
+    fn spawn(python: &Path, route53: Option<SocketAddr>) -> Result<Self> {
         let directory = make_directory()?;
         let endpoint = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let inside = |name: &str| directory.join(name).into_os_string();
@@ -64,6 +66,7 @@ impl Emulator {
             .env("MINISTACK_REGION", http::REGION)
             // Without it, functions would call AWS itself.
             .env("AWS_ENDPOINT_URL", format!("http://{endpoint}"))
+            .envs(route53.map(|gate| ("AWS_ENDPOINT_URL_ROUTE_53", format!("http://{gate}"))))
             .env("AUTH", "true")
             .env("AWS_ACCESS_KEY_ID", http::ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", http::SECRET_KEY)
@@ -141,7 +144,39 @@ impl Emulator {
 
     /// The memory that the emulator, what runs it and the functions have resident.
     pub(crate) fn resident_kilobytes(&self) -> Result<u64> {
-        let processes = processes()?;
+        let processes = self.processes()?;
+        Ok(processes
+            .iter()
+            .map(|process| process.resident_kilobytes)
+            .sum())
+    }
+
+    /// Kills the processes of a function as the kernel does when memory is short, and returns how
+    /// many there were.
+    pub(crate) async fn kill(&self, function_name: &str) -> Result<usize> {
+        let variable = format!("AWS_LAMBDA_FUNCTION_NAME={function_name}");
+        let mut processes = self.processes()?;
+        processes.retain(|process| {
+            let environment = fs::read(format!("/proc/{}/environ", process.id)).unwrap_or_default();
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.any(|found| found == variable.as_bytes())
+        });
+        for process in &processes {
+            let id = process.id.to_string();
+            let killed = Command::new("sh")
+                .args(["-c", "kill -KILL \"$0\"", &id])
+                .status()?;
+            ensure!(killed.success(), "failed to kill the process {id}");
+            while is_alive(process.id) {
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        Ok(processes.len())
+    }
+
+    /// The processes of the emulator, what runs it and the functions.
+    fn processes(&self) -> Result<Vec<Process>> {
+        let mut processes = processes()?;
         let mut ours = vec![self.wrapper.id()];
         // Children have been listed with their parents, in no particular order.
         loop {
@@ -155,11 +190,8 @@ impl Emulator {
                 break;
             }
         }
-        Ok(processes
-            .iter()
-            .filter(|process| ours.contains(&process.id))
-            .map(|process| process.resident_kilobytes)
-            .sum())
+        processes.retain(|process| ours.contains(&process.id));
+        Ok(processes)
     }
 }
 
@@ -195,7 +227,7 @@ struct Process {
 
 /// All processes, from Linux's `/proc`.
 fn processes() -> Result<Vec<Process>> {
-    let entries = fs::read_dir("/proc").context("memory is measured on Linux only")?;
+    let entries = fs::read_dir("/proc").context("processes are looked up on Linux only")?;
     let processes = entries.filter_map(|entry| {
         let id = entry.ok()?.file_name().to_str()?.parse().ok()?;
         // One that ends meanwhile is left out.
@@ -211,4 +243,11 @@ fn processes() -> Result<Vec<Process>> {
         })
     });
     Ok(processes.collect())
+}
+
+/// Whether a process runs; one that has been killed may be listed until its parent takes note.
+fn is_alive(id: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_some_and(|state| !state.trim_start().starts_with(['Z', 'X']))
 }

@@ -1,19 +1,21 @@
 //! Everything that a migration needs, running.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudwatch::types::{ComparisonOperator, StateValue, Statistic};
 use aws_sdk_route53::config::{Credentials, SharedCredentialsProvider};
 use migration::record::RecordSet;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::deployment::{self, Deployment};
 use crate::emulator::Emulator;
 use crate::events::alarm_event;
 use crate::execution::Execution;
 use crate::functions::{self, Function};
+use crate::gate::Gate;
 use crate::http;
 use crate::load_balancer::{Authority, LoadBalancer};
 use crate::virtual_environment;
@@ -30,6 +32,8 @@ pub struct Settings {
     pub approval_timeout_seconds: u32,
     /// Further parameters of the template; `$ZONE` in a value is the id of the zone.
     pub parameters: Vec<(&'static str, String)>,
+    /// Whether the functions reach Route 53 through a [`Gate`].
+    pub gates_route53: bool,
 }
 
 impl Default for Settings {
@@ -37,6 +41,7 @@ impl Default for Settings {
         Self {
             approval_timeout_seconds: 300,
             parameters: Vec::new(),
+            gates_route53: false,
         }
     }
 }
@@ -53,6 +58,7 @@ pub struct Stack {
     deployment: Deployment,
     pub(crate) step_functions: aws_sdk_sfn::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
+    gate: Option<Gate>,
     // Last: it is dropped after those that use it.
     emulator: Emulator,
 }
@@ -69,8 +75,15 @@ impl Stack {
             anyhow::Ok((functions::build()?, virtual_environment::python()?))
         })
         .await??;
-        let emulator = Emulator::start(&python).await?;
+        let gate = if settings.gates_route53 {
+            Some(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
+        } else {
+            None
+        };
+        let gate_address = gate.as_ref().map(TcpListener::local_addr).transpose()?;
+        let emulator = Emulator::start(&python, gate_address).await?;
         let endpoint = emulator.endpoint;
+        let gate = gate.map(|listener| Gate::open(listener, endpoint));
         let sdk = sdk_config(
             endpoint,
             Credentials::new(
@@ -120,6 +133,7 @@ impl Stack {
             deployment,
             step_functions: aws_sdk_sfn::Client::new(&sdk),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
+            gate,
             emulator,
         };
         stack.subscribe().await?;
@@ -242,6 +256,56 @@ impl Stack {
             .send()
             .await?;
         Ok(())
+    }
+
+    /// The gate in front of Route 53, where the settings ask for one.
+    pub fn gate(&self) -> Result<&Gate> {
+        self.gate.as_ref().context("the stack has no gate")
+    }
+
+    /// The definition of the migration state machine, as it is deployed.
+    pub async fn migration_definition(&self) -> Result<Value> {
+        let described = self
+            .step_functions
+            .describe_state_machine()
+            .state_machine_arn(self.migration_state_machine_arn()?)
+            .send()
+            .await?;
+        Ok(serde_json::from_str(described.definition())?)
+    }
+
+    /// Gives the migration state machine another definition; what runs keeps the one it has.
+    pub async fn set_migration_definition(&self, definition: &Value) -> Result<()> {
+        self.step_functions
+            .update_state_machine()
+            .state_machine_arn(self.migration_state_machine_arn()?)
+            .definition(definition.to_string())
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Lets every call of the function that the crate `function` is be throttled, or none.
+    pub async fn throttle(&self, function: &str, is_throttled: bool) -> Result<()> {
+        let path = format!(
+            "/2017-10-31/functions/{}/concurrency",
+            deployment::function_name(function)
+        );
+        let (method, body) = if is_throttled {
+            let none_at_once = json!({ "ReservedConcurrentExecutions": 0 });
+            ("PUT", none_at_once.to_string())
+        } else {
+            ("DELETE", String::new())
+        };
+        http::call(self.endpoint(), "lambda", method, &path, &[], body).await?;
+        Ok(())
+    }
+
+    /// Kills the processes of the function that the crate `function` is, whatever they do, and
+    /// returns how many there were; on Linux only.
+    pub async fn kill(&self, function: &str) -> Result<usize> {
+        let name = deployment::function_name(function);
+        self.emulator.kill(&name).await
     }
 
     /// Deletes an alarm.

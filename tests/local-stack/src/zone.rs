@@ -83,6 +83,13 @@ impl Zone {
             .await
     }
 
+    /// Deletes record sets, as ExternalDNS does for a cluster that goes.
+    pub async fn delete(&self, record_sets: &[RecordSet]) -> Result<()> {
+        let changes = record_sets.iter().cloned();
+        self.change(changes.map(|set| (ChangeAction::Delete, set)).collect())
+            .await
+    }
+
     /// The zone's id.
     pub fn id(&self) -> &str {
         &self.id

@@ -3,13 +3,17 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test's helper that can't go on shall panic"
 )]
 
+mod aborts;
 mod approvals;
 mod contention;
 mod events;
 mod footprint;
+mod kills;
+mod late;
 mod permissions;
 mod records;
 mod refusals;
@@ -27,6 +31,9 @@ use serde_json::{Value, json};
 
 /// A minute of waiting takes this many minutes: a quarter of a second.
 const WAIT_SCALE: f64 = 0.004;
+/// The same where something comes late: two minutes, after which no function can be at work any
+/// more, are time enough for that.
+const LATE_WAIT_SCALE: f64 = 0.02;
 const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 const ALARM: &str = "eks-blueprint-green-5xx";
 
@@ -43,6 +50,15 @@ async fn stack_set(record_sets: Vec<RecordSet>, settings: Settings) -> Stack {
     let stack = Stack::start_with(&record_sets, settings).await.unwrap();
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     stack
+}
+
+/// A stack at whose gate changes of records can be held.
+async fn gated_stack(record_sets: Vec<RecordSet>) -> Stack {
+    let settings = Settings {
+        gates_route53: true,
+        ..Settings::default()
+    };
+    stack_set(record_sets, settings).await
 }
 
 /// A migration of one name in two steps, with some fields otherwise.
@@ -117,6 +133,20 @@ async fn until_entered(execution: &Execution, state: &str) {
         is_entered.then_some(())
     })
     .await;
+}
+
+/// Waits for the rollback that the end of a migration starts from outside, by its event.
+async fn until_rolled_back_by_its_end(stack: &Stack, migration: &Execution) -> Execution {
+    until("rollback by the migration's end", async || {
+        for rollback in stack.rollbacks().await.unwrap() {
+            let request = rollback.input().await.unwrap();
+            if request.pointer("/detail/executionArn") == Some(&json!(migration.arn())) {
+                return Some(rollback);
+            }
+        }
+        None
+    })
+    .await
 }
 
 /// Waits until the zone is as it was.
