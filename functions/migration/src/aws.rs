@@ -11,7 +11,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use serde_json::Value;
 
-use crate::executions::{Execution, Executions, Listed, ROLLING_BACK, Status};
+use crate::executions::{Execution, Executions, Listed, Status};
 use crate::name::HostedZoneId;
 use crate::record::{Answer, RecordSet, RecordType, Routing};
 use crate::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
@@ -440,7 +440,7 @@ impl Executions for StepFunctions {
         Ok(listed)
     }
 
-    async fn is_rolling_back(&self, name: &str) -> Result<bool, Error> {
+    async fn state(&self, name: &str) -> Result<Option<String>, Error> {
         let page = self
             .client
             .get_execution_history()
@@ -455,7 +455,7 @@ impl Executions for StepFunctions {
             .events
             .iter()
             .find_map(|event| event.state_entered_event_details());
-        Ok(entered.is_some_and(|state| state.name() == ROLLING_BACK))
+        Ok(entered.map(|state| state.name().to_owned()))
     }
 
     async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {

@@ -271,8 +271,14 @@ pub fn shift(
         let Some(weights) = written.get(record_type) else {
             continue;
         };
-        change.reweigh(pair.from, weights.from);
-        change.reweigh(pair.to, weights.to);
+        for (record_set, weight) in [(pair.from, weights.from), (pair.to, weights.to)] {
+            // A journal of its own says that the weights are as they were last written.
+            if journal.is_some() {
+                change.reweigh(record_set, weight);
+            } else {
+                change.swap(record_set, weight);
+            }
+        }
     }
     change.replace_journal(
         named.journal.as_ref().map(|(read, _)| *read),
@@ -392,8 +398,8 @@ pub fn restore(
     read_journal: &RecordSet,
     journal: &Journal,
 ) -> Result<Restoration, Error> {
-    let mut change = NameChange::new(name);
     let mut found = Vec::new();
+    let mut restored = Vec::new();
     for (record_type, original) in &journal.original {
         let written = journal.written.get(record_type);
         let sides = [
@@ -413,11 +419,21 @@ pub fn restore(
                             written.map_or_else(|| "none".to_owned(), |weight| weight.to_string())
                         ));
                     }
-                    change.reweigh(record_set, original);
+                    restored.push((record_set, original));
                 }
                 None => found.push(format!("{name} {record_type} of {side} is gone")),
             }
         }
+    }
+    let mut change = NameChange::new(name);
+    for (record_set, original) in restored {
+        if found.is_empty() {
+            change.reweigh(record_set, original);
+        } else {
+            change.swap(record_set, original);
+        }
+    }
+    for record_type in journal.original.keys() {
         reject_all_zero(zone, name, record_type, &change, journal)?;
     }
     change.replace_journal(Some(read_journal), None);
@@ -455,12 +471,19 @@ fn reject_all_zero(
 }
 
 impl NameChange {
+    /// Gives a record set its weight, unless it has it.
     fn reweigh(&mut self, read: &RecordSet, weight: u8) {
-        let new = read.with_weight(weight);
-        if new != *read {
-            self.deletes.push(read.clone());
-            self.creates.push(new);
+        if read.with_weight(weight) != *read {
+            self.swap(read, weight);
         }
+    }
+
+    /// Gives a record set its weight, also if it was read with that weight. A zone of several
+    /// pages is not read at one moment, so only what is part of the change is sure to be as it
+    /// was read: a journal of later weights would otherwise go, and leave them behind.
+    fn swap(&mut self, read: &RecordSet, weight: u8) {
+        self.deletes.push(read.clone());
+        self.creates.push(read.with_weight(weight));
     }
 
     fn replace_journal(&mut self, read: Option<&RecordSet>, new: Option<RecordSet>) {

@@ -8,8 +8,11 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// The state in which the migration state machine waits for a rollback that it asked for.
+/// The state in which the migration state machine waits for a rollback that it asked for. To stop
+/// it then would stop the rollback as well.
 pub const ROLLING_BACK: &str = "Roll back";
+/// The state in which it has made up its mind to hold.
+pub const HOLDING: &str = "Announce the hold";
 /// What the cause of an execution ends with that ended before its first write.
 pub const NOT_STARTED: &str = "No weight was changed.";
 
@@ -30,9 +33,9 @@ pub trait Executions {
         aborted_since: Option<SystemTime>,
     ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
 
-    /// `GetExecutionHistory`: whether the state that it is in is [`ROLLING_BACK`]. To stop it then
-    /// would stop the rollback as well.
-    fn is_rolling_back(&self, name: &str) -> impl Future<Output = Result<bool, Error>> + Send;
+    /// `GetExecutionHistory`: the state that it is in, or was in when it ended; none where that
+    /// can't be told from the last events.
+    fn state(&self, name: &str) -> impl Future<Output = Result<Option<String>, Error>> + Send;
 
     /// `StopExecution` with an error and its cause; one that has ended stays as it ended.
     fn stop(

@@ -500,7 +500,7 @@ pub struct FakeExecutions {
 
 struct FakeExecution {
     described: Execution,
-    is_rolling_back: bool,
+    state: Option<String>,
     unseen_error: Option<String>,
     started_at: SystemTime,
     aborted_at: Option<SystemTime>,
@@ -517,7 +517,7 @@ impl FakeExecutions {
                 cause: None,
                 input,
             },
-            is_rolling_back: false,
+            state: None,
             unseen_error: None,
             started_at: SystemTime::now(),
             aborted_at: None,
@@ -545,10 +545,10 @@ impl FakeExecutions {
         }
     }
 
-    /// Lets an execution wait for a rollback that it asked for.
-    pub fn roll_back(&self, name: &str) {
+    /// Lets an execution enter a state.
+    pub fn enter(&self, name: &str, state: &str) {
         if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
-            execution.is_rolling_back = true;
+            execution.state = Some(state.to_owned());
         }
     }
 
@@ -623,11 +623,11 @@ impl Executions for FakeExecutions {
         Ok(listed.collect())
     }
 
-    async fn is_rolling_back(&self, name: &str) -> Result<bool, Error> {
+    async fn state(&self, name: &str) -> Result<Option<String>, Error> {
         let executions = self.executions.lock().unwrap();
         Ok(executions
             .get(name)
-            .is_some_and(|execution| execution.is_rolling_back))
+            .and_then(|execution| execution.state.clone()))
     }
 
     async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {

@@ -73,7 +73,8 @@ pub struct Answer {
     pub migrations: Vec<Report>,
     /// What could not be restored, and what to do about it.
     pub problems: Vec<String>,
-    /// Executions whose journals were looked for or found.
+    /// The executions that are rolled back: those that were asked for, or whose journals were found
+    /// at the names that were asked for.
     pub executions: BTreeSet<String>,
     /// The changes that are not yet confirmed.
     pub change_ids: Vec<String>,
@@ -187,7 +188,7 @@ async fn carry_out(
         mut completed,
         problems,
     } = select(order, &zone, executions).await?;
-    if let Some(earlier) = earlier {
+    if let (Some(earlier), Whose::Names(_)) = (earlier, &order.whose) {
         let is_the_same = |undo: &Undo<'_>| earlier.executions.contains(&undo.journal.execution);
         undos.retain(is_the_same);
         completed.retain(is_the_same);
@@ -235,11 +236,16 @@ async fn carry_out(
         }
     } else {
         reports.tell_what_stays(&undos);
-        let found = undos.iter().chain(&completed);
-        let found = found.map(|undo| undo.journal.execution.clone());
-        answer.executions.extend(found);
-        let asked_for = order.migration().map(|of| of.name.clone());
-        answer.executions.extend(asked_for);
+        match &order.whose {
+            Whose::Migration(of) => {
+                answer.executions.insert(of.name.clone());
+            }
+            Whose::Names(_) => {
+                let found = undos.iter().chain(&completed);
+                let found = found.map(|undo| undo.journal.execution.clone());
+                answer.executions.extend(found);
+            }
+        }
     }
     answer.message = message(order, &zone, &reports.written);
     let reports = reports.finish(&stopped);

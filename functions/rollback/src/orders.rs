@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use migration::executions::{Execution, Executions, NOT_STARTED, Status};
+use migration::executions::{Execution, Executions, HOLDING, NOT_STARTED, ROLLING_BACK, Status};
 use migration::input::{self, Input, Reaction, from_json};
 use migration::{Error, HostedZoneId, NamePattern, shortened};
 use serde_json::Value;
@@ -206,13 +206,18 @@ async fn of_ended(ended: &Ended, executions: &impl Executions) -> Result<Orders,
     let separator = if details.is_empty() { "" } else { ": " };
     // What fails by itself tells of it by itself, and so does a rollback that stopped it.
     let is_told = status != "FAILED" && error != Some(STOPPED);
+    let reaction = if error == Some(ROLLBACK_FAILED) {
+        // It was to be rolled back, whatever is to happen on failure.
+        Reaction::Rollback
+    } else if status != "FAILED" && executions.state(name).await?.as_deref() == Some(HOLDING) {
+        // So was it to hold: for another writer's change, say.
+        Reaction::Hold
+    } else {
+        input.on_failure
+    };
     Ok(Orders::one(Order {
         hosted_zone_id: input.hosted_zone_id.clone(),
-        reaction: match error {
-            // It was to be rolled back, whatever is to happen on failure.
-            Some(ROLLBACK_FAILED) => Reaction::Rollback,
-            _ => input.on_failure,
-        },
+        reaction,
         reason: format!(
             "the execution was {status}{separator}{}",
             details.join(": ")
@@ -329,7 +334,7 @@ async fn stop(
     cause: &str,
     executions: &impl Executions,
 ) -> Result<Stop, Error> {
-    if executions.is_rolling_back(name).await? {
+    if executions.state(name).await?.as_deref() == Some(ROLLING_BACK) {
         return Ok(Stop::RollsBackItself);
     }
     executions.stop(name, error, cause).await?;

@@ -27,7 +27,7 @@ pub(crate) struct Call {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Earlier {
-    /// The executions that they have undone: a later pass leaves all others alone.
+    /// The executions that they have rolled back: a later pass leaves all others alone.
     pub(crate) executions: BTreeSet<String>,
     /// Their changes, to be confirmed.
     pub(crate) change_ids: Vec<String>,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use definitions::check;
 use migration::Error;
-use migration::executions::{NOT_STARTED, ROLLING_BACK};
+use migration::executions::{HOLDING, NOT_STARTED, ROLLING_BACK};
 use migration::input;
 use migration::plan::HISTORY_BUDGET;
 use serde_json::{Value, json};
@@ -172,6 +172,7 @@ fn the_machine_says_what_the_rollback_goes_by() {
     let states = &definition("migration")["States"];
     let resource = states[ROLLING_BACK]["Resource"].as_str().unwrap();
     assert!(resource.ends_with("states:startExecution.sync:2"));
+    assert_eq!(states[HOLDING]["Next"], "Held");
     for state in ["Refused", "Not started"] {
         let cause = states[state]["Cause"].as_str().unwrap();
         assert!(cause.ends_with(&format!("{NOT_STARTED}' %}}")), "{cause}");

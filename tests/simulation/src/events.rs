@@ -1,6 +1,7 @@
 //! Rollbacks that events ask for: alarms, and executions that ended.
 
 use expect_test::expect;
+use migration::executions::{HOLDING, ROLLING_BACK};
 use migration::fake::Fault;
 use serde_json::{Value, json};
 
@@ -368,6 +369,19 @@ fn an_execution_that_held_on_purpose_stays_held() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
+/// It had found another writer's change, and was about to say so.
+#[test]
+fn an_execution_aborted_while_it_says_that_it_holds_stays_held() {
+    let simulation = Simulation::blueprint();
+    at_50_percent(&simulation, "run", &canary());
+    simulation.executions.enter("run", HOLDING);
+    simulation.executions.abort("run");
+    let at_50 = simulation.route53.to_cli_json();
+    let answers = run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
+    assert_eq!(answers[0]["migrations"][0]["status"], "Held");
+    assert_eq!(simulation.route53.to_cli_json(), at_50);
+}
+
 #[test]
 fn an_aborted_migration_that_is_to_hold_is_told_of_and_stays() {
     let simulation = Simulation::blueprint();
@@ -523,7 +537,7 @@ fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
         let mut input = watching(&json!({"names": [ALARM]}));
         input["onFailure"] = json!(reaction);
         at_50_percent(&simulation, "run", &input);
-        simulation.executions.roll_back("run");
+        simulation.executions.enter("run", ROLLING_BACK);
         for request in [alarm_event(ALARM), json!({"execution": "run"})] {
             run(simulation.roll_back_all(&request)).unwrap();
             assert!(simulation.executions.is_running("run"), "{reaction}");
@@ -564,6 +578,55 @@ fn a_rollback_whose_first_attempt_died_is_told_all_the_same() {
         };
         assert_eq!(answer["migrations"][0]["status"], expected);
     }
+}
+
+/// A zone of several pages is not read at one moment: a change that was still under way comes
+/// between two of them, so that the journals are read as of after it and the records before.
+#[test]
+fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
+    let zone = large_zone(NAMES);
+    let shifting = Simulation::new(&zone);
+    let before = shifting.route53.record_sets();
+    let planned = run(shifting.plan("run", &canary())).unwrap();
+    run(shifting.shift("run", &planned, 0)).unwrap();
+    let shifted = shifting.route53.record_sets();
+
+    for page in 1..CALLS_OF_A_READ {
+        let simulation = Simulation::new(&zone);
+        run(simulation.plan("run", &canary())).unwrap();
+        simulation.executions.abort("run");
+        let late = shifted.clone();
+        let change = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = late));
+        let call = simulation.route53.calls() + page;
+        simulation.route53.on_call(call, change);
+        run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
+        assert_eq!(simulation.route53.record_sets(), before, "page {page}");
+    }
+}
+
+/// The first pass finds nothing of it, and so nothing of what it goes on from; then it writes one
+/// of its changes.
+#[test]
+fn what_goes_on_from_a_held_migration_late_is_undone_with_it() {
+    let zone = large_zone(NAMES);
+    let original = Simulation::new(&zone).route53.to_cli_json();
+    let simulation = Simulation::new(&zone);
+    at_50_percent(&simulation, "held", &canary());
+    simulation.executions.fail("held", "Held", "Drift");
+    let planned = run(simulation.plan("second", &canary())).unwrap();
+    simulation.executions.abort("second");
+    let event = status_event("second", "ABORTED");
+    let first_pass = run(simulation.roll_back(&event)).unwrap();
+    assert_eq!(first_pass["restored"], 0);
+
+    let second_batch = simulation.route53.calls() + CALLS_OF_A_READ + 1;
+    simulation.route53.on_call(second_batch, Fault::Throttled);
+    run(simulation.shift("second", &planned, 0)).unwrap_err();
+    let later_pass = json!({"request": event, "earlier": {
+        "executions": first_pass["executions"], "changeIds": [],
+    }});
+    run(simulation.roll_back(&later_pass)).unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), original);
 }
 
 /// An alarm in two zones: what hinders one rollback does not hinder the other.

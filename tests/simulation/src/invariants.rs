@@ -784,6 +784,30 @@ fn every_write_is_a_compare_and_swap() {
     }
 }
 
+/// Another migration is rolled back between the reading of a name and of its journal: what was
+/// read of its weights is no more, and must not become the weights to go back to.
+#[test]
+fn a_first_shift_writes_only_over_what_it_read() {
+    let simulation = Simulation::new(&large_zone(1_000));
+    let before = simulation.route53.record_sets();
+    let mut input = canary();
+    input["names"] = json!(["svc-007.example.com"]);
+    let early = run(simulation.plan("early", &input)).unwrap();
+    let planned = run(simulation.plan("first", &input)).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift("first", &planned, 1)).unwrap();
+
+    let rolled_back = before.clone();
+    // The zone, the name, then its journal.
+    simulation.route53.on_call(
+        simulation.route53.calls() + 2,
+        Fault::OtherWriter(Box::new(move |record_sets| *record_sets = rolled_back)),
+    );
+    let error = run(simulation.shift("early", &early, 0)).unwrap_err();
+    assert_eq!(error.name(), "Conflict", "{error}");
+    assert_eq!(simulation.route53.record_sets(), before);
+}
+
 #[test]
 fn hundreds_of_names_go_in_batches_within_the_limits() {
     let simulation = Simulation::new(&large_zone(400));

@@ -11,7 +11,6 @@ use crate::{
 
 /// A zone of several pages is not read at one moment: a change comes between two of them.
 #[tokio::test]
-#[ignore = "a name whose record sets stand on two pages is left with one of them shifted"]
 async fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
     let stack = crowded_stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
@@ -36,7 +35,6 @@ async fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
 /// The first pass finds nothing of it, and so nothing of what it goes on from; then it writes one
 /// of two changes, and no more.
 #[tokio::test]
-#[ignore = "the names that it has not reached stay where the held migration left them"]
 async fn what_goes_on_from_a_held_migration_late_and_dies_is_undone_with_it() {
     let stack = crowded_stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
