@@ -10,10 +10,11 @@
 //! | EventBridge's `CloudWatch Alarm State Change`, or `alarmData` from an alarm whose action is this function | the names of every migration that watches this alarm and was running when it fired |
 //! | EventBridge's `Step Functions Execution Status Change` | the names of an execution that failed, was aborted or timed out |
 //!
-//! A request may say in a `reason` why; the migration state machine says with
+//! A request may say in a `reason` why. The migration state machine says with
 //! `requestedBy` that it asks for its own rollback and waits, so that it is not
-//! stopped. A migration with `onFailure: "hold"` is stopped by its alarm and not
-//! restored, and stays as it is when it is aborted.
+//! stopped, and with `adopted` which executions it was about to go on from. A
+//! migration with `onFailure: "hold"` is stopped by its alarm and not restored, and
+//! stays as it is when it is aborted.
 //!
 //! A rollback is made in passes. The first restores; each later one, after the
 //! wait that the one before asked for, confirms its changes and restores what a
@@ -30,24 +31,26 @@
 
 mod journals;
 mod orders;
+mod report;
 mod request;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use migration::change::{NameChange, Restoration, remove_journal, restore};
 use migration::executions::{Execution, Executions};
 use migration::input::{Reaction, to_json};
-use migration::journal::Journal;
 use migration::route53::{Applied, PROPAGATION_SECONDS, Route53, apply, read_zone, still_pending};
 use migration::weights::count_weights;
-use migration::zone::Zone;
-use migration::{Error, HostedZoneId, Percent, RecordName, SetIdentifier, metrics};
+use migration::{Error, RecordName};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::journals::{Selected, Undo, select};
 use crate::orders::{Order, Orders, Whose, orders, stop_for_rollback};
+use crate::report::{Reports, first_ones, message, tell_metrics};
 use crate::request::{Call, Earlier};
+
+pub use crate::report::{Outcome, Report};
 
 /// For how long a `shift-weight` call may still be writing after its execution was
 /// stopped: that function's timeout in the template.
@@ -55,9 +58,6 @@ pub const LATE_WRITER_SECONDS: u32 = 120;
 
 /// A TTL that is longer than this is not waited out: the rollback has its own time to be done by.
 const LONGEST_WAIT_SECONDS: u32 = 3_600;
-
-/// How many findings an answer lists; the rest is counted.
-const LISTED: usize = 20;
 
 /// What one pass did.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -80,55 +80,6 @@ pub struct Answer {
     pub change_ids: Vec<String>,
     /// How long to wait before the next pass.
     pub wait_seconds: u32,
-}
-
-/// What came of one migration.
-#[derive(Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// What came of it.
-    pub status: Outcome,
-    /// The name of its execution.
-    pub execution: String,
-    /// That execution's ARN.
-    pub execution_arn: String,
-    /// The zone's id.
-    pub hosted_zone_id: HostedZoneId,
-    /// The zone's name.
-    pub zone_name: RecordName,
-    /// The side that served when it began; none where no journal was found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<SetIdentifier>,
-    /// The side that was to serve.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<SetIdentifier>,
-    /// Why.
-    pub reason: String,
-    /// Whether it was running and was stopped.
-    pub stopped: bool,
-    /// The highest percent of `to` that was found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub percent_before: Option<Percent>,
-    /// The highest percent of `to` that it has now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub percent: Option<Percent>,
-    /// How many names were restored, held or completed.
-    pub names: usize,
-    /// The weights `from/to` that were restored, and how many pairs of records have them again.
-    pub weights: BTreeMap<String, usize>,
-    /// What was found other than the journals said, the first ones.
-    pub found: Vec<String>,
-}
-
-/// What came of a migration.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub enum Outcome {
-    /// The original weights are restored.
-    RolledBack,
-    /// It is stopped, or was aborted, and is to hold: weights and journals stay.
-    Held,
-    /// It had completed, and its last journals have been taken away.
-    Completed,
 }
 
 /// Makes one pass of the rollback that `event` asks for; the answer is an [`Answer`].
@@ -196,10 +147,7 @@ async fn carry_out(
     answer.problems.extend(problems);
     let stopped = stop_at_work(order, &undos, executions).await?;
 
-    let mut changes: Vec<_> = completed
-        .iter()
-        .map(|undo| remove_journal(&undo.name, undo.read))
-        .collect();
+    let mut changes = Vec::new();
     let mut restored = Vec::new();
     if order.reaction == Reaction::Rollback {
         for undo in &undos {
@@ -214,12 +162,14 @@ async fn carry_out(
     }
     let refused = apply_all(route53, order, changes, answer).await?;
     restored.retain(|(undo, _)| !refused.contains(&undo.name));
+    // In this order or not at all: the marked journal is the last.
+    let removals = completed
+        .iter()
+        .map(|undo| remove_journal(&undo.name, undo.read));
+    answer.note(apply(route53, &order.hosted_zone_id, removals.collect()).await?);
 
     let mut reports = Reports::new(executions, order, &zone);
-    for undo in completed
-        .iter()
-        .filter(|undo| !refused.contains(&undo.name))
-    {
+    for undo in &completed {
         reports.of(&undo.journal, Outcome::Completed);
     }
     for (undo, found) in restored {
@@ -320,177 +270,4 @@ impl Answer {
             self.wait_seconds += PROPAGATION_SECONDS;
         }
     }
-}
-
-/// What there is to tell of each migration that an order is for.
-struct Reports<'a, E> {
-    executions: &'a E,
-    order: &'a Order,
-    zone: &'a Zone,
-    written: Vec<Report>,
-}
-
-impl<'a, E: Executions> Reports<'a, E> {
-    fn new(executions: &'a E, order: &'a Order, zone: &'a Zone) -> Self {
-        Self {
-            executions,
-            order,
-            zone,
-            written: Vec::new(),
-        }
-    }
-
-    /// The report that `journal` belongs to, with its name counted.
-    fn of(&mut self, journal: &Journal, outcome: Outcome) -> &mut Report {
-        // What a migration went on from is told of as its own.
-        let execution = match (self.order.migration(), outcome) {
-            (Some(of), Outcome::RolledBack | Outcome::Held) => &of.name,
-            _ => &journal.execution,
-        };
-        let report = self.find(execution, outcome);
-        let percent = match outcome {
-            Outcome::RolledBack => journal
-                .original
-                .values()
-                .map(|weights| weights.percent())
-                .max(),
-            Outcome::Held | Outcome::Completed => Some(journal.percent),
-        };
-        report.names += 1;
-        report.percent_before = report.percent_before.max(Some(journal.percent));
-        report.percent = report.percent.max(percent);
-        report.from.get_or_insert_with(|| journal.from.clone());
-        report.to.get_or_insert_with(|| journal.to.clone());
-        report
-    }
-
-    fn find(&mut self, execution: &str, status: Outcome) -> &mut Report {
-        let is_it = |report: &Report| report.execution == execution && report.status == status;
-        let position = self.written.iter().position(is_it).unwrap_or_else(|| {
-            self.written.push(Report {
-                status,
-                execution: execution.to_owned(),
-                execution_arn: self.executions.arn(execution),
-                hosted_zone_id: self.zone.id.clone(),
-                zone_name: self.zone.name.clone(),
-                from: None,
-                to: None,
-                reason: self.order.reason.clone(),
-                stopped: false,
-                percent_before: None,
-                percent: None,
-                names: 0,
-                weights: BTreeMap::new(),
-                found: Vec::new(),
-            });
-            self.written.len() - 1
-        });
-        #[expect(clippy::indexing_slicing, reason = "the position of one that is there")]
-        &mut self.written[position]
-    }
-
-    /// Where names are asked for, says how many others of the same executions stay.
-    fn tell_what_stays(&mut self, undos: &[Undo<'_>]) {
-        if self.order.migration().is_some() {
-            return;
-        }
-        let undone: BTreeSet<_> = undos.iter().map(|undo| &undo.name).collect();
-        for report in &mut self.written {
-            let execution = &report.execution;
-            let is_theirs = |name: &RecordName| {
-                let journal = self.zone.journal(name);
-                matches!(journal, Ok(Some((_, journal))) if journal.execution == *execution)
-            };
-            let staying = self
-                .zone
-                .journaled_names()
-                .filter(|name| !undone.contains(name) && is_theirs(name))
-                .count();
-            if staying > 0 {
-                report.found.push(format!(
-                    "{staying} further {} of the execution {execution} not asked for stay where they are; \
-                     to restore them too, roll back with {{\"execution\": \"{execution}\"}}",
-                    names(staying)
-                ));
-            }
-        }
-    }
-
-    /// All reports: also of a migration that is to be told of, and of what was stopped, although
-    /// no journal of it is left.
-    fn finish(mut self, stopped: &BTreeSet<String>) -> Vec<Report> {
-        let told = self.order.migration().filter(|of| of.is_told);
-        let told: BTreeSet<_> = told.map(|of| &of.name).into_iter().chain(stopped).collect();
-        for name in told {
-            let outcome = match self.order.reaction {
-                Reaction::Rollback => Outcome::RolledBack,
-                Reaction::Hold => Outcome::Held,
-            };
-            if !self.written.iter().any(|report| report.execution == *name) {
-                self.find(name, outcome);
-            }
-        }
-        for report in &mut self.written {
-            report.stopped = stopped.contains(&report.execution);
-            report.found = first_ones(std::mem::take(&mut report.found));
-        }
-        self.written
-    }
-}
-
-fn tell_metrics(reports: &[Report]) {
-    for report in reports {
-        if let (Some(from), Some(to), Some(percent)) = (&report.from, &report.to, report.percent) {
-            metrics::percent(&report.zone_name, from, to, percent);
-        }
-    }
-}
-
-fn message(order: &Order, zone: &Zone, reports: &[Report]) -> String {
-    let of_what = match &order.whose {
-        Whose::Migration(of) => format!("execution {}", of.name),
-        Whose::Names(patterns) => {
-            let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
-            patterns.join(", ")
-        }
-    };
-    let count = |outcome: Outcome| -> usize {
-        let told = reports.iter().filter(|report| report.status == outcome);
-        told.map(|report| report.names).sum()
-    };
-    let [restored, held, completed] =
-        [Outcome::RolledBack, Outcome::Held, Outcome::Completed].map(count);
-    if restored > 0 {
-        format!(
-            "restored the original weights of {restored} {} ({of_what})",
-            names(restored)
-        )
-    } else if held > 0 {
-        format!(
-            "{held} {} held at the step, as onFailure asks ({of_what})",
-            names(held)
-        )
-    } else if completed > 0 {
-        format!(
-            "the last journals of what has completed are taken away ({of_what}); no weight was changed"
-        )
-    } else {
-        format!(
-            "nothing to roll back: the zone {} has no journal of {of_what}",
-            zone.name
-        )
-    }
-}
-
-fn names(count: usize) -> &'static str {
-    if count == 1 { "name" } else { "names" }
-}
-
-fn first_ones(mut lines: Vec<String>) -> Vec<String> {
-    if lines.len() > LISTED {
-        let more = lines.len() - LISTED;
-        lines.truncate(LISTED);
-        lines.push(format!("and {more} more"));
-    }
-    lines
 }
