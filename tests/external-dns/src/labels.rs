@@ -1,0 +1,123 @@
+//! What a registry TXT says of a record.
+//!
+//! Source: `endpoint/labels.go`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+const HERITAGE: &str = "external-dns";
+const OWNER: &str = "owner";
+const RESOURCE: &str = "resource";
+
+/// The labels of a record: whose it is, and which Kubernetes object asked for it.
+///
+/// Labels are written sorted by key behind the heritage. A TXT written in any
+/// other way is read just the same, but is not the TXT that a deletion names.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Labels(BTreeMap<String, String>);
+
+impl Labels {
+    /// The labels that an annotated object gives its record.
+    pub fn new(owner: &str, resource: &str) -> Self {
+        let labels = [(OWNER, owner), (RESOURCE, resource)];
+        Self(
+            labels
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    }
+
+    /// The labels in the value of a TXT, unless its heritage is another's or missing.
+    pub fn read(value: &str) -> Option<Self> {
+        let mut labels = BTreeMap::new();
+        let mut ours = false;
+        for (key, value) in value
+            .trim_matches('"')
+            .split(',')
+            .filter_map(|token| token.split_once('='))
+        {
+            if key == "heritage" {
+                if value != HERITAGE {
+                    return None;
+                }
+                ours = true;
+            } else if key.starts_with(HERITAGE) {
+                let key = key.strip_prefix("external-dns/").unwrap_or(key);
+                labels.insert(key.to_owned(), value.to_owned());
+            }
+        }
+        ours.then_some(Self(labels))
+    }
+
+    /// Whose the record is.
+    pub fn owner(&self) -> Option<&str> {
+        self.0.get(OWNER).map(String::as_str)
+    }
+
+    /// The object that asked for the record, as `ingress/NAMESPACE/NAME`; empty if unknown.
+    pub fn resource(&self) -> &str {
+        self.0.get(RESOURCE).map_or("", String::as_str)
+    }
+}
+
+/// The value of a TXT, in its quotes.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"heritage={HERITAGE}")?;
+        for (key, value) in &self.0 {
+            write!(f, ",{HERITAGE}/{key}={value}")?;
+        }
+        f.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(value: &str, expect: Option<&str>) {
+        let written = Labels::read(value).map(|labels| labels.to_string());
+        assert_eq!(written.as_deref(), expect);
+    }
+
+    #[test]
+    fn labels_are_read_in_any_order_and_written_sorted() {
+        let sorted =
+            r#""heritage=external-dns,external-dns/owner=blue,external-dns/resource=ingress/a/b""#;
+        for value in [
+            sorted,
+            sorted.trim_matches('"'),
+            r#""external-dns/resource=ingress/a/b,external-dns/owner=blue,heritage=external-dns""#,
+            r#""heritage=external-dns,external-dns/resource=ingress/a/b,note,cutover/x=1,external-dns/owner=blue""#,
+        ] {
+            check(value, Some(sorted));
+        }
+    }
+
+    #[test]
+    fn an_owner_may_have_a_slash_or_an_equals_sign() {
+        for owner in ["cutover/some-execution", "a=b"] {
+            let labels = Labels::new(owner, "ingress/a/b");
+            assert_eq!(
+                Labels::read(&labels.to_string()).unwrap().owner(),
+                Some(owner)
+            );
+        }
+        let labels = Labels::read(r#""heritage=external-dns,external-dns/owner=a,b""#).unwrap();
+        assert_eq!(labels.owner(), Some("a"));
+    }
+
+    #[test]
+    fn another_heritage_or_none_is_no_label() {
+        check(r#""heritage=other,external-dns/owner=blue""#, None);
+        check(r#""external-dns/owner=blue""#, None);
+        check(r#""v=spf1 -all""#, None);
+        check(
+            r#""heritage=external-dns""#,
+            Some(r#""heritage=external-dns""#),
+        );
+    }
+}
