@@ -2,7 +2,8 @@
 //!
 //! A change of a name is DELETE of exactly what was read and CREATE of the new,
 //! never UPSERT, so that it fails as a whole if another writer was there
-//! meanwhile. The journal is part of every change.
+//! meanwhile. The journal is part of every change, and so are the registry TXT
+//! records of ExternalDNS: each has the weight of its record at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use crate::Error;
 use crate::journal::Journal;
 use crate::name::{RecordName, SetIdentifier};
 use crate::record::{RecordSet, RecordType};
+use crate::registry::{ExternalDns, Mode, Owner, Registry, RegistryNames, RegistryText, Sides};
 use crate::steps::Percent;
 use crate::weights::{FreeSum, Weights, weights_at};
 use crate::zone::{PairedName, Zone};
@@ -21,7 +23,7 @@ pub const LARGEST_BATCH_RECORDS: usize = 1_000;
 /// The most characters in all `Value` elements of one batch. Source: as above.
 pub const LARGEST_BATCH_CHARACTERS: usize = 32_000;
 
-/// The compare-and-swap of one name: both sides, all types and the journal.
+/// The compare-and-swap of one name: both sides, all types, the registry TXT records and the journal.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NameChange {
     /// The name.
@@ -33,7 +35,7 @@ pub struct NameChange {
 }
 
 impl NameChange {
-    fn new(name: &RecordName) -> Self {
+    pub(crate) fn new(name: &RecordName) -> Self {
         Self {
             name: name.clone(),
             deletes: Vec::new(),
@@ -66,6 +68,11 @@ impl NameChange {
                 .deletes
                 .iter()
                 .all(|record_set| zone.at(&record_set.name).contains(record_set))
+    }
+
+    /// The names of all record sets that this changes.
+    pub fn places(&self) -> impl Iterator<Item = &RecordName> {
+        self.record_sets().map(|record_set| &record_set.name)
     }
 
     fn record_sets(&self) -> impl Iterator<Item = &RecordSet> {
@@ -123,8 +130,21 @@ pub struct Writer<'a> {
     pub from: &'a SetIdentifier,
     /// The side that shall serve.
     pub to: &'a SetIdentifier,
-    /// Executions that have ended: a journal of theirs between the same sides is adopted.
-    pub ended: &'a BTreeSet<String>,
+    /// What becomes of the journals of other executions.
+    pub others: &'a Others,
+    /// What is done about ExternalDNS.
+    pub external_dns: &'a ExternalDns,
+}
+
+/// The other executions whose journals stand at the names of a migration, as far as they have
+/// ended. One that is in neither set is running, or not known to this stack.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Others {
+    /// Those that failed, were aborted or timed out: a journal of theirs between the same sides is
+    /// adopted.
+    pub unsuccessful: BTreeSet<String>,
+    /// Those that have completed, and whose names are leased until they are released.
+    pub unreleased: BTreeSet<String>,
 }
 
 impl Writer<'_> {
@@ -144,8 +164,15 @@ impl Writer<'_> {
             percent,
             ..
         } = journal;
+        if self.others.unreleased.contains(execution) {
+            return Err(Error::Busy(format!(
+                "{name} waits for the release of the execution {execution}, which has completed ({from} to {to}); release \
+                 it: start the release state machine with {{\"execution\": \"{execution}\"}}; or roll it back: start the \
+                 rollback state machine with the same"
+            )));
+        }
         let ours = execution == self.execution;
-        if !ours && !self.ended.contains(execution) {
+        if !ours && !self.others.unsuccessful.contains(execution) {
             return Err(Error::Busy(format!(
                 "{name} is being migrated by the execution {execution} ({from} to {to}, at {percent} percent), which is \
                  running, or not known to this stack; wait for it, or roll it back: start the rollback state machine \
@@ -179,20 +206,45 @@ impl Writer<'_> {
     }
 }
 
-/// Compares the live weights with what the journal says was last written.
+/// Compares what is live with what the journal says was last written: the weights, and that the
+/// names are leased.
 fn reject_drift(named: &PairedName<'_>, journal: &Journal) -> Result<(), Error> {
     let found = named.weights();
-    if found == journal.written {
-        return Ok(());
+    if found != journal.written {
+        return Err(Error::Drift(describe_drift(named, journal, &found)));
     }
-    Err(Error::Drift(describe_drift(named.name, journal, &found)))
+    let registries = named.registry.zip(&journal.registry);
+    for (texts, registry) in registries
+        .iter()
+        .filter(|(_, kept)| !kept.owners.is_empty())
+    {
+        for text in *texts {
+            if let Owner::ExternalDns(owner) = &text.owner {
+                return Err(Error::Drift(format!(
+                    "the registry TXT {} names the ExternalDNS {owner} as owner, although execution {} leased it \
+                     (from {}): its weights would be put back; find out who wrote, then start a new execution, or roll \
+                     back: start the rollback state machine with {{\"execution\": \"{}\"}}",
+                    text.read.name,
+                    journal.execution,
+                    registry
+                        .owners
+                        .values()
+                        .next()
+                        .map_or("nobody", String::as_str),
+                    journal.execution
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn describe_drift(
-    name: &RecordName,
+    named: &PairedName<'_>,
     journal: &Journal,
     found: &BTreeMap<RecordType, Weights>,
 ) -> String {
+    let name = named.name;
     let Journal {
         execution,
         from,
@@ -215,9 +267,19 @@ fn describe_drift(
             )
         })
         .collect();
+    let owners: Vec<_> = named.owners().into_iter().collect();
+    let culprit = if owners.is_empty() {
+        "find out who wrote (ExternalDNS, Terraform, a person)".to_owned()
+    } else {
+        format!(
+            "most likely ExternalDNS, which owns its records (owner {}) and puts weights back unless it runs with \
+             --policy=create-only or its names are leased (externalDns.mode)",
+            owners.join(", ")
+        )
+    };
     format!(
         "another writer changed {name}: found the weights ({from}/{to}) {}, as execution {execution} last wrote them; \
-         find out who wrote (ExternalDNS, Terraform, a person), then put the weights back and start a new execution, \
+         {culprit}; then put the weights back and start a new execution, \
          or roll back: start the rollback state machine with {{\"execution\": \"{execution}\"}}",
         differences.join(", ")
     )
@@ -256,6 +318,7 @@ pub fn shift(
     }
     let original = journal.map_or_else(|| named.weights(), |journal| journal.original.clone());
     let written = weights_to_write(named, &original, percent, free_sum)?;
+    let registry = registry_to_keep(named, journal, writer)?;
     let new_journal = Journal {
         execution: writer.execution.to_owned(),
         from: writer.from.clone(),
@@ -264,6 +327,7 @@ pub fn shift(
         percent: journal.map_or(percent, |journal| journal.percent.max(percent)),
         original,
         written: written.clone(),
+        registry,
         completed: false,
     };
     let mut change = NameChange::new(name);
@@ -273,18 +337,114 @@ pub fn shift(
         };
         for (record_set, weight) in [(pair.from, weights.from), (pair.to, weights.to)] {
             // A journal of its own says that the weights are as they were last written.
-            if journal.is_some() {
-                change.reweigh(record_set, weight);
-            } else {
-                change.swap(record_set, weight);
-            }
+            change.replace_with(
+                record_set,
+                record_set.with_weight(weight),
+                journal.is_none(),
+            );
         }
+    }
+    for (text, weight, registry) in registry_texts(&named.registry, &new_journal) {
+        let new = if registry.owners.contains_key(&text.form) {
+            text.leased(writer.execution, weight)
+        } else {
+            text.read.with_weight(weight)
+        };
+        change.replace_with(text.read, new, journal.is_none());
     }
     change.replace_journal(
         named.journal.as_ref().map(|(read, _)| *read),
         Some(new_journal.record_set(name)),
     );
     Ok(Some(Shift { change, written }))
+}
+
+/// The registry TXT records whose records a journal is about, each with the weight that was last
+/// written to its record and what the journal keeps of its side.
+fn registry_texts<'n, 'z>(
+    texts: &'n Sides<Vec<RegistryText<'z>>>,
+    journal: &'n Journal,
+) -> impl Iterator<Item = (&'n RegistryText<'z>, u8, &'n Registry)> {
+    let weight = |text: &RegistryText<'_>| journal.written.get(text.record_type.as_ref()?);
+    let from = texts
+        .from
+        .iter()
+        .filter_map(move |text| Some((text, weight(text)?.from, &journal.registry.from)));
+    let to = texts
+        .to
+        .iter()
+        .filter_map(move |text| Some((text, weight(text)?.to, &journal.registry.to)));
+    from.chain(to)
+}
+
+/// What the new journal keeps of the registries: whom their TXT records named before the first
+/// change, where they are leased.
+fn registry_to_keep(
+    named: &PairedName<'_>,
+    journal: Option<&Journal>,
+    writer: &Writer<'_>,
+) -> Result<Sides<Registry>, Error> {
+    let name = named.name;
+    let keep = |field: &str,
+                side: &SetIdentifier,
+                texts: &[RegistryText<'_>],
+                kept: Option<&Registry>,
+                names: &RegistryNames| {
+        let mut registry = Registry {
+            names: names.clone(),
+            owners: kept.map(|kept| kept.owners.clone()).unwrap_or_default(),
+        };
+        if let Some(kept) = kept
+            && !kept.owners.is_empty()
+            && kept.names != registry.names
+        {
+            return Err(Error::InvalidInput(format!(
+                "externalDns.{field}: {name} was leased by an execution with another txtPrefix, txtSuffix or \
+                 txtWildcardReplacement; give this execution the same ones"
+            )));
+        }
+        for text in texts.iter().filter(|text| text.record_type.is_some()) {
+            let place = &text.read.name;
+            match &text.owner {
+                Owner::Migration if !registry.owners.contains_key(&text.form) => {
+                    return Err(Error::Busy(format!(
+                        "the registry TXT {place} is leased by a migration, but no journal says whom it named before; \
+                         write the owner id of the ExternalDNS of {side} back into it"
+                    )));
+                }
+                Owner::Encrypted if writer.external_dns.mode == Mode::Lease => {
+                    return Err(Error::InvalidInput(format!(
+                        "externalDns.mode: the registry TXT {place} can't be read, as it is encrypted \
+                         (--txt-encrypt-enabled), so it can't be leased; run the ExternalDNS of {side} with \
+                         --policy=create-only during the migration and set externalDns.mode to \"ignore\", or exclude \
+                         the name"
+                    )));
+                }
+                Owner::ExternalDns(owner) if writer.external_dns.mode == Mode::Lease => {
+                    registry.owners.insert(text.form, owner.clone());
+                }
+                _ => {}
+            }
+        }
+        Ok(registry)
+    };
+    let flags = writer.external_dns.names();
+    Ok(Sides {
+        from: keep(
+            "from",
+            writer.from,
+            &named.registry.from,
+            journal.map(|journal| &journal.registry.from),
+            flags.from,
+        )?,
+        to: keep(
+            "to",
+            writer.to,
+            &named.registry.to,
+            journal.map(|journal| &journal.registry.to),
+            flags.to,
+        )?,
+    })
 }
 
 /// The weights of each pair at `percent`; a pair that is beyond it stays, because the
@@ -320,23 +480,24 @@ fn weights_to_write(
         .collect()
 }
 
-/// How a migration ends: with its journals taken away, the weights stay.
+/// How the journals of a migration go; the weights stay.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Completion {
+pub struct Closing {
     /// Marks the first name's journal as completed; none where that was done, or no journal is left.
     pub mark: Option<NameChange>,
     /// Take the journals away, the marked one last; to be applied once the mark is.
     pub removals: Vec<NameChange>,
 }
 
-/// The changes that complete a migration of `names`, all of which have reached its last step.
-///
-/// The journals of many names don't fit into one batch, and a migration that dies
-/// between two batches must not be undone for a part of its names. So one change of
-/// one journal decides: before it a rollback restores all names, after it a rollback
-/// takes the other journals away as well. A rollback that comes at the same time
-/// begins with the same name, so Route 53 accepts only one of the two.
-pub fn complete(names: &[PairedName<'_>], writer: &Writer<'_>) -> Result<Completion, Error> {
+/// A name, its journal as it was read, and what it says.
+pub type Journaled<'a> = (&'a RecordName, &'a RecordSet, &'a Journal);
+
+/// The journals of a migration of `names`, all of which have reached its last step, where the
+/// migration is over with that: none of them is leased.
+pub fn journals_to_close<'n>(
+    names: &'n [PairedName<'_>],
+    writer: &Writer<'_>,
+) -> Result<Vec<Journaled<'n>>, Error> {
     let mut journaled = Vec::with_capacity(names.len());
     for named in names {
         if let (Some(journal), Some((read, _))) = (writer.own_or_adoptable(named)?, &named.journal)
@@ -345,33 +506,45 @@ pub fn complete(names: &[PairedName<'_>], writer: &Writer<'_>) -> Result<Complet
         }
     }
     let is_marked = journaled.iter().any(|(_, _, journal)| journal.completed);
-    let mut completion = Completion::default();
+    match names.iter().find(|paired| paired.journal.is_none()) {
+        Some(unjournaled) if !is_marked && !journaled.is_empty() => {
+            Err(writer.journal_is_gone(unjournaled.name))
+        }
+        _ => Ok(journaled),
+    }
+}
+
+/// The changes that take the journals of a migration away, all that there are.
+///
+/// The journals of many names don't fit into one batch, and a migration that dies
+/// between two batches must not be undone for a part of its names. So one change of
+/// one journal decides: before it a rollback restores all names, after it a rollback
+/// takes the other journals away as well. A rollback that comes at the same time
+/// begins with the same name, so Route 53 accepts only one of the two.
+pub fn close(mut journaled: Vec<Journaled<'_>>) -> Closing {
+    let mut closing = Closing::default();
     let mut marked = None;
     if let Some((lead, read, journal)) = journaled.first()
-        && !is_marked
+        && !journaled.iter().any(|(_, _, journal)| journal.completed)
     {
-        if let Some(named) = names.iter().find(|named| named.journal.is_none()) {
-            return Err(writer.journal_is_gone(named.name));
-        }
         let completed = Journal {
-            sequence: journal.sequence.saturating_add(1),
             completed: true,
-            ..(*journal).clone()
+            ..journal.next()
         };
         let completed = completed.record_set(lead);
         let mut mark = NameChange::new(lead);
         mark.replace_journal(Some(read), Some(completed.clone()));
-        completion.mark = Some(mark);
+        closing.mark = Some(mark);
         marked = Some(remove_journal(lead, &completed));
         journaled.remove(0);
     }
     journaled.sort_by_key(|(_, _, journal)| journal.completed);
-    completion.removals = journaled
+    closing.removals = journaled
         .into_iter()
         .map(|(name, read, _)| remove_journal(name, read))
         .chain(marked)
         .collect();
-    Ok(completion)
+    closing
 }
 
 /// The change that takes a name's journal away and leaves its weights.
@@ -419,25 +592,74 @@ pub fn restore(
                             written.map_or_else(|| "none".to_owned(), |weight| weight.to_string())
                         ));
                     }
-                    restored.push((record_set, original));
+                    restored.push((record_set, record_set.with_weight(original)));
                 }
                 None => found.push(format!("{name} {record_type} of {side} is gone")),
             }
         }
     }
+    let given_back = give_back_originals(zone, name, journal, &mut found);
     let mut change = NameChange::new(name);
-    for (record_set, original) in restored {
-        if found.is_empty() {
-            change.reweigh(record_set, original);
-        } else {
-            change.swap(record_set, original);
-        }
+    for (read, new) in restored.into_iter().chain(given_back) {
+        change.replace_with(read, new, !found.is_empty());
     }
     for record_type in journal.original.keys() {
         reject_all_zero(zone, name, record_type, &change, journal)?;
     }
     change.replace_journal(Some(read_journal), None);
     Ok(Restoration { change, found })
+}
+
+/// The registry TXT records with their original owners and the original weights of their records.
+fn give_back_originals<'z>(
+    zone: &'z Zone,
+    name: &RecordName,
+    journal: &Journal,
+    found: &mut Vec<String>,
+) -> Vec<(&'z RecordSet, RecordSet)> {
+    let mut given_back = Vec::new();
+    let from = (&journal.from, &journal.registry.from);
+    let to = (&journal.to, &journal.registry.to);
+    for (is_from, (side, registry)) in [(true, from), (false, to)] {
+        let texts = zone.registry_texts(name, side, &registry.names);
+        for form in registry.owners.keys() {
+            if !texts.iter().any(|text| text.form == *form) {
+                found.push(format!(
+                    "the registry TXT ({}) of {side} for {name} is gone",
+                    form.as_str()
+                ));
+            }
+        }
+        for text in texts {
+            let original = text
+                .record_type
+                .as_ref()
+                .and_then(|record_type| journal.original.get(record_type))
+                .map(|weights| if is_from { weights.from } else { weights.to })
+                .or_else(|| text.read.weighted().map(|(_, weight)| weight))
+                .unwrap_or_default();
+            let place = &text.read.name;
+            let new = match (&text.owner, registry.owners.get(&text.form)) {
+                (Owner::Migration, Some(owner)) => text.with_owner(owner, original),
+                (Owner::ExternalDns(live), Some(_)) => {
+                    found.push(format!(
+                        "the registry TXT {place} named {live} as owner already"
+                    ));
+                    text.read.with_weight(original)
+                }
+                (Owner::Migration, None) => {
+                    found.push(format!(
+                        "the registry TXT {place} is leased, and the journal does not say whom it named before; write \
+                         the owner id of the ExternalDNS of {side} back into it"
+                    ));
+                    text.read.with_weight(original)
+                }
+                _ => text.read.with_weight(original),
+            };
+            given_back.push((text.read, new));
+        }
+    }
+    given_back
 }
 
 /// Refuses to leave a name's type with weights of 0 only, which Route 53 takes for "all equally".
@@ -471,22 +693,17 @@ fn reject_all_zero(
 }
 
 impl NameChange {
-    /// Gives a record set its weight, unless it has it.
-    fn reweigh(&mut self, read: &RecordSet, weight: u8) {
-        if read.with_weight(weight) != *read {
-            self.swap(read, weight);
+    /// Replaces a record set, if it differs or is to be part of the change anyhow. A zone of several
+    /// pages is not read at one moment, so only what is part of the change is sure to be as it
+    /// was read: a journal of later weights would otherwise go, and leave them behind.
+    pub(crate) fn replace_with(&mut self, read: &RecordSet, new: RecordSet, always: bool) {
+        if always || new != *read {
+            self.deletes.push(read.clone());
+            self.creates.push(new);
         }
     }
 
-    /// Gives a record set its weight, also if it was read with that weight. A zone of several
-    /// pages is not read at one moment, so only what is part of the change is sure to be as it
-    /// was read: a journal of later weights would otherwise go, and leave them behind.
-    fn swap(&mut self, read: &RecordSet, weight: u8) {
-        self.deletes.push(read.clone());
-        self.creates.push(read.with_weight(weight));
-    }
-
-    fn replace_journal(&mut self, read: Option<&RecordSet>, new: Option<RecordSet>) {
+    pub(crate) fn replace_journal(&mut self, read: Option<&RecordSet>, new: Option<RecordSet>) {
         self.deletes.extend(read.cloned());
         self.creates.extend(new);
     }

@@ -38,6 +38,9 @@ pub enum Error {
     /// Live weights differ from what the journal says was last written.
     #[error("{0}")]
     Drift(String),
+    /// ExternalDNS put back the weight of a name that was given back to it.
+    #[error("{0}")]
+    SnappedBack(String),
     /// Another writer changed the records between reading and writing; nothing was written.
     #[error("{0}")]
     Conflict(String),
@@ -64,7 +67,7 @@ pub enum Error {
 impl Error {
     /// Every name that [`Error::name`] gives; the definitions' check holds them
     /// against the names in Retry and Catch.
-    pub const NAMES: [&str; 14] = [
+    pub const NAMES: [&str; 15] = [
         "InvalidInput",
         "NoSuchHostedZone",
         "NoSuchPair",
@@ -72,6 +75,7 @@ impl Error {
         "AllZeroWeights",
         "Busy",
         "Drift",
+        "SnappedBack",
         "Conflict",
         "ChangeRefused",
         "AlarmNotFound",
@@ -91,6 +95,7 @@ impl Error {
             Self::AllZeroWeights(_) => "AllZeroWeights",
             Self::Busy(_) => "Busy",
             Self::Drift(_) => "Drift",
+            Self::SnappedBack(_) => "SnappedBack",
             Self::Conflict(_) => "Conflict",
             Self::ChangeRefused(_) => "ChangeRefused",
             Self::AlarmNotFound(_) => "AlarmNotFound",

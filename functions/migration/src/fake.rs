@@ -106,6 +106,16 @@ impl FakeRoute53 {
         edit(&mut self.state.lock().unwrap().record_sets);
     }
 
+    /// Changes the zone as another writer does with one batch: as strictly as Route 53, but neither
+    /// a call that can fail nor among [`Self::batches`].
+    pub fn change_by_another(&self, changes: &[Change<'_>]) -> Result<(), String> {
+        let mut state = self.state.lock().unwrap();
+        let mut record_sets = state.record_sets.clone();
+        self.apply(&mut record_sets, changes)?;
+        state.record_sets = record_sets;
+        Ok(())
+    }
+
     /// The record sets in Route 53's order.
     pub fn record_sets(&self) -> Vec<RecordSet> {
         let mut record_sets = self.state.lock().unwrap().record_sets.clone();

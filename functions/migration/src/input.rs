@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier, deserialize_from_str};
+use crate::registry::ExternalDns;
 use crate::steps::{LONGEST_BAKE_SECONDS, Steps};
 use crate::whole::Whole;
 
@@ -74,6 +75,9 @@ pub struct Input {
     /// The CloudWatch alarms to watch.
     #[serde(default)]
     pub alarms: Alarms,
+    /// What is done about ExternalDNS, whose registry TXT records stand beside the names.
+    #[serde(default)]
+    pub external_dns: ExternalDns,
     /// What happens when the migration fails after the first shift.
     #[serde(default)]
     pub on_failure: Reaction,
@@ -313,6 +317,16 @@ pub fn parse(value: &Value) -> Result<Input, Error> {
         return Err(Error::InvalidInput(
             "probe.expectedBody: expected some text, found an empty string; leave it out to accept any body".into(),
         ));
+    }
+    for (side, names) in [
+        ("from", &input.external_dns.from),
+        ("to", &input.external_dns.to),
+    ] {
+        if names.are_contradictory() {
+            return Err(Error::InvalidInput(format!(
+                "externalDns.{side}: expected txtPrefix or txtSuffix, found both, which ExternalDNS itself refuses"
+            )));
+        }
     }
     for (field, texts) in [
         ("names", &input.alarms.names),

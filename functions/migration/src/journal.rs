@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use crate::name::{RecordName, SetIdentifier};
 use crate::record::{RecordSet, RecordType};
+use crate::registry::{Form, Registry, RegistryNames, Sides};
 use crate::steps::Percent;
 use crate::weights::Weights;
 
@@ -38,12 +39,29 @@ pub struct Journal {
     pub original: BTreeMap<RecordType, Weights>,
     /// The weights that were last written; live weights that differ are drift.
     pub written: BTreeMap<RecordType, Weights>,
-    /// Whether the migration has completed and only its journals are still to be taken away.
-    /// It stands in the journal of one name, see [`crate::change::complete`].
+    /// Where the registry TXT records of ExternalDNS stand, and their original owners.
+    pub registry: Sides<Registry>,
+    /// Whether the migration is over and only its journals are still to be taken away.
+    /// It stands in the journal of one name, see [`crate::change::close`].
     pub completed: bool,
 }
 
 impl Journal {
+    /// Whether the name's records are leased from ExternalDNS.
+    pub fn is_leased(&self) -> bool {
+        self.registry
+            .iter()
+            .any(|registry| !registry.owners.is_empty())
+    }
+
+    /// The same journal for the next change.
+    pub(crate) fn next(&self) -> Self {
+        Self {
+            sequence: self.sequence.saturating_add(1),
+            ..self.clone()
+        }
+    }
+
     /// The journal as the record set to be written for `name`.
     pub fn record_set(&self, name: &RecordName) -> RecordSet {
         RecordSet::text(name.journal(), TTL_SECONDS, self.encode())
@@ -72,6 +90,9 @@ impl Journal {
             for (record_type, weights) in weights {
                 pairs.push((format!("{key}.{record_type}"), weights.to_string()));
             }
+        }
+        for (side, registry) in SIDES.zip(&self.registry).iter() {
+            pairs.extend(encode_registry(side, registry));
         }
         if self.completed {
             pairs.push(("completed".to_owned(), "yes".to_owned()));
@@ -133,6 +154,10 @@ fn decode(value: &str) -> Result<Journal, String> {
         percent: field(&mut fields, "percent")?,
         original: weights(&mut fields, "original")?,
         written: weights(&mut fields, "written")?,
+        registry: Sides {
+            from: decode_registry(&mut fields, SIDES.from)?,
+            to: decode_registry(&mut fields, SIDES.to)?,
+        },
         completed: match fields.remove("completed").as_deref() {
             None => false,
             Some("yes") => true,
@@ -146,6 +171,69 @@ fn decode(value: &str) -> Result<Journal, String> {
         Some(key) => Err(format!("it has an unknown key {key:?}")),
         None => Ok(journal),
     }
+}
+
+/// The sides in the words of a journal.
+const SIDES: Sides<&str> = Sides {
+    from: "from",
+    to: "to",
+};
+
+/// What is not said is as by default. Forms with the same owner share a key, as in
+/// `owner.from.AAAA+CNAME`.
+fn encode_registry(side: &str, registry: &Registry) -> Vec<(String, String)> {
+    let RegistryNames {
+        txt_prefix,
+        txt_suffix,
+        txt_wildcard_replacement,
+    } = &registry.names;
+    let names = [
+        ("txtPrefix", txt_prefix),
+        ("txtSuffix", txt_suffix),
+        ("txtWildcardReplacement", txt_wildcard_replacement),
+    ]
+    .into_iter()
+    .filter(|(_, affix)| !affix.as_str().is_empty())
+    .map(|(key, affix)| (format!("{key}.{side}"), affix.as_str().to_owned()));
+    let mut forms_by_owner: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (form, owner) in &registry.owners {
+        let forms = forms_by_owner.entry(owner).or_default();
+        forms.push(form.as_str());
+    }
+    let owners = forms_by_owner.into_iter().map(|(owner, forms)| {
+        (
+            format!("owner.{side}.{}", forms.join("+")),
+            owner.to_owned(),
+        )
+    });
+    names.chain(owners).collect()
+}
+
+fn decode_registry(fields: &mut BTreeMap<String, String>, side: &str) -> Result<Registry, String> {
+    let names = RegistryNames {
+        txt_prefix: optional(fields, &format!("txtPrefix.{side}"))?,
+        txt_suffix: optional(fields, &format!("txtSuffix.{side}"))?,
+        txt_wildcard_replacement: optional(fields, &format!("txtWildcardReplacement.{side}"))?,
+    };
+    let prefix = format!("owner.{side}.");
+    let keys: Vec<_> = fields
+        .keys()
+        .filter(|key| key.starts_with(&prefix))
+        .cloned()
+        .collect();
+    let mut owners: BTreeMap<Form, String> = BTreeMap::new();
+    for key in keys {
+        let owner = fields.remove(&key).unwrap_or_default();
+        for form in key.trim_start_matches(&prefix).split('+') {
+            let form = form
+                .parse()
+                .map_err(|problem| format!("{key}: {problem}"))?;
+            if owners.insert(form, owner.clone()).is_some() {
+                return Err(format!("{key}: a second owner of the same records"));
+            }
+        }
+    }
+    Ok(Registry { names, owners })
 }
 
 struct Number(u32);
@@ -169,6 +257,20 @@ where
         .ok_or_else(|| format!("it has no {key}"))?
         .parse()
         .map_err(|problem| format!("{key}: {problem}"))
+}
+
+fn optional<T: Default + FromStr>(
+    fields: &mut BTreeMap<String, String>,
+    key: &str,
+) -> Result<T, String>
+where
+    T::Err: std::fmt::Display,
+{
+    if fields.contains_key(key) {
+        field(fields, key)
+    } else {
+        Ok(T::default())
+    }
 }
 
 fn weights(
@@ -244,13 +346,30 @@ mod tests {
             percent: "50".parse().unwrap(),
             original: weights("100/0"),
             written: weights("50/50"),
+            registry: Sides {
+                from: registry("", [(Form::Cname, "eks-blue"), (Form::Aaaa, "eks-blue")]),
+                to: registry(
+                    "%{record_type}-txt.",
+                    [(Form::A, "eks-green"), (Form::Aaaa, "other")],
+                ),
+            },
             completed: false,
+        }
+    }
+
+    fn registry<const N: usize>(txt_prefix: &str, owners: [(Form, &str); N]) -> Registry {
+        Registry {
+            names: RegistryNames {
+                txt_prefix: txt_prefix.parse().unwrap(),
+                ..RegistryNames::default()
+            },
+            owners: owners.map(|(form, owner)| (form, owner.to_owned())).into(),
         }
     }
 
     #[test]
     fn a_journal_reads_well_in_the_console() {
-        expect_test::expect![[r#""cutover=1" "execution=2026-10-upgrade" "from=eks-blue" "to=eks%20green%3D1" "sequence=2" "percent=50" "original.A=100/0" "original.AAAA=100/0" "written.A=50/50" "written.AAAA=50/50""#]]
+        expect_test::expect![[r#""cutover=1" "execution=2026-10-upgrade" "from=eks-blue" "to=eks%20green%3D1" "sequence=2" "percent=50" "original.A=100/0" "original.AAAA=100/0" "written.A=50/50" "written.AAAA=50/50" "owner.from.AAAA+CNAME=eks-blue" "txtPrefix.to=%25%7Brecord_type%7D-txt." "owner.to.A=eks-green" "owner.to.AAAA=other""#]]
             .assert_eq(&journal().encode());
     }
 
@@ -278,9 +397,32 @@ mod tests {
             "completed: expected yes, found \"no\"",
         );
         check_refused(
+            &format!("{encoded} \"owner.to.MX=eks-green\""),
+            "owner.to.MX: expected A, AAAA, CNAME or ANY, found \"MX\"",
+        );
+        check_refused(
+            &format!("{encoded} \"owner.from.AAAA=eks-green\""),
+            "owner.from.AAAA+CNAME: a second owner of the same records",
+        );
+        check_refused(
             &format!("{encoded} \"more=1\""),
             "it has an unknown key \"more\"",
         );
+    }
+
+    fn any_registry() -> impl Strategy<Value = Registry> {
+        let form = prop::sample::select(Form::ALL.as_slice());
+        let owners = prop::collection::btree_map(form, "[ -~]{1,63}", 0..4);
+        ("[a-z0-9_.-]{0,40}", "[a-z0-9.-]{0,20}", owners).prop_map(
+            |(prefix, replacement, owners)| Registry {
+                names: RegistryNames {
+                    txt_prefix: prefix.parse().unwrap(),
+                    txt_suffix: "-%{record_type}".parse().unwrap(),
+                    txt_wildcard_replacement: replacement.parse().unwrap(),
+                },
+                owners,
+            },
+        )
     }
 
     fn any_weights() -> impl Strategy<Value = Weights> {
@@ -297,6 +439,7 @@ mod tests {
             hundredths in 0_u16..=10_000,
             original in any_weights(),
             written in any_weights(),
+            registries in (any_registry(), any_registry()),
             completed: bool,
         ) {
             prop_assume!(from.parse::<SetIdentifier>().is_ok());
@@ -308,6 +451,7 @@ mod tests {
                 percent: Percent::from_number(f64::from(hundredths) / 100.0).unwrap(),
                 original: BTreeMap::from([(RecordType::Cname, original)]),
                 written: BTreeMap::from([(RecordType::Cname, written)]),
+                registry: Sides { from: registries.0, to: registries.1 },
                 completed,
             };
             let encoded = journal.encode();

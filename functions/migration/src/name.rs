@@ -15,7 +15,7 @@ use wildmatch::WildMatchPattern;
 pub struct RecordName(String);
 
 /// The first label of a wildcard record.
-const WILDCARD_LABEL: &str = "\\052";
+pub(crate) const WILDCARD_LABEL: &str = "\\052";
 /// The label under which a name's journal stands.
 const JOURNAL_LABEL: &str = "_cutover";
 /// What stands for [`WILDCARD_LABEL`] in a journal's name: a journal must not be a wildcard itself.

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::change::{Shift, Writer, batches, shift};
 use crate::input::{Alarms, Input, Probe, Reaction, TtlFactor};
+use crate::lint::{NO_RECORDS, Registries, lint};
 use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
-use crate::route53::{LARGEST_PAGE, PROPAGATION_SECONDS, reads_of};
+use crate::registry::{ExternalDns, Mode};
+use crate::route53::{LARGEST_PAGE, PROPAGATION_SECONDS};
 use crate::steps::{Percent, Step};
 use crate::weights::{FreeSum, count_weights};
 use crate::zone::{PairedName, Zone, lowest_percent};
@@ -67,6 +69,8 @@ pub struct Migration {
     pub probe: Probe,
     /// The alarms to watch.
     pub alarms: Alarms,
+    /// What is done about ExternalDNS.
+    pub external_dns: ExternalDns,
     /// What happens on failure.
     pub on_failure: Reaction,
     /// What happens when an approval is refused, or not given in time.
@@ -95,8 +99,10 @@ pub struct Plan {
     pub expected_duration_seconds: u64,
     /// How many calls of Route 53's API it takes, about.
     pub route53_calls: usize,
-    /// The owners that ExternalDNS's registry names, and of how many names.
-    pub external_dns_owners: BTreeMap<String, usize>,
+    /// How many names are leased from ExternalDNS until they are released.
+    pub leased: usize,
+    /// The owners that ExternalDNS's registry names, by side and type, and of how many names.
+    pub external_dns_owners: Registries,
     /// What to look at before starting.
     pub warnings: Vec<String>,
 }
@@ -138,6 +144,12 @@ impl Migration {
             .map(|name| zone.ttl_seconds(name))
             .max()
             .unwrap_or_default()
+    }
+
+    /// Every name at which something of the migration may stand.
+    pub fn places(&self) -> BTreeSet<RecordName> {
+        let places = |name| self.external_dns.places(name);
+        self.names.iter().flat_map(places).collect()
     }
 }
 
@@ -187,7 +199,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
                 name.journal()
             )));
         }
-        let paired = zone.paired(name, &input.from, &input.to)?;
+        let paired = zone.paired(name, &input.from, &input.to, &input.external_dns)?;
         reject_all_zero(zone, &paired, input)?;
         if let Some(journal) = writer.own_or_adoptable(&paired)? {
             adopted.insert(journal.execution.clone());
@@ -247,12 +259,14 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         approval_timeout_seconds: input.approval_timeout_seconds.get(),
         probe: input.probe.clone(),
         alarms: input.alarms.clone(),
+        external_dns: input.external_dns.clone(),
         on_failure: input.on_failure,
         on_refusal: input.on_refusal,
         on_drift: input.on_drift,
         dry_run: input.dry_run,
     };
     let records_timeout_seconds = input.records_timeout_seconds.get();
+    warnings.extend(lint(input, zone, &paired_names));
     let plan = describe(
         &migration,
         records_timeout_seconds,
@@ -307,25 +321,16 @@ fn describe(
     let (expected_duration_seconds, checks) =
         duration_and_checks(migration, wait_seconds, records_timeout_seconds)?;
     let record_set_count: usize = zone.record_sets.values().map(Vec::len).sum();
-    let calls_of_a_read = 1 + reads_of(paired.len()).min(record_set_count.div_ceil(LARGEST_PAGE));
+    let calls_of_a_read = 1 + migration
+        .places()
+        .len()
+        .min(record_set_count.div_ceil(LARGEST_PAGE));
     // A shift and its confirmation read once each, a health check twice: to confirm and to probe.
     let reads = 1 + 3 * steps.len() + 2 * checks;
-
-    let mut external_dns_owners: BTreeMap<String, usize> = BTreeMap::new();
-    for named in paired {
-        for owner in zone.registry_owners(named.name) {
-            *external_dns_owners.entry(owner).or_default() += 1;
-        }
-    }
-    if !external_dns_owners.is_empty() {
-        let owners: Vec<_> = external_dns_owners.keys().map(String::as_str).collect();
-        warnings.push(format!(
-            "ExternalDNS owns records of these names (registry owners {}); with policy sync or upsert-only it puts \
-             a changed weight back within its interval, which this migration will find as drift; \
-             run it with policy create-only until the migration has ended",
-            owners.join(", ")
-        ));
-    }
+    let is_leased = |named: &&PairedName<'_>| {
+        migration.external_dns.mode == Mode::Lease
+            && named.registry.iter().any(|texts| !texts.is_empty())
+    };
     if !migration.probe.enabled && migration.alarms.are_none() {
         warnings.push(
             "nothing watches this migration: there are no alarms and the probe is switched off, so no failure can \
@@ -341,7 +346,8 @@ fn describe(
         ttl_seconds,
         expected_duration_seconds,
         route53_calls: reads * calls_of_a_read + 2 * batch_count,
-        external_dns_owners,
+        leased: paired.iter().filter(is_leased).count(),
+        external_dns_owners: Registries::of(paired, &migration.from, &migration.to),
         warnings,
     })
 }
@@ -473,7 +479,7 @@ fn select_names(
     selected.retain(|name| !is_excluded(name));
     if selected.is_empty() {
         return Err(Error::NoSuchPair(format!(
-            "the zone {} has no name with weighted records of both {} and {}{}; {}",
+            "the zone {} has no name with weighted records of both {} and {}{}; {}{}",
             zone.name,
             input.from,
             input.to,
@@ -482,7 +488,12 @@ fn select_names(
             } else {
                 " that is not excluded"
             },
-            known_sides(zone)
+            known_sides(zone),
+            if of_to.is_empty() && !of_from.is_empty() {
+                format!("; {NO_RECORDS}")
+            } else {
+                String::new()
+            }
         )));
     }
     let staying: Vec<_> = of_from
@@ -501,10 +512,11 @@ fn select_names(
             )));
         }
         warnings.push(format!(
-            "{} of the names with records of {} have none of {} and stay where they are, such as {first}",
+            "{} of the names with records of {} have none of {} and stay where they are, such as {first}; {}",
             staying.len(),
             input.from,
-            input.to
+            input.to,
+            NO_RECORDS
         ));
     }
     for (index, pattern) in input.exclude.iter().enumerate() {

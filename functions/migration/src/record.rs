@@ -150,6 +150,14 @@ impl RecordSet {
         changed
     }
 
+    /// The first value, to be edited.
+    pub(crate) fn first_value_mut(&mut self) -> Option<&mut String> {
+        match &mut self.answer {
+            Answer::Values { values, .. } => values.first_mut(),
+            Answer::Alias { .. } => None,
+        }
+    }
+
     /// The values, none for an alias.
     pub fn values(&self) -> &[String] {
         match &self.answer {

@@ -108,16 +108,15 @@ pub async fn read_zone(route53: &impl Route53, id: &HostedZoneId) -> Result<Zone
     scan(route53, id, hosted_zone).await
 }
 
-/// Reads the record sets of `names`, with their journals and in-zone alias
-/// targets, by whichever takes fewer calls: name by name, or the whole zone.
+/// Reads the record sets at `wanted`, and at in-zone alias targets of theirs, by whichever takes
+/// fewer calls: name by name, or the whole zone.
 pub async fn read_names(
     route53: &impl Route53,
     id: &HostedZoneId,
-    names: &[RecordName],
+    mut wanted: BTreeSet<RecordName>,
 ) -> Result<Zone, Error> {
     let hosted_zone = route53.get_hosted_zone(id).await?;
-    let pages = hosted_zone.record_set_count.div_ceil(LARGEST_PAGE);
-    if reads_of(names.len()) >= pages {
+    if wanted.len() >= hosted_zone.record_set_count.div_ceil(LARGEST_PAGE) {
         return scan(route53, id, hosted_zone).await;
     }
     let mut zone = Zone {
@@ -125,10 +124,6 @@ pub async fn read_names(
         name: hosted_zone.name,
         record_sets: BTreeMap::new(),
     };
-    let mut wanted: BTreeSet<RecordName> = names
-        .iter()
-        .flat_map(|name| [name.clone(), name.journal()])
-        .collect();
     while let Some(name) = wanted.pop_first() {
         let record_sets = read_name(route53, id, &name).await?;
         wanted.extend(
@@ -140,11 +135,6 @@ pub async fn read_names(
         zone.record_sets.insert(name, record_sets);
     }
     Ok(zone)
-}
-
-/// How many calls it takes to read so many names one by one: the name and its journal.
-pub fn reads_of(names: usize) -> usize {
-    names.saturating_mul(2)
 }
 
 async fn scan(
@@ -218,8 +208,8 @@ pub async fn apply(
         match route53.change_resource_record_sets(id, &elements).await {
             Ok(change_id) => applied.change_ids.push(change_id),
             Err(error @ (Error::ChangeRefused(_) | Error::Unavailable(_))) => {
-                let names: Vec<_> = batch.iter().map(|change| change.name.clone()).collect();
-                let zone = read_names(route53, id, &names).await?;
+                let names = batch.iter().flat_map(NameChange::places).cloned().collect();
+                let zone = read_names(route53, id, names).await?;
                 if batch.iter().all(|change| change.is_applied_in(&zone)) {
                     tracing::warn!(%error, "a change was applied although its answer says otherwise");
                     applied.lost_an_answer = true;

@@ -7,6 +7,7 @@ use crate::Percent;
 use crate::journal::Journal;
 use crate::name::{HostedZoneId, RecordName, SetIdentifier};
 use crate::record::{Answer, RecordSet, RecordType, Routing};
+use crate::registry::{ExternalDns, Owner, RegistryText, Sides};
 use crate::weights::Weights;
 
 /// The TTL of an alias to an elastic load balancer.
@@ -45,6 +46,8 @@ pub struct PairedName<'a> {
     pub name: &'a RecordName,
     /// The pairs by type; never empty.
     pub pairs: BTreeMap<RecordType, Pair<'a>>,
+    /// ExternalDNS's registry TXT records of both sides.
+    pub registry: Sides<Vec<RegistryText<'a>>>,
     /// The journal that stands at the name, as it was read and what it says.
     pub journal: Option<(&'a RecordSet, Journal)>,
 }
@@ -122,6 +125,7 @@ impl Zone {
         name: &'a RecordName,
         from: &SetIdentifier,
         to: &SetIdentifier,
+        external_dns: &ExternalDns,
     ) -> Result<PairedName<'a>, Error> {
         let moved: Vec<_> = self
             .at(name)
@@ -175,6 +179,10 @@ impl Zone {
         Ok(PairedName {
             name,
             pairs,
+            registry: Sides {
+                from: self.registry_texts(name, from, &external_dns.from),
+                to: self.registry_texts(name, to, &external_dns.to),
+            },
             journal: self.journal(name)?,
         })
     }
@@ -242,40 +250,6 @@ impl Zone {
             _ => None,
         }
     }
-
-    /// The owners that registry TXT records of ExternalDNS name for `name`,
-    /// whichever form their names have: `cname-`, `a-`, `aaaa-` or none.
-    ///
-    /// Source: ExternalDNS, `registry/txt.go`.
-    pub fn registry_owners(&self, name: &RecordName) -> BTreeSet<String> {
-        registry_names(name)
-            .flat_map(|registry_name| {
-                self.at(&registry_name)
-                    .iter()
-                    .filter(|record_set| record_set.record_type == RecordType::Txt)
-                    .flat_map(RecordSet::values)
-                    .filter_map(|value| registry_owner(value))
-                    .collect::<Vec<_>>()
-            })
-            .collect()
-    }
-}
-
-/// Where the registry TXT of `name` may stand.
-pub fn registry_names(name: &RecordName) -> impl Iterator<Item = RecordName> {
-    ["", "a-", "aaaa-", "cname-"]
-        .into_iter()
-        .filter_map(move |prefix| format!("{prefix}{name}").parse().ok())
-}
-
-fn registry_owner(value: &str) -> Option<String> {
-    let value = value.trim_matches('"');
-    let mut pairs = value.split(',').filter_map(|pair| pair.split_once('='));
-    let is_registry = value.split(',').any(|pair| pair == "heritage=external-dns");
-    pairs
-        .find(|(key, _)| *key == "external-dns/owner")
-        .filter(|_| is_registry)
-        .map(|(_, owner)| owner.to_owned())
 }
 
 fn reject_unsupported(record_set: &RecordSet) -> Result<(), Error> {
@@ -324,6 +298,18 @@ impl PairedName<'_> {
             .map(|pair| pair.weights.percent())
             .min()
             .unwrap_or_default()
+    }
+
+    /// The owner ids of ExternalDNS that the registry names.
+    pub fn owners(&self) -> BTreeSet<&str> {
+        self.registry
+            .iter()
+            .flatten()
+            .filter_map(|text| match &text.owner {
+                Owner::ExternalDns(owner) => Some(owner.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The live weights by type.

@@ -193,7 +193,12 @@ pub async fn handle(
             failures: Vec::new(),
         });
     }
-    let zone = read_names(route53, &migration.hosted_zone_id, names).await?;
+    let zone = read_names(
+        route53,
+        &migration.hosted_zone_id,
+        names.iter().cloned().collect(),
+    )
+    .await?;
     let outcomes = until(
         began + seconds(probe.deadline_seconds.get()),
         usize::try_from(probe.concurrency.get()).unwrap_or(1),

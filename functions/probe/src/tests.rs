@@ -59,6 +59,7 @@ fn event(names: &[&str], probe: &Value) -> Value {
         "approvalTimeoutSeconds": 86400,
         "probe": whole,
         "alarms": {},
+        "externalDns": {"mode": "lease", "from": {"txtPrefix": "", "txtSuffix": "", "txtWildcardReplacement": ""}, "to": {"txtPrefix": "", "txtSuffix": "", "txtWildcardReplacement": ""}},
         "onFailure": "rollback",
         "onRefusal": "rollback",
         "onDrift": "hold",

@@ -7,10 +7,14 @@
 //! | `plan` | `execution`, `input` | checks the input against the zone; writes nothing |
 //! | `shift` | `execution`, `migration`, `step` | brings all names to the step's percent |
 //! | `confirm` | `execution`, `migration`, `changeIds` | asks whether the changes are in sync and the weights as the journals say |
-//! | `complete` | `execution`, `migration` | takes the journals away |
+//! | `complete` | `execution`, `migration` | takes the journals away, unless names are leased |
+//! | `planRelease` | `input` | finds the journals of a completed migration; writes nothing |
+//! | `giveBack` | `release`, `names` | gives so many of the names back to ExternalDNS, the first ones, and looks whether one has snapped back |
+//! | `takeAgain` | `release` | leases the names again that were given back |
+//! | `endRelease` | `release` | takes the journals away |
 //!
 //! `execution` is the ARN or the name of the execution that asks; `migration`
-//! is what `plan` returned. Every operation is idempotent: at its goal it
+//! is what `plan` returned, and `release` what `planRelease` returned. Every operation is idempotent: at its goal it
 //! succeeds without a write.
 //!
 //! | environment variable | meaning |
@@ -18,18 +22,20 @@
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, to ask whether a journal's execution is still running |
 //! | `RUST_LOG` | log level, `info` by default |
 
+mod release;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use migration::change::{Completion, Shift, Writer, complete, shift};
-use migration::executions::{Executions, execution_name};
+use migration::change::{Closing, Others, Shift, Writer, close, journals_to_close, shift};
+use migration::executions::{Executions, Status, execution_name};
 use migration::input::{self, from_json, to_json};
 use migration::plan::{self, Awaited, Migration, Plan, awaited, literal_names};
 use migration::route53::{
     Applied, PROPAGATION_SECONDS, Route53, apply, read_names, read_zone, still_pending,
 };
 use migration::weights::count_weights;
-use migration::zone::{PairedName, Zone, lowest_percent, registry_names};
-use migration::{Error, Percent, RecordName, metrics};
+use migration::zone::{PairedName, Zone, lowest_percent};
+use migration::{Error, HostedZoneId, Percent, RecordName, metrics};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,6 +46,10 @@ enum Operation {
     Shift,
     Confirm,
     Complete,
+    PlanRelease,
+    GiveBack,
+    TakeAgain,
+    EndRelease,
 }
 
 /// The field that every event has; the other fields depend on it.
@@ -105,6 +115,8 @@ pub struct Shifted {
     pub weights: BTreeMap<String, usize>,
 }
 
+pub use crate::release::{GivenBack, Release, ReleasePlanned, Released, TakenAgain};
+
 /// Whether the zone shows, everywhere, what was written.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,12 +145,16 @@ pub enum Confirmation {
 pub struct Completed {
     /// How many journals were taken away.
     pub journals: usize,
+    /// How many names are leased from ExternalDNS. With one that is, all journals stay until the
+    /// migration is released, so that a rollback still restores all names and not a part of them.
+    pub leased: usize,
     /// The weights `from/to`, and how many pairs of records have them.
     pub weights: BTreeMap<String, usize>,
 }
 
 /// Does what `event` asks for, and answers with [`Planned`], [`Shifted`],
-/// [`Confirmed`] or [`Completed`] by its operation.
+/// [`Confirmed`], [`Completed`], [`ReleasePlanned`], [`GivenBack`], [`TakenAgain`] or [`Released`]
+/// by its operation.
 pub async fn handle(
     event: &Value,
     route53: &impl Route53,
@@ -151,6 +167,12 @@ pub async fn handle(
         Operation::Complete => {
             to_json(&complete_migration(from_json(event)?, route53, executions).await?)
         }
+        Operation::PlanRelease => {
+            to_json(&release::plan(from_json(event)?, route53, executions).await?)
+        }
+        Operation::GiveBack => to_json(&release::give_back(from_json(event)?, route53).await?),
+        Operation::TakeAgain => to_json(&release::take_again(from_json(event)?, route53).await?),
+        Operation::EndRelease => to_json(&release::end(from_json(event)?, route53).await?),
     }
 }
 
@@ -162,19 +184,21 @@ async fn plan_migration(
     let input = input::parse(&request.input)?;
     let zone = match literal_names(&input) {
         Some(names) => {
-            let names: Vec<_> = names.iter().flat_map(registry_names).collect();
-            read_names(route53, &input.hosted_zone_id, &names).await?
+            let places = |name| input.external_dns.places(name);
+            let places = names.iter().flat_map(places).collect();
+            read_names(route53, &input.hosted_zone_id, places).await?
         }
         None => read_zone(route53, &input.hosted_zone_id).await?,
     };
     let execution = execution_name(&request.execution);
     let journaled: Vec<_> = zone.journaled_names().collect();
-    let ended = ended_executions(&zone, &journaled, execution, executions).await?;
+    let others = other_executions(&zone, &journaled, execution, executions).await?;
     let writer = Writer {
         execution,
         from: &input.from,
         to: &input.to,
-        ended: &ended,
+        others: &others,
+        external_dns: &input.external_dns,
     };
     match plan::plan(&input, &zone, &writer) {
         Ok((migration, plan)) => Ok(Planned {
@@ -210,9 +234,9 @@ async fn shift_weights(
         )));
     };
     let execution = execution_name(&execution);
-    let zone = read_names(route53, &migration.hosted_zone_id, &migration.names).await?;
-    let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
-    let writer = writer(&migration, execution, &ended);
+    let zone = read_names(route53, &migration.hosted_zone_id, migration.places()).await?;
+    let others = other_executions(&zone, &migration.names, execution, executions).await?;
+    let writer = writer(&migration, execution, &others);
     let names = paired_names(&zone, &migration)?;
     if step == 0 {
         reject_lower_than_planned(&names, &migration)?;
@@ -262,9 +286,9 @@ async fn confirm_weights(
         migration,
         change_ids,
     } = request;
-    let ended = BTreeSet::new();
-    let writer = writer(&migration, execution_name(&execution), &ended);
-    let zone = read_names(route53, &migration.hosted_zone_id, &migration.names).await?;
+    let others = Others::default();
+    let writer = writer(&migration, execution_name(&execution), &others);
+    let zone = read_names(route53, &migration.hosted_zone_id, migration.places()).await?;
     let names = paired_names(&zone, &migration)?;
     let mut weights = BTreeMap::new();
     for named in &names {
@@ -296,9 +320,9 @@ async fn complete_migration(
         migration,
     } = request;
     let execution = execution_name(&execution);
-    let zone = read_names(route53, &migration.hosted_zone_id, &migration.names).await?;
-    let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
-    let writer = writer(&migration, execution, &ended);
+    let zone = read_names(route53, &migration.hosted_zone_id, migration.places()).await?;
+    let others = other_executions(&zone, &migration.names, execution, executions).await?;
+    let writer = writer(&migration, execution, &others);
     let names = paired_names(&zone, &migration)?;
     let mut weights = BTreeMap::new();
     for named in &names {
@@ -313,13 +337,35 @@ async fn complete_migration(
         }
         count_weights(&mut weights, &named.weights());
     }
-    let Completion { mark, removals } = complete(&names, &writer)?;
+    let journaled = journals_to_close(&names, &writer)?;
+    let leased = journaled
+        .iter()
+        .filter(|(_, _, journal)| journal.is_leased())
+        .count();
+    let closing = if leased == 0 {
+        close(journaled)
+    } else {
+        Closing::default()
+    };
+    let journals = take_journals_away(closing, &migration.hosted_zone_id, route53).await?;
+    tracing::info!(execution, journals, leased, "completed the migration");
+    Ok(Completed {
+        journals,
+        leased,
+        weights,
+    })
+}
+
+async fn take_journals_away(
+    Closing { mark, removals }: Closing,
+    hosted_zone_id: &HostedZoneId,
+    route53: &impl Route53,
+) -> Result<usize, Error> {
     let journals = removals.len();
     for changes in [mark.into_iter().collect(), removals] {
-        apply(route53, &migration.hosted_zone_id, changes).await?;
+        apply(route53, hosted_zone_id, changes).await?;
     }
-    tracing::info!(execution, journals, "completed the migration");
-    Ok(Completed { journals, weights })
+    Ok(journals)
 }
 
 /// The steps below the share that the plan found were left out; if a name has less by now, the
@@ -338,16 +384,13 @@ fn reject_lower_than_planned(names: &[PairedName<'_>], migration: &Migration) ->
     }
 }
 
-fn writer<'a>(
-    migration: &'a Migration,
-    execution: &'a str,
-    ended: &'a BTreeSet<String>,
-) -> Writer<'a> {
+fn writer<'a>(migration: &'a Migration, execution: &'a str, others: &'a Others) -> Writer<'a> {
     Writer {
         execution,
         from: &migration.from,
         to: &migration.to,
-        ended,
+        others,
+        external_dns: &migration.external_dns,
     }
 }
 
@@ -358,34 +401,45 @@ fn paired_names<'a>(
     migration
         .names
         .iter()
-        .map(|name| zone.paired(name, &migration.from, &migration.to))
+        .map(|name| {
+            zone.paired(
+                name,
+                &migration.from,
+                &migration.to,
+                &migration.external_dns,
+            )
+        })
         .collect()
 }
 
-/// Those of the executions named in other journals at `names` that have ended,
-/// so that their journals may be adopted.
-async fn ended_executions(
+/// What has become of the executions that are found in other journals at `names`.
+async fn other_executions(
     zone: &Zone,
     names: &[RecordName],
     own: &str,
     executions: &impl Executions,
-) -> Result<BTreeSet<String>, Error> {
-    let mut others = BTreeSet::new();
+) -> Result<Others, Error> {
+    let mut found = BTreeSet::new();
     for name in names {
         // One that can't be read is told of where its name is selected.
         if let Ok(Some((_, journal))) = zone.journal(name)
             && journal.execution != own
         {
-            others.insert(journal.execution);
+            found.insert(journal.execution);
         }
     }
-    let mut ended = BTreeSet::new();
-    for other in others {
+    let mut others = Others::default();
+    for other in found {
         // One that is not known may be another stack's, and running.
-        let execution = executions.describe(&other).await?;
-        if execution.is_some_and(|execution| !execution.is_running()) {
-            ended.insert(other);
-        }
+        match executions
+            .describe(&other)
+            .await?
+            .map(|execution| execution.status)
+        {
+            Some(Status::Unsuccessful) => others.unsuccessful.insert(other),
+            Some(Status::Succeeded) => others.unreleased.insert(other),
+            Some(Status::Running) | None => false,
+        };
     }
-    Ok(ended)
+    Ok(others)
 }

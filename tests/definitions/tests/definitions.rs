@@ -28,7 +28,7 @@ fn definition(name: &str) -> Value {
 
 #[test]
 fn the_definitions_are_sound() {
-    for name in ["migration", "notification", "rollback"] {
+    for name in ["migration", "notification", "release", "rollback"] {
         assert_eq!(check(&definition(name), &Error::NAMES), [""; 0], "{name}");
     }
 }
@@ -44,6 +44,7 @@ fn every_error_name_is_an_error() {
             Error::AllZeroWeights(String::new()),
             Error::Busy(String::new()),
             Error::Drift(String::new()),
+            Error::SnappedBack(String::new()),
             Error::Conflict(String::new()),
             Error::ChangeRefused(String::new()),
             Error::AlarmNotFound(String::new()),
@@ -64,7 +65,7 @@ fn every_example_can_be_pasted_into_the_console() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let example: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        if path.ends_with("rollback.json") {
+        if path.ends_with("rollback.json") || path.ends_with("release.json") {
             assert!(example["execution"].is_string());
         } else {
             input::parse(&example).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -208,7 +209,7 @@ fn every_rule_retries_keeps_what_it_cannot_deliver_and_has_a_role_of_its_own() {
         .iter()
         .filter(|resource| resource.contains("Type: AWS::Events::Rule"))
         .collect();
-    assert_eq!(rules.len(), 5);
+    assert_eq!(rules.len(), 6);
     let mut seen = Vec::new();
     for rule in rules {
         assert_eq!(rule.matches("- Id: ").count(), 1, "{rule}");
@@ -235,7 +236,7 @@ fn every_rule_retries_keeps_what_it_cannot_deliver_and_has_a_role_of_its_own() {
 #[test]
 fn the_readme_documents_every_status_that_is_told() {
     let readme = project_file("README.md");
-    let machines = ["migration", "rollback"].map(|name| definition(name).to_string());
+    let machines = ["migration", "release", "rollback"].map(|name| definition(name).to_string());
     let notification = definition("notification").to_string();
     for status in [
         "Started",
@@ -246,6 +247,8 @@ fn the_readme_documents_every_status_that_is_told() {
         "Held",
         "NotStarted",
         "RollbackFailed",
+        "Released",
+        "ReleaseFailed",
     ] {
         assert!(readme.contains(&format!("| `{status}` |")), "{status}");
         assert!(notification.contains(&format!("'{status}'")), "{status}");

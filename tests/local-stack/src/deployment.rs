@@ -16,7 +16,7 @@ const BUCKET: &str = "code";
 const STACK_NAME: &str = "cutover";
 /// The functions that change records.
 const CHANGERS: [&str; 2] = ["shift-weight", "rollback"];
-const STATE_MACHINES: [&str; 3] = ["migration", "notification", "rollback"];
+const STATE_MACHINES: [&str; 4] = ["migration", "notification", "release", "rollback"];
 
 /// What was deployed.
 pub(crate) struct Deployment {

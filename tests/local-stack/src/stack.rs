@@ -152,6 +152,12 @@ impl Stack {
         Execution::start(self.step_functions.clone(), arn, name, input).await
     }
 
+    /// Starts a release, as the console does.
+    pub async fn start_release(&self, name: &str, input: &Value) -> Result<Execution> {
+        let arn = self.release_state_machine_arn()?;
+        Execution::start(self.step_functions.clone(), arn, name, input).await
+    }
+
     /// All executions of the migration state machine.
     pub async fn migrations(&self) -> Result<Vec<Execution>> {
         self.executions(self.migration_state_machine_arn()?).await
@@ -182,6 +188,11 @@ impl Stack {
     /// The state machine of rollbacks.
     pub fn rollback_state_machine_arn(&self) -> Result<&str> {
         self.output("RollbackStateMachineArn")
+    }
+
+    /// The state machine of releases.
+    pub fn release_state_machine_arn(&self) -> Result<&str> {
+        self.output("ReleaseStateMachineArn")
     }
 
     /// An output of the template.

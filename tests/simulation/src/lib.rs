@@ -4,7 +4,8 @@
 //! No emulator, no clock: what the state machine decides by waiting is decided
 //! here by calling. The tests hold the design's invariants (`invariants`),
 //! refusals before anything is written (`refusals`), faults at every call
-//! (`faults`) and rollbacks that events ask for (`events`).
+//! (`faults`), rollbacks that events ask for (`events`), and migrations beside
+//! the model of ExternalDNS (`external_dns`), of which the plan warns (`lints`).
 
 #![expect(
     clippy::indexing_slicing,
@@ -14,9 +15,13 @@
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod external_dns;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod invariants;
+#[cfg(test)]
+mod lints;
 #[cfg(test)]
 mod refusals;
 
@@ -145,19 +150,75 @@ impl Simulation {
     /// Carries a migration out as the migration state machine does when every
     /// check passes, each call made again when it fails.
     pub async fn migrate(&self, execution: &str, input: &Value) -> Result<(), Error> {
+        self.migrate_watched(execution, input, async || {}).await
+    }
+
+    /// The same, with `between` after every call.
+    pub async fn migrate_watched(
+        &self,
+        execution: &str,
+        input: &Value,
+        between: impl AsyncFn(),
+    ) -> Result<(), Error> {
         let planned = retried(async || self.plan(execution, input).await).await?;
         let steps = planned["migration"]["steps"].as_array().map_or(0, Vec::len);
         for step in 0..steps {
+            between().await;
             let shifted = retried(async || self.shift(execution, &planned, step).await).await?;
             let mut change_ids = shifted["changeIds"].clone();
             while change_ids != json!([]) {
+                between().await;
                 let confirmed =
                     retried(async || self.confirm(execution, &planned, &change_ids).await).await?;
                 change_ids = confirmed["changeIds"].clone();
             }
         }
+        between().await;
         retried(async || self.complete(execution, &planned).await).await?;
         self.executions.succeed(execution);
+        between().await;
+        Ok(())
+    }
+
+    /// Plans the release of a migration.
+    pub async fn plan_release(&self, execution: &str) -> Result<Value, Error> {
+        let input = json!({"execution": execution, "hostedZoneId": ZONE_ID});
+        self.shift_weight(&json!({"operation": "planRelease", "input": input}))
+            .await
+    }
+
+    /// Leases the names of a release again that were given back.
+    pub async fn take_again(&self, planned: &Value) -> Result<Value, Error> {
+        self.shift_weight(&json!({"operation": "takeAgain", "release": planned["release"]}))
+            .await
+    }
+
+    /// Releases a migration as the release state machine does, with `between` after every call:
+    /// what it does in the time of two intervals of ExternalDNS.
+    pub async fn release(&self, execution: &str, between: impl AsyncFn()) -> Result<(), Error> {
+        let planned = retried(async || self.plan_release(execution).await).await?;
+        if planned["release"].is_null() {
+            return Ok(());
+        }
+        let given_back = self.give_back(&planned, between).await;
+        if given_back.is_err() {
+            retried(async || self.take_again(&planned).await).await?;
+        }
+        given_back
+    }
+
+    /// The first name alone, then all, each given back, watched and looked at; then the end.
+    async fn give_back(&self, planned: &Value, between: impl AsyncFn()) -> Result<(), Error> {
+        let release = &planned["release"];
+        let all = release["names"].as_array().map_or(0, Vec::len);
+        for names in [1, 1, all, all] {
+            let event = json!({"operation": "giveBack", "release": release, "names": names});
+            retried(async || self.shift_weight(&event).await).await?;
+            between().await;
+        }
+        let event = json!({"operation": "endRelease", "release": release});
+        retried(async || self.shift_weight(&event).await).await?;
+        between().await;
         Ok(())
     }
 }

@@ -104,7 +104,7 @@ fn a_set_identifier_with_a_typo() {
         unchanged,
         &json!({"to": "eks-blueprint-gren"}),
         &expect![[r#"
-            NoSuchPair: the zone eks-blueprint.example.com has no name with weighted records of both eks-blueprint-blue and eks-blueprint-gren; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr
+            NoSuchPair: the zone eks-blueprint.example.com has no name with weighted records of both eks-blueprint-blue and eks-blueprint-gren; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr; if its cluster runs them, look at the annotations there: from v0.22 on ExternalDNS reads those with the prefix external-dns.kubernetes.io/ only, and none with external-dns.alpha.kubernetes.io/
         "#]],
     );
 }
@@ -271,7 +271,8 @@ fn nothing_watches() {
         unchanged,
         &json!({"names": ["legacy.eks-blueprint.example.com"], "probe": {"enabled": false}}),
         &expect![[r#"
-            planned, with warnings: nothing watches this migration: there are no alarms and the probe is switched off, so no failure can be noticed; name alarms in `alarms.names`
+            planned, with warnings: no registry TXT of ExternalDNS stands beside these names; a registry in DynamoDB, or none (noop), can't be seen here, and if an ExternalDNS with policy sync or upsert-only owns the records it puts weights back, which is caught as drift: run it with --policy=create-only until the migration has ended
+            nothing watches this migration: there are no alarms and the probe is switched off, so no failure can be noticed; name alarms in `alarms.names`
         "#]],
     );
 }
@@ -282,7 +283,7 @@ fn external_dns_owns_the_records() {
         unchanged,
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
         &expect![[r#"
-            planned, with warnings: ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended
+            planned, with warnings: the registry TXT records of the two sides have different forms: burnham.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green); both are leased and given back; where the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records and their annotations' weights anew
         "#]],
     );
 }
@@ -298,9 +299,9 @@ fn names_that_stay_and_an_exclusion_that_matches_nothing() {
         },
         &json!({"exclude": ["burnam.eks-blueprint.example.com"]}),
         &expect![[r#"
-            planned, with warnings: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and stay where they are, such as legacy.eks-blueprint.example.com
+            planned, with warnings: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and stay where they are, such as legacy.eks-blueprint.example.com; if its cluster runs them, look at the annotations there: from v0.22 on ExternalDNS reads those with the prefix external-dns.kubernetes.io/ only, and none with external-dns.alpha.kubernetes.io/
             exclude[0]: burnam.eks-blueprint.example.com matches no name
-            ExternalDNS owns records of these names (registry owners eks-blueprint-blue, eks-blueprint-green); with policy sync or upsert-only it puts a changed weight back within its interval, which this migration will find as drift; run it with policy create-only until the migration has ended
+            the registry TXT records of the two sides have different forms: \052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; where the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records and their annotations' weights anew
         "#]],
     );
 }

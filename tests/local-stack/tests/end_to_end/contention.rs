@@ -128,7 +128,7 @@ async fn a_stale_change_is_refused_as_a_whole() {
     let route53 = stack.zone_as("shift-weight").await.unwrap();
     let zone_id = stack.zone.id().parse().unwrap();
     let burnham: RecordName = BURNHAM.parse().unwrap();
-    let read = read_names(&route53, &zone_id, std::slice::from_ref(&burnham))
+    let read = read_names(&route53, &zone_id, [burnham.clone()].into())
         .await
         .unwrap();
     let deletes = read.at(&burnham).to_vec();

@@ -45,7 +45,8 @@ async fn a_rollback_restores_the_original_weights_not_100_and_0() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// Every name of the zone, of which none is named, and with ExternalDNS's registry beside.
+/// Every name of the zone, of which none is named, and with ExternalDNS's registry beside, whose
+/// records have the weights of theirs.
 #[tokio::test]
 async fn only_weights_of_what_moves_are_changed() {
     let stack = stack_with(blueprint()).await;
@@ -53,10 +54,15 @@ async fn only_weights_of_what_moves_are_changed() {
     let mut input = input(&stack, json!({}));
     input.as_object_mut().unwrap().remove("names");
     assert_succeeded(&migrate(&stack, "all", &input).await, "Completed");
+    let release = stack
+        .start_release("release", &json!({ "execution": "all" }))
+        .await
+        .unwrap();
+    assert_succeeded(&release.wait().await.unwrap(), "Released");
 
     let mut expected = before;
     for record_set in expected["ResourceRecordSets"].as_array_mut().unwrap() {
-        let moves = ["A", "AAAA", "CNAME"]
+        let moves = ["A", "AAAA", "CNAME", "TXT"]
             .iter()
             .any(|kind| record_set["Type"] == *kind);
         let is_shared = record_set["Name"] == format!("{SHARED}.");
@@ -101,6 +107,9 @@ async fn a_dry_run_shows_the_plan_and_writes_nothing() {
     assert_eq!(percents, [10, 50, 100]);
     assert_eq!(ended.output["names"], 5);
     assert_eq!(ended.output["recordSets"], 20);
+    assert_eq!(ended.output["leased"], 5);
+    let owners = &ended.output["externalDnsOwners"];
+    assert_eq!(owners[BLUE]["AAAA"][BLUE], 5, "{owners}");
     let warnings = ended.output["warnings"].to_string();
-    assert!(warnings.contains("ExternalDNS"), "{warnings}");
+    assert!(warnings.contains("different forms"), "{warnings}");
 }

@@ -1,0 +1,482 @@
+//! ExternalDNS's TXT registry: where its records stand, whom they name as owner,
+//! and how a migration leases them.
+//!
+//! ExternalDNS updates and deletes a record only if a registry TXT record with
+//! the same set identifier names its own owner id. So while a migration moves a
+//! name, the owner in these TXT records is the migration, and nothing else in
+//! their values changes; afterwards the owner is given back. ExternalDNS rebuilds
+//! a TXT that it deletes from the weight of the record, so a TXT always has its
+//! record's weight: with another one, every later teardown would be refused.
+//!
+//! Sources: ExternalDNS v0.22, `registry/txt/registry.go`,
+//! `registry/mapper/mapper.go`, `endpoint/labels.go`, `plan/plan.go`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{RecordName, SetIdentifier, WILDCARD_LABEL, deserialize_from_str};
+use crate::record::{RecordSet, RecordType};
+use crate::zone::Zone;
+
+/// What stands in an affix for the record's type.
+const RECORD_TYPE: &str = "%{record_type}";
+/// The types that ExternalDNS takes for one where they begin a registry TXT's name.
+const TYPES_IN_NAMES: [&str; 10] = [
+    "a", "aaaa", "cname", "ns", "mx", "ptr", "srv", "naptr", "txt", "dname",
+];
+/// What the owner of a leased TXT begins with; the execution follows.
+const LEASED: &str = "cutover/";
+/// A TXT record's strings hold at most this many bytes each (RFC 1035, 3.3).
+const LONGEST_STRING: usize = 255;
+
+/// Something for each of the two sides of a migration.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sides<T> {
+    /// Of the side that serves now.
+    pub from: T,
+    /// Of the side that shall serve.
+    pub to: T,
+}
+
+impl<T> Sides<T> {
+    /// Both, `from` first.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        [&self.from, &self.to].into_iter()
+    }
+
+    /// What `transform` makes of each.
+    pub fn map<'a, U>(&'a self, transform: impl Fn(&'a T) -> U) -> Sides<U> {
+        Sides {
+            from: transform(&self.from),
+            to: transform(&self.to),
+        }
+    }
+
+    /// Each together with the same side of `other`.
+    pub fn zip<'a, U>(&'a self, other: &'a Sides<U>) -> Sides<(&'a T, &'a U)> {
+        Sides {
+            from: (&self.from, &other.from),
+            to: (&self.to, &other.to),
+        }
+    }
+}
+
+/// What a migration does about ExternalDNS.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ExternalDns {
+    /// Whether the owners in registry TXT records are leased.
+    pub mode: Mode,
+    /// How the ExternalDNS of `from` names its registry TXT records.
+    pub from: RegistryNames,
+    /// How the ExternalDNS of `to` names them.
+    pub to: RegistryNames,
+}
+
+/// Whether the owners in registry TXT records are leased.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// The migration becomes the owner with a name's first change, until it is released or rolled
+    /// back: for an ExternalDNS with `--policy=sync` or `upsert-only`.
+    #[default]
+    Lease,
+    /// The owners stay: for an ExternalDNS with `--policy=create-only`, which leaves weights alone.
+    Ignore,
+}
+
+impl ExternalDns {
+    /// How each side's ExternalDNS names its registry TXT records.
+    pub fn names(&self) -> Sides<&RegistryNames> {
+        Sides {
+            from: &self.from,
+            to: &self.to,
+        }
+    }
+
+    /// Every name at which something of a migration of `name` may stand: the name itself, its
+    /// journal, and its registry TXT records.
+    pub fn places(&self, name: &RecordName) -> Vec<RecordName> {
+        let registry = self.names();
+        let registry = registry.iter().flat_map(|names| names.places(name));
+        let mut places: Vec<_> = [name.clone(), name.journal()]
+            .into_iter()
+            .chain(registry.map(|(_, place)| place))
+            .collect();
+        places.sort();
+        places.dedup();
+        places
+    }
+}
+
+/// How an ExternalDNS names its registry TXT records: by its flags `--txt-prefix`, `--txt-suffix`
+/// and `--txt-wildcard-replacement`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct RegistryNames {
+    /// `--txt-prefix`; `%{record_type}` stands for the record's type.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub txt_prefix: Affix,
+    /// `--txt-suffix`, behind the first label; not together with a prefix.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub txt_suffix: Affix,
+    /// `--txt-wildcard-replacement`: the first label for a wildcard record's `*`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub txt_wildcard_replacement: Affix,
+}
+
+/// A part of a registry TXT's name, in lower case as ExternalDNS takes it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Affix(String);
+
+impl Affix {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn with_type(&self, record_type: &str) -> String {
+        self.0.replace(RECORD_TYPE, record_type)
+    }
+
+    fn has_type(&self) -> bool {
+        self.0.contains(RECORD_TYPE)
+    }
+}
+
+impl FromStr for Affix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let affix = Self(text.to_ascii_lowercase());
+        let is_of_names =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+        if affix.with_type("").bytes().all(is_of_names) {
+            Ok(affix)
+        } else {
+            Err(format!(
+                "expected letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or {RECORD_TYPE}, \
+                 found {text:?}"
+            ))
+        }
+    }
+}
+
+deserialize_from_str!(Affix);
+
+/// What the name of a registry TXT says of the type of its record.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Form {
+    /// `a-`: an A record; from v0.22 on also an alias A.
+    A,
+    /// `aaaa-`: an AAAA record.
+    Aaaa,
+    /// `cname-`: a CNAME record, and up to v0.21 an alias A.
+    Cname,
+    /// Nothing: up to v0.16, for any type but AAAA.
+    Any,
+}
+
+impl Form {
+    /// All of them.
+    pub const ALL: [Form; 4] = [Self::A, Self::Aaaa, Self::Cname, Self::Any];
+
+    /// The form in the words of a journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Cname => "CNAME",
+            Self::Any => "ANY",
+        }
+    }
+
+    fn of_type(record_type: &str) -> Option<Self> {
+        match record_type {
+            "a" => Some(Self::A),
+            "aaaa" => Some(Self::Aaaa),
+            "cname" => Some(Self::Cname),
+            _ => None,
+        }
+    }
+
+    /// The types of which the record of such a TXT may be; no two of them stand at one name.
+    fn record_types(self) -> &'static [RecordType] {
+        match self {
+            Self::A => &[RecordType::A],
+            Self::Aaaa => &[RecordType::Aaaa],
+            Self::Cname | Self::Any => &[RecordType::A, RecordType::Cname],
+        }
+    }
+}
+
+impl FromStr for Form {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_it = |form: &Self| form.as_str() == text;
+        Self::ALL
+            .into_iter()
+            .find(is_it)
+            .ok_or_else(|| format!("expected A, AAAA, CNAME or ANY, found {text:?}"))
+    }
+}
+
+impl RegistryNames {
+    /// Whether both a prefix and a suffix are given, which ExternalDNS refuses.
+    pub fn are_contradictory(&self) -> bool {
+        !self.txt_prefix.0.is_empty() && !self.txt_suffix.0.is_empty()
+    }
+
+    /// Where registry TXT records of `name` may stand, and in which form.
+    pub fn places(&self, name: &RecordName) -> Vec<(Form, RecordName)> {
+        let registered = self.registered(name);
+        let (label, parent) = split_label(&registered);
+        let mut places = Vec::new();
+        let mut spell = |form: Form, type_in_affix: &str, type_in_label: &str| {
+            let prefix = self.txt_prefix.with_type(type_in_affix);
+            let suffix = self.txt_suffix.with_type(type_in_affix);
+            let text = format!("{prefix}{type_in_label}{label}{suffix}{parent}");
+            let is_read_so = self.read(&text) == Some((form, registered.clone()));
+            if let (true, Ok(place)) = (is_read_so, text.parse::<RecordName>())
+                && !places.contains(&(form, place.clone()))
+            {
+                places.push((form, place));
+            }
+        };
+        for (form, record_type) in [(Form::A, "a"), (Form::Aaaa, "aaaa"), (Form::Cname, "cname")] {
+            if self.type_is_in_affix() {
+                spell(form, record_type, "");
+            }
+            spell(form, "", &format!("{record_type}-"));
+        }
+        spell(Form::Any, "", "");
+        places
+    }
+
+    /// The name as the registry knows it: a wildcard record's with the replacement for its `*`.
+    fn registered(&self, name: &RecordName) -> String {
+        match (
+            name.as_str().strip_prefix(WILDCARD_LABEL),
+            self.txt_wildcard_replacement.as_str(),
+        ) {
+            (Some(parent), replacement) if !replacement.is_empty() => {
+                format!("{replacement}{parent}")
+            }
+            _ => name.as_str().to_owned(),
+        }
+    }
+
+    fn type_is_in_affix(&self) -> bool {
+        self.txt_prefix.has_type() || self.txt_suffix.has_type()
+    }
+
+    /// Which name a registry TXT is for, and in which form, as ExternalDNS reads it.
+    fn read(&self, place: &str) -> Option<(Form, String)> {
+        // A suffix may hold dots; it ends as many labels behind the first.
+        let labels = 1 + self.txt_suffix.0.matches('.').count();
+        let end = place
+            .match_indices('.')
+            .nth(labels - 1)
+            .map_or(place.len(), |(position, _)| position);
+        let (affixed, parent) = if self.txt_suffix.0.is_empty() {
+            (place, "")
+        } else {
+            place.split_at(end)
+        };
+        let without = |record_type: &str| {
+            affixed
+                .strip_prefix(self.txt_prefix.with_type(record_type).as_str())?
+                .strip_suffix(self.txt_suffix.with_type(record_type).as_str())
+        };
+        if self.type_is_in_affix() {
+            let typed = TYPES_IN_NAMES
+                .into_iter()
+                .find_map(|record_type| Some((record_type, without(record_type)?)));
+            if let Some((record_type, label)) = typed {
+                return Some((Form::of_type(record_type)?, format!("{label}{parent}")));
+            }
+        }
+        let label = without("")?;
+        match label.split_once('-') {
+            Some((record_type, rest)) if TYPES_IN_NAMES.contains(&record_type) => {
+                Some((Form::of_type(record_type)?, format!("{rest}{parent}")))
+            }
+            _ => Some((Form::Any, format!("{label}{parent}"))),
+        }
+    }
+}
+
+/// The first label, and the rest with its dot.
+fn split_label(name: &str) -> (&str, &str) {
+    name.split_at(name.find('.').unwrap_or(name.len()))
+}
+
+/// A registry TXT record of one side at a name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RegistryText<'a> {
+    /// The record set as it was read.
+    pub read: &'a RecordSet,
+    /// Its form.
+    pub form: Form,
+    /// The type of its record; none if that is not there.
+    pub record_type: Option<RecordType>,
+    /// Whom it names.
+    pub owner: Owner,
+}
+
+/// Whom a registry TXT names as owner.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Owner {
+    /// An ExternalDNS, by its `--txt-owner-id`.
+    ExternalDns(String),
+    /// A migration.
+    Migration,
+    /// Nobody, so that no ExternalDNS changes the record.
+    Nobody,
+    /// It can't be read: `--txt-encrypt-enabled`.
+    Encrypted,
+}
+
+impl RegistryText<'_> {
+    /// The same record set with another weight, and leased by `execution`. The value has no more
+    /// than 255 bytes; where the execution's name does not fit, its end is missing.
+    pub(crate) fn leased(&self, execution: &str, weight: u8) -> RecordSet {
+        let length = |owner: &str| {
+            self.with_owner(owner, weight)
+                .values()
+                .first()
+                .map_or(0, |value| value.trim_matches('"').len())
+        };
+        let mut owner = format!("{LEASED}{execution}");
+        let excess = length(&owner).saturating_sub(LONGEST_STRING);
+        owner.truncate(owner.len().saturating_sub(excess).max(LEASED.len()));
+        self.with_owner(&owner, weight)
+    }
+
+    /// The same record set with another weight and owner; everything else in its value stays byte
+    /// for byte.
+    pub(crate) fn with_owner(&self, owner: &str, weight: u8) -> RecordSet {
+        let mut changed = self.read.with_weight(weight);
+        if let Some(value) = changed.first_value_mut()
+            && let Some(Labels {
+                owner: Some(range), ..
+            }) = Labels::read(value)
+        {
+            value.replace_range(range, owner);
+        }
+        changed
+    }
+
+    /// The Kubernetes object that the record was made for, such as `ingress/team/app`.
+    pub fn resource(&self) -> Option<&str> {
+        let value = self.read.values().first()?;
+        value.get(Labels::read(value)?.resource?)
+    }
+}
+
+/// Where in a registry TXT's value what stands.
+struct Labels {
+    owner: Option<Range<usize>>,
+    resource: Option<Range<usize>>,
+}
+
+impl Labels {
+    /// None if it is no registry TXT. The keys are in any order; of two alike the last counts.
+    fn read(value: &str) -> Option<Self> {
+        let text = value.trim_matches('"');
+        let mut start = value.find(text)?;
+        let mut labels = Self {
+            owner: None,
+            resource: None,
+        };
+        let mut has_heritage = false;
+        for token in text.split(',') {
+            if let Some((key, content)) = token.split_once('=') {
+                let range = start + key.len() + 1..start + token.len();
+                match key {
+                    "heritage" if content != "external-dns" => return None,
+                    "heritage" => has_heritage = true,
+                    "external-dns/owner" => labels.owner = Some(range),
+                    "external-dns/resource" => labels.resource = Some(range),
+                    _ => {}
+                }
+            }
+            start += token.len() + 1;
+        }
+        has_heritage.then_some(labels)
+    }
+}
+
+/// Whom `record_set` names as owner; none if it is not of the registry.
+pub fn owner(record_set: &RecordSet) -> Option<Owner> {
+    if record_set.record_type != RecordType::Txt {
+        return None;
+    }
+    let value = record_set.values().first()?;
+    let Some(labels) = Labels::read(value) else {
+        return looks_encrypted(value).then_some(Owner::Encrypted);
+    };
+    let owner = labels.owner.and_then(|range| value.get(range));
+    Some(match owner.unwrap_or_default() {
+        "" => Owner::Nobody,
+        owner if owner.starts_with(LEASED) => Owner::Migration,
+        owner => Owner::ExternalDns(owner.to_owned()),
+    })
+}
+
+/// Base64 of a nonce, a ciphertext and its tag (ExternalDNS, `endpoint/crypto.go`).
+fn looks_encrypted(value: &str) -> bool {
+    let text = value.trim_matches('"');
+    let digits = text.trim_end_matches('=');
+    text.len() >= 40
+        && text.len().is_multiple_of(4)
+        && text.len() - digits.len() <= 2
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+}
+
+impl Zone {
+    /// The registry TXT records of `side` for `name`, whichever forms their names have.
+    pub fn registry_texts<'a>(
+        &'a self,
+        name: &RecordName,
+        side: &SetIdentifier,
+        names: &RegistryNames,
+    ) -> Vec<RegistryText<'a>> {
+        let mut texts = Vec::new();
+        for (form, place) in names.places(name) {
+            let Some((read, _)) = self.weighted(&place, &RecordType::Txt, side) else {
+                continue;
+            };
+            let Some(owner) = owner(read) else {
+                continue;
+            };
+            let stands =
+                |record_type: &&RecordType| self.weighted(name, record_type, side).is_some();
+            texts.push(RegistryText {
+                read,
+                form,
+                record_type: form.record_types().iter().find(stands).cloned(),
+                owner,
+            });
+        }
+        texts
+    }
+}
+
+/// What a journal keeps of one side's registry: where its TXT records stand, and whom they named.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Registry {
+    /// How the TXT records are named.
+    pub names: RegistryNames,
+    /// Whom they named as owner before they were leased, by form; empty if none is leased.
+    pub owners: BTreeMap<Form, String>,
+}

@@ -1,0 +1,329 @@
+//! The release of a migration that has completed: its names are given back to ExternalDNS, the
+//! first one alone, and watched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use migration::change::{Journaled, close};
+use migration::executions::{Executions, Status, execution_name};
+use migration::input::from_json;
+use migration::journal::Journal;
+use migration::record::RecordSet;
+use migration::registry::{ExternalDns, Mode};
+use migration::release;
+use migration::route53::{Applied, Route53, apply, read_names, read_zone};
+use migration::weights::count_weights;
+use migration::zone::Zone;
+use migration::{Error, HostedZoneId, Percent, RecordName, SetIdentifier, Whole};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::take_journals_away;
+
+/// What an operator writes to release a migration.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "camelCase",
+    expecting = "an object with the migration's execution, by name or ARN"
+)]
+struct Input {
+    execution: String,
+    hosted_zone_id: Option<HostedZoneId>,
+    #[serde(default = "external_dns_interval_seconds")]
+    external_dns_interval_seconds: Whole<1, 3_600>,
+}
+
+/// ExternalDNS's `--interval`, by default.
+fn external_dns_interval_seconds() -> Whole<1, 3_600> {
+    Whole::new(60)
+}
+
+/// How many intervals a name is watched after it was given back.
+const INTERVALS: u32 = 2;
+/// How often it is looked at meanwhile.
+const LOOKS: u32 = 12;
+
+#[derive(Deserialize)]
+pub(crate) struct PlanRequest {
+    input: Value,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct GiveBackRequest {
+    release: Release,
+    names: usize,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ReleaseRequest {
+    release: Release,
+}
+
+/// A release that can be carried out.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Release {
+    /// The id of the hosted zone.
+    pub hosted_zone_id: HostedZoneId,
+    /// The zone's name.
+    pub zone_name: RecordName,
+    /// The name of the migration's execution.
+    pub execution: String,
+    /// Its ARN.
+    pub execution_arn: String,
+    /// The side that served before the migration.
+    pub from: SetIdentifier,
+    /// The side that serves now.
+    pub to: SetIdentifier,
+    /// The names to be given back, in this order.
+    pub names: Vec<RecordName>,
+    /// How each side's ExternalDNS names its registry TXT records.
+    pub external_dns: ExternalDns,
+    /// For how long names are watched after they were given back: two intervals of ExternalDNS.
+    pub watch_seconds: u32,
+    /// How often they are looked at meanwhile.
+    pub check_seconds: u32,
+}
+
+/// A release, or why there is nothing to be released.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct ReleasePlanned {
+    /// To be handed to the other operations; null if no journal of the execution is left.
+    pub release: Option<Release>,
+    /// The weights `from/to`, and how many pairs of records have them.
+    pub weights: BTreeMap<String, usize>,
+    /// One sentence for people.
+    pub message: String,
+}
+
+/// What was given back.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenBack {
+    /// How many names were given back by this call; the others were before.
+    pub given_back: usize,
+    /// The changes to confirm.
+    pub change_ids: Vec<String>,
+}
+
+/// What was leased again.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenAgain {
+    /// How many names were leased again.
+    pub taken_again: usize,
+    /// The changes to confirm.
+    pub change_ids: Vec<String>,
+}
+
+/// How a release ended.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Released {
+    /// How many journals were taken away.
+    pub journals: usize,
+    /// The weights `from/to`, and how many pairs of records have them.
+    pub weights: BTreeMap<String, usize>,
+}
+
+/// The journals of one execution in a zone.
+struct Journals<'z>(Vec<(RecordName, &'z RecordSet, Journal)>);
+
+impl<'z> Journals<'z> {
+    /// Those at `names`, in their order; names that have none any more are left out.
+    fn of(execution: &str, zone: &'z Zone, names: &[RecordName]) -> Result<Self, Error> {
+        let mut journals = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some((read, journal)) = zone.journal(name)?
+                && journal.execution == execution
+            {
+                journals.push((name.clone(), read, journal));
+            }
+        }
+        Ok(Self(journals))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Journaled<'_>> {
+        self.0
+            .iter()
+            .map(|(name, read, journal)| (name, *read, journal))
+    }
+
+    fn weights(&self) -> BTreeMap<String, usize> {
+        let mut weights = BTreeMap::new();
+        for (_, _, journal) in &self.0 {
+            count_weights(&mut weights, &journal.written);
+        }
+        weights
+    }
+}
+
+pub(crate) async fn plan(
+    request: PlanRequest,
+    route53: &impl Route53,
+    executions: &impl Executions,
+) -> Result<ReleasePlanned, Error> {
+    let input: Input = from_json(&request.input)?;
+    let name = execution_name(&input.execution);
+    let execution = executions.describe(name).await?;
+    let hosted_zone_id = match (input.hosted_zone_id, &execution) {
+        (Some(id), _) => id,
+        (None, Some(execution)) => {
+            from_json(execution.input.get("hostedZoneId").unwrap_or(&Value::Null)).map_err(|_| {
+                Error::InvalidInput(format!(
+                    "hostedZoneId: expected the id of the zone, as the input of execution {name} names none"
+                ))
+            })?
+        }
+        (None, None) => {
+            return Err(Error::ExecutionNotFound(format!(
+                "execution: the migration state machine has no execution {name:?}; give the name as the console lists it, \
+                 or add `hostedZoneId` if it ended more than 90 days ago"
+            )));
+        }
+    };
+    let zone = read_zone(route53, &hosted_zone_id).await?;
+    let is_readable = |name: &RecordName| zone.journal(name).is_ok();
+    let names: BTreeSet<_> = zone.journaled_names().filter(is_readable).collect();
+    let names: Vec<_> = names.into_iter().collect();
+    let journals = Journals::of(name, &zone, &names)?;
+    let Some((_, _, first)) = journals.iter().next() else {
+        return Ok(ReleasePlanned {
+            release: None,
+            weights: BTreeMap::new(),
+            message: format!(
+                "nothing to release: the zone {} has no journal of execution {name}",
+                zone.name
+            ),
+        });
+    };
+    let lowest = journals.iter().map(|(_, _, journal)| journal.percent).min();
+    match execution.map(|execution| execution.status) {
+        Some(Status::Succeeded) => {}
+        // It ended long ago.
+        None if lowest == Some(Percent::ALL) => {}
+        status => {
+            let what = match status {
+                Some(Status::Running) => "is still running",
+                _ => "has not completed",
+            };
+            return Err(Error::Busy(format!(
+                "the execution {name} {what}, and its names are at {} percent; only a completed migration is released: \
+                 finish it with an execution from {} to {}, or roll it back",
+                lowest.unwrap_or_default(),
+                first.from,
+                first.to
+            )));
+        }
+    }
+    let watch_seconds = INTERVALS * input.external_dns_interval_seconds.get();
+    let names: Vec<_> = journals.iter().map(|(name, _, _)| name.clone()).collect();
+    Ok(ReleasePlanned {
+        message: format!(
+            "{} names are given back to ExternalDNS, the first one alone: {}",
+            names.len(),
+            names.first().map_or("", RecordName::as_str)
+        ),
+        weights: journals.weights(),
+        release: Some(Release {
+            hosted_zone_id,
+            zone_name: zone.name.clone(),
+            execution: name.to_owned(),
+            execution_arn: executions.arn(name),
+            from: first.from.clone(),
+            to: first.to.clone(),
+            names,
+            external_dns: ExternalDns {
+                mode: Mode::Lease,
+                from: first.registry.from.names.clone(),
+                to: first.registry.to.names.clone(),
+            },
+            watch_seconds,
+            check_seconds: watch_seconds.div_ceil(LOOKS),
+        }),
+    })
+}
+
+pub(crate) async fn give_back(
+    request: GiveBackRequest,
+    route53: &impl Route53,
+) -> Result<GivenBack, Error> {
+    let GiveBackRequest { release, names } = request;
+    let names = release.names.get(..names).unwrap_or(&release.names);
+    let zone = release.read(names, route53).await?;
+    let mut changes = Vec::new();
+    for journaled in Journals::of(&release.execution, &zone, names)?.iter() {
+        changes.extend(release::give_back(&zone, journaled)?);
+    }
+    let given_back = changes.len();
+    let Applied { change_ids, .. } = apply(route53, &release.hosted_zone_id, changes).await?;
+    tracing::info!(
+        execution = release.execution,
+        given_back,
+        "gave names back to ExternalDNS"
+    );
+    Ok(GivenBack {
+        given_back,
+        change_ids,
+    })
+}
+
+pub(crate) async fn take_again(
+    request: ReleaseRequest,
+    route53: &impl Route53,
+) -> Result<TakenAgain, Error> {
+    let ReleaseRequest { release } = request;
+    let zone = release.read(&release.names, route53).await?;
+    let journals = Journals::of(&release.execution, &zone, &release.names)?;
+    let changes: Vec<_> = journals
+        .iter()
+        .filter(|(_, _, journal)| !journal.completed)
+        .filter_map(|journaled| release::take_again(&zone, journaled))
+        .collect();
+    let taken_again = changes.len();
+    let Applied { change_ids, .. } = apply(route53, &release.hosted_zone_id, changes).await?;
+    tracing::info!(
+        execution = release.execution,
+        taken_again,
+        "leased names again"
+    );
+    Ok(TakenAgain {
+        taken_again,
+        change_ids,
+    })
+}
+
+pub(crate) async fn end(
+    request: ReleaseRequest,
+    route53: &impl Route53,
+) -> Result<Released, Error> {
+    let ReleaseRequest { release } = request;
+    let zone = release.read(&release.names, route53).await?;
+    let journals = Journals::of(&release.execution, &zone, &release.names)?;
+    let is_decided = journals.iter().any(|(_, _, journal)| journal.completed);
+    for journaled in journals.iter().filter(|_| !is_decided) {
+        if release::give_back(&zone, journaled)?.is_some() {
+            return Err(Error::Busy(format!(
+                "{} is leased again, by another release of the execution {}; wait until that has ended",
+                journaled.0, release.execution
+            )));
+        }
+    }
+    let weights = journals.weights();
+    let journals = close(journals.iter().collect());
+    let journals = take_journals_away(journals, &release.hosted_zone_id, route53).await?;
+    tracing::info!(
+        execution = release.execution,
+        journals,
+        "released the migration"
+    );
+    Ok(Released { journals, weights })
+}
+
+impl Release {
+    async fn read(&self, names: &[RecordName], route53: &impl Route53) -> Result<Zone, Error> {
+        let places = |name| self.external_dns.places(name);
+        let places = names.iter().flat_map(places).collect();
+        read_names(route53, &self.hosted_zone_id, places).await
+    }
+}

@@ -1,0 +1,171 @@
+//! What the plan advises on where ExternalDNS has left something behind.
+
+use expect_test::{Expect, expect};
+use migration::record::{Answer, RecordSet, Routing};
+use serde_json::{Value, json};
+
+use crate::Simulation;
+use crate::invariants::{canary, run};
+
+const GREEN: &str = "eks-blueprint-green";
+
+#[track_caller]
+fn check_lint(edit: impl Fn(&mut Vec<RecordSet>), more: &Value, expect: &Expect) {
+    let simulation = Simulation::blueprint();
+    simulation.route53.edit(|record_sets| edit(record_sets));
+    let mut input = canary();
+    for (key, value) in more.as_object().unwrap() {
+        input[key] = value.clone();
+    }
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    let warnings = planned["plan"]["warnings"].as_array().unwrap().iter();
+    let warnings: Vec<_> = warnings.map(|warning| warning.as_str().unwrap()).collect();
+    // The blueprint's own, that its instances are of different versions, is left out.
+    let others = warnings
+        .iter()
+        .filter(|warning| !warning.contains("different forms"));
+    let others: Vec<_> = others.map(|warning| format!("{warning}\n")).collect();
+    expect.assert_eq(&others.concat());
+}
+
+fn edit_text(record_sets: &mut [RecordSet], name: &str, edit: impl Fn(&mut RecordSet)) {
+    for record_set in record_sets {
+        if record_set.name.as_str() == format!("{name}.eks-blueprint.example.com") {
+            edit(record_set);
+        }
+    }
+}
+
+#[test]
+fn nothing_but_different_versions() {
+    check_lint(|_| {}, &json!({}), &expect![""]);
+}
+
+#[test]
+fn one_owner_id_on_both_sides() {
+    check_lint(
+        |record_sets| {
+            for record_set in record_sets {
+                if let Answer::Values { values, .. } = &mut record_set.answer {
+                    for value in values {
+                        *value =
+                            value.replace("owner=eks-blueprint-green", "owner=eks-blueprint-blue");
+                    }
+                }
+            }
+        },
+        &json!({}),
+        &expect![[r#"
+            both sides have the same ExternalDNS owner id: eks-blueprint-blue; two instances with one id delete each other's records under policy sync: give the clusters of eks-blueprint-blue and eks-blueprint-green a --txt-owner-id of their own
+        "#]],
+    );
+}
+
+#[test]
+fn a_txt_weight_unlike_its_records() {
+    check_lint(
+        |record_sets| {
+            edit_text(record_sets, "cname-burnham", |text| {
+                if let Routing::Weighted { weight, .. } = &mut text.routing {
+                    *weight = 90;
+                }
+            });
+        },
+        &json!({}),
+        &expect![[r#"
+            a registry TXT has another weight than its record: cname-burnham.eks-blueprint.example.com of eks-blueprint-blue has weight 90 instead of 100; ExternalDNS can't delete such a record together with its TXT; the migration gives both the same weight
+        "#]],
+    );
+}
+
+#[test]
+fn no_registry_txt_of_one_side() {
+    check_lint(
+        |record_sets| {
+            record_sets.retain(|record_set| {
+                !(record_set.name.as_str().contains("-skiapp")
+                    && record_set
+                        .weighted()
+                        .is_some_and(|(side, _)| side.as_str() == GREEN))
+            });
+        },
+        &json!({}),
+        &expect![[r#"
+            a name has registry TXT records of one side only: skiapp.eks-blueprint.example.com has none of eks-blueprint-green; the other side's ExternalDNS does not own its record, or keeps its registry elsewhere: look at its --registry, --txt-prefix (externalDns.from and externalDns.to) and logs
+        "#]],
+    );
+}
+
+#[test]
+fn a_registry_txt_that_belongs_to_no_record() {
+    check_lint(
+        |record_sets| {
+            edit_text(record_sets, "a-argocd", |text| {
+                text.name = "own-a-argocd.eks-blueprint.example.com".parse().unwrap();
+            });
+        },
+        &json!({}),
+        &expect![[r#"
+            a registry TXT belongs to no record: own-a-argocd.eks-blueprint.example.com of eks-blueprint-green; delete it, or, if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in externalDns.from and externalDns.to
+        "#]],
+    );
+}
+
+#[test]
+fn a_simple_record_where_a_weighted_one_is_expected() {
+    check_lint(
+        |record_sets| {
+            let of_burnham = |record_set: &&RecordSet| {
+                record_set.name.as_str() == "cname-burnham.eks-blueprint.example.com"
+            };
+            let mut text = record_sets.iter().find(of_burnham).unwrap().clone();
+            text.name = "a-plain.eks-blueprint.example.com".parse().unwrap();
+            text.routing = Routing::Simple;
+            record_sets.push(text);
+        },
+        &json!({}),
+        &expect![[r#"
+            an ExternalDNS of these clusters has a simple record: plain.eks-blueprint.example.com of eks-blueprint-blue; its Ingress or Service lacks the annotations set-identifier and aws-weight, so it can't be migrated, and stands in the way of a weighted record of the other cluster
+        "#]],
+    );
+}
+
+#[test]
+fn a_new_side_without_any_record_of_a_name() {
+    check_lint(
+        |record_sets| {
+            record_sets.retain(|record_set| {
+                !(record_set.name.as_str().contains("burnham")
+                    && record_set
+                        .weighted()
+                        .is_some_and(|(side, _)| side.as_str() == GREEN))
+            });
+        },
+        &json!({}),
+        &expect![[r#"
+            1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and stay where they are, such as burnham.eks-blueprint.example.com; if its cluster runs them, look at the annotations there: from v0.22 on ExternalDNS reads those with the prefix external-dns.kubernetes.io/ only, and none with external-dns.alpha.kubernetes.io/
+        "#]],
+    );
+}
+
+#[test]
+fn no_registry_txt_at_all() {
+    check_lint(
+        |_| {},
+        &json!({"names": ["legacy.eks-blueprint.example.com"]}),
+        &expect![[r#"
+            no registry TXT of ExternalDNS stands beside these names; a registry in DynamoDB, or none (noop), can't be seen here, and if an ExternalDNS with policy sync or upsert-only owns the records it puts weights back, which is caught as drift: run it with --policy=create-only until the migration has ended
+        "#]],
+    );
+}
+
+#[test]
+fn owners_that_are_ignored() {
+    check_lint(
+        |_| {},
+        &json!({"externalDns": {"mode": "ignore"}}),
+        &expect![[r#"
+            ExternalDNS owns records of these names (owners eks-blueprint-blue, eks-blueprint-green) and they are not leased, because externalDns.mode is "ignore"; with policy sync or upsert-only it puts a changed weight back within its interval, which is caught as drift: run it with --policy=create-only until the migration has ended
+        "#]],
+    );
+}
