@@ -292,7 +292,7 @@ fn weights(
 
 /// Everything but letters, digits and `-._~/:+@` becomes `%XX`: what is left
 /// needs no escaping in a TXT value and can't be taken for our own `=`.
-fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/:+@".contains(&byte) {

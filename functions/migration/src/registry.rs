@@ -17,6 +17,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::percent_encode;
 use crate::name::{RecordName, SetIdentifier, WILDCARD_LABEL, deserialize_from_str};
 use crate::record::{RecordSet, RecordType};
 use crate::zone::Zone;
@@ -345,8 +346,9 @@ pub enum Owner {
 }
 
 impl RegistryText<'_> {
-    /// The same record set with another weight, and leased by `execution`. The value has no more
-    /// than 255 bytes; where the execution's name does not fit, its end is missing.
+    /// The same record set with another weight, and leased by `execution`, whose name is
+    /// percent-encoded. The value has no more than 255 bytes; where the name does not fit, its end
+    /// is missing.
     pub(crate) fn leased(&self, execution: &str, weight: u8) -> RecordSet {
         let length = |owner: &str| {
             self.with_owner(owner, weight)
@@ -354,7 +356,7 @@ impl RegistryText<'_> {
                 .first()
                 .map_or(0, |value| value.trim_matches('"').len())
         };
-        let mut owner = format!("{LEASED}{execution}");
+        let mut owner = format!("{LEASED}{}", percent_encode(execution));
         let excess = length(&owner).saturating_sub(LONGEST_STRING);
         owner.truncate(owner.len().saturating_sub(excess).max(LEASED.len()));
         self.with_owner(&owner, weight)
@@ -479,4 +481,167 @@ pub struct Registry {
     pub names: RegistryNames,
     /// Whom they named as owner before they were leased, by form; empty if none is leased.
     pub owners: BTreeMap<Form, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(txt_prefix: &str, txt_suffix: &str, txt_wildcard_replacement: &str) -> RegistryNames {
+        RegistryNames {
+            txt_prefix: txt_prefix.parse().unwrap(),
+            txt_suffix: txt_suffix.parse().unwrap(),
+            txt_wildcard_replacement: txt_wildcard_replacement.parse().unwrap(),
+        }
+    }
+
+    #[track_caller]
+    fn check_places(names: &RegistryNames, name: &str, expect: &[&str]) {
+        let places: Vec<_> = names
+            .places(&name.parse().unwrap())
+            .into_iter()
+            .map(|(form, place)| format!("{} {place}", form.as_str()))
+            .collect();
+        assert_eq!(places, expect);
+    }
+
+    #[test]
+    fn registry_txt_stands_beside_its_name() {
+        check_places(
+            &names("", "", ""),
+            "app.example.com",
+            &[
+                "A a-app.example.com",
+                "AAAA aaaa-app.example.com",
+                "CNAME cname-app.example.com",
+                "ANY app.example.com",
+            ],
+        );
+        check_places(
+            &names("", "", "star"),
+            "*.example.com",
+            &[
+                "A a-star.example.com",
+                "AAAA aaaa-star.example.com",
+                "CNAME cname-star.example.com",
+                "ANY star.example.com",
+            ],
+        );
+        check_places(
+            &names("Reg.", "", ""),
+            "app.example.com",
+            &[
+                "A reg.a-app.example.com",
+                "AAAA reg.aaaa-app.example.com",
+                "CNAME reg.cname-app.example.com",
+                "ANY reg.app.example.com",
+            ],
+        );
+    }
+
+    /// An affix with the type is read without it as well, as ExternalDNS does for older records.
+    #[test]
+    fn a_type_may_stand_in_an_affix() {
+        check_places(
+            &names("", "-%{record_type}.reg", ""),
+            "app.example.com",
+            &[
+                "A app-a.reg.example.com",
+                "A a-app-.reg.example.com",
+                "AAAA app-aaaa.reg.example.com",
+                "AAAA aaaa-app-.reg.example.com",
+                "CNAME app-cname.reg.example.com",
+                "CNAME cname-app-.reg.example.com",
+                "ANY app-.reg.example.com",
+            ],
+        );
+    }
+
+    /// Without a type in its name, the TXT of `a-team` is taken for that of an A record of `team`.
+    #[test]
+    fn what_external_dns_reads_as_another_names_is_no_place() {
+        check_places(
+            &names("", "", ""),
+            "a-team.example.com",
+            &[
+                "A a-a-team.example.com",
+                "AAAA aaaa-a-team.example.com",
+                "CNAME cname-a-team.example.com",
+            ],
+        );
+    }
+
+    #[track_caller]
+    fn check_owner(value: &str, expect: Option<&Owner>) {
+        let name = "a-app.example.com".parse().unwrap();
+        let record_set = RecordSet::text(name, 300, value.to_owned());
+        assert_eq!(owner(&record_set).as_ref(), expect);
+    }
+
+    #[test]
+    fn owners_are_read_as_external_dns_reads_them() {
+        let blue = Owner::ExternalDns("blue".to_owned());
+        check_owner(
+            "\"heritage=external-dns,external-dns/owner=blue,external-dns/resource=ingress/a/b\"",
+            Some(&blue),
+        );
+        check_owner(
+            "\"external-dns/owner=blue,more,heritage=external-dns\"",
+            Some(&blue),
+        );
+        check_owner(
+            "\"heritage=external-dns,external-dns/owner=cutover/run\"",
+            Some(&Owner::Migration),
+        );
+        check_owner("\"heritage=external-dns\"", Some(&Owner::Nobody));
+        check_owner(
+            "\"heritage=external-dns,external-dns/owner=\"",
+            Some(&Owner::Nobody),
+        );
+        check_owner("\"heritage=other,external-dns/owner=blue\"", None);
+        check_owner("\"external-dns/owner=blue\"", None);
+        check_owner("\"v=spf1 -all\"", None);
+        check_owner(
+            "\"h8UQ6jelUFUsEIn7SbFktc2MYXPx/q8lySqI4VwNfVp6Lg8m\"",
+            Some(&Owner::Encrypted),
+        );
+    }
+
+    #[test]
+    fn an_affix_that_no_name_can_have_is_refused() {
+        assert_eq!(
+            "ext dns".parse::<Affix>().unwrap_err(),
+            "expected letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or %{record_type}, \
+             found \"ext dns\""
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_lease_changes_the_owner_alone_and_can_be_given_back(
+            owner in "[!#-+\\--~]{1,40}",
+            before in "[a-z=/,]{0,30}",
+            after in "[a-z=/,]{0,150}",
+            execution in ".{1,80}",
+        ) {
+            let name: RecordName = "a-app.example.com".parse().unwrap();
+            let value = format!("\"{before},heritage=external-dns,external-dns/owner={owner},x={after}\"");
+            let read = RecordSet::text(name, 300, value.clone());
+            let text = RegistryText { read: &read, form: Form::A, record_type: None, owner: Owner::Nobody };
+            proptest::prop_assume!(super::owner(&read) == Some(Owner::ExternalDns(owner.clone())));
+            let leased = text.leased(&execution, 0);
+            proptest::prop_assert_eq!(super::owner(&leased), Some(Owner::Migration));
+            let length = leased.values()[0].len() - 2;
+            proptest::prop_assert!(length <= LONGEST_STRING.max(value.len() - 2), "{}", length);
+            let leased = RegistryText { read: &leased, ..text };
+            let given_back = leased.with_owner(&owner, 0);
+            proptest::prop_assert_eq!(given_back.values(), [value]);
+        }
+
+        #[test]
+        fn any_text_is_a_registry_txt_or_not(value in "\\PC{0,300}") {
+            let name = "a-app.example.com".parse().unwrap();
+            let _ = owner(&RecordSet::text(name, 300, value));
+        }
+    }
 }
