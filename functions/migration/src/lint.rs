@@ -123,18 +123,10 @@ fn of_the_mode(input: &Input, paired: &[PairedName<'_>]) -> Option<String> {
 
 /// Two instances with one owner id delete each other's records (issue 1698).
 fn same_owner(input: &Input, paired: &[PairedName<'_>]) -> Finding {
-    let owners = |texts: &dyn Fn(&PairedName<'_>) -> BTreeSet<String>| -> BTreeSet<String> {
-        paired.iter().flat_map(texts).collect()
-    };
-    let named = |texts: &[RegistryText<'_>]| -> BTreeSet<String> {
-        let owner = |text: &RegistryText<'_>| match &text.owner {
-            Owner::ExternalDns(owner) => Some(owner.clone()),
-            _ => None,
-        };
-        texts.iter().filter_map(owner).collect()
-    };
-    let from = owners(&|name| named(&name.registry.from));
-    let to = owners(&|name| named(&name.registry.to));
+    let of_from = paired.iter().flat_map(|named| &named.registry.from);
+    let of_to = paired.iter().flat_map(|named| &named.registry.to);
+    let from: BTreeSet<_> = of_from.filter_map(RegistryText::external_dns).collect();
+    let to: BTreeSet<_> = of_to.filter_map(RegistryText::external_dns).collect();
     let mut finding = Finding::new(
         "both sides have the same ExternalDNS owner id",
         format!(
@@ -143,7 +135,7 @@ fn same_owner(input: &Input, paired: &[PairedName<'_>]) -> Finding {
             input.from, input.to
         ),
     );
-    finding.places = from.intersection(&to).cloned().collect();
+    finding.places = from.intersection(&to).map(ToString::to_string).collect();
     finding
 }
 

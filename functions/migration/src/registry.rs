@@ -376,6 +376,14 @@ impl RegistryText<'_> {
         changed
     }
 
+    /// The owner id of ExternalDNS that it names.
+    pub fn external_dns(&self) -> Option<&str> {
+        match &self.owner {
+            Owner::ExternalDns(owner) => Some(owner),
+            Owner::Migration | Owner::Nobody | Owner::Encrypted => None,
+        }
+    }
+
     /// The Kubernetes object that the record was made for, such as `ingress/team/app`.
     pub fn resource(&self) -> Option<&str> {
         let value = self.read.values().first()?;

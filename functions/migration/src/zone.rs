@@ -7,7 +7,7 @@ use crate::Percent;
 use crate::journal::Journal;
 use crate::name::{HostedZoneId, RecordName, SetIdentifier};
 use crate::record::{Answer, RecordSet, RecordType, Routing};
-use crate::registry::{ExternalDns, Owner, RegistryText, Sides};
+use crate::registry::{ExternalDns, RegistryText, Sides};
 use crate::weights::Weights;
 
 /// The TTL of an alias to an elastic load balancer.
@@ -305,10 +305,7 @@ impl PairedName<'_> {
         self.registry
             .iter()
             .flatten()
-            .filter_map(|text| match &text.owner {
-                Owner::ExternalDns(owner) => Some(owner.as_str()),
-                _ => None,
-            })
+            .filter_map(RegistryText::external_dns)
             .collect()
     }
 
