@@ -112,6 +112,8 @@ pub struct GivenBack {
 pub struct TakenAgain {
     /// How many names were leased again.
     pub taken_again: usize,
+    /// What that means, as the end of a sentence.
+    pub message: String,
     /// The changes to confirm.
     pub change_ids: Vec<String>,
 }
@@ -147,6 +149,18 @@ impl<'z> Journals<'z> {
         self.0
             .iter()
             .map(|(name, read, journal)| (name, *read, journal))
+    }
+
+    /// Whether only the journals are still to be taken away.
+    fn are_closing(&self) -> bool {
+        self.iter().any(|(_, _, journal)| journal.completed)
+    }
+
+    /// The first of `names` without a journal, unless journals are being taken away.
+    fn first_gone<'n>(&self, names: &'n [RecordName]) -> Option<&'n RecordName> {
+        let has_journal = |name: &&RecordName| self.iter().any(|(of, _, _)| of == *name);
+        let gone = names.iter().find(|name| !has_journal(name));
+        gone.filter(|_| !self.are_closing())
     }
 
     fn weights(&self) -> BTreeMap<String, usize> {
@@ -251,8 +265,16 @@ pub(crate) async fn give_back(
     let GiveBackRequest { release, names } = request;
     let names = release.names.get(..names).unwrap_or(&release.names);
     let zone = release.read(names, route53).await?;
+    let journals = Journals::of(&release.execution, &zone, names)?;
+    if let Some(gone) = journals.first_gone(names) {
+        return Err(Error::Drift(format!(
+            "the journal {} is gone: somebody deleted it, rolled {gone} back, or released it with another execution; \
+             nothing more is given back",
+            gone.journal()
+        )));
+    }
     let mut changes = Vec::new();
-    for journaled in Journals::of(&release.execution, &zone, names)?.iter() {
+    for journaled in journals.iter() {
         changes.extend(release::give_back(&zone, journaled)?);
     }
     let given_back = changes.len();
@@ -275,12 +297,20 @@ pub(crate) async fn take_again(
     let ReleaseRequest { release } = request;
     let zone = release.read(&release.names, route53).await?;
     let journals = Journals::of(&release.execution, &zone, &release.names)?;
+    let is_closing = journals.are_closing();
     let changes: Vec<_> = journals
         .iter()
-        .filter(|(_, _, journal)| !journal.completed)
+        .filter(|_| !is_closing)
         .filter_map(|journaled| release::take_again(&zone, journaled))
         .collect();
     let taken_again = changes.len();
+    let message = if is_closing {
+        "all its names were given back and watched, and only their journals are left to be taken away: release again"
+    } else if journals.0.is_empty() {
+        "no journal of it is left, so none of its names is leased"
+    } else {
+        "all its names are leased again, at the weights that the migration reached"
+    };
     let Applied { change_ids, .. } = apply(route53, &release.hosted_zone_id, changes).await?;
     tracing::info!(
         execution = release.execution,
@@ -289,6 +319,7 @@ pub(crate) async fn take_again(
     );
     Ok(TakenAgain {
         taken_again,
+        message: message.to_owned(),
         change_ids,
     })
 }
@@ -300,8 +331,8 @@ pub(crate) async fn end(
     let ReleaseRequest { release } = request;
     let zone = release.read(&release.names, route53).await?;
     let journals = Journals::of(&release.execution, &zone, &release.names)?;
-    let is_decided = journals.iter().any(|(_, _, journal)| journal.completed);
-    for journaled in journals.iter().filter(|_| !is_decided) {
+    let is_closing = journals.are_closing();
+    for journaled in journals.iter().filter(|_| !is_closing) {
         if release::give_back(&zone, journaled)?.is_some() {
             return Err(Error::Busy(format!(
                 "{} is leased again, by another release of the execution {}; wait until that has ended",

@@ -415,6 +415,39 @@ fn only_what_has_completed_is_released() {
     assert_eq!(error["release"], Value::Null);
 }
 
+/// What is rolled back while it is released is not told to be released.
+#[test]
+fn a_release_ends_where_its_migration_is_rolled_back() {
+    let clusters = Clusters::blueprint();
+    let before = clusters.zone();
+    clusters.migrate("run", &canary());
+    let rolls_back = async || {
+        clusters.simulation.roll_back_whole("run").await.unwrap();
+    };
+    let error = run(clusters.simulation.release("run", rolls_back)).unwrap_err();
+    expect![[r#"
+        Drift: the journal _cutover._wildcard.apps.eks-blueprint.example.com is gone: somebody deleted it, rolled \052.apps.eks-blueprint.example.com back, or released it with another execution; nothing more is given back
+    "#]]
+    .assert_eq(&format!("{}: {error}\n", error.name()));
+    assert_eq!(clusters.zone(), before);
+}
+
+/// Records that another execution took over with other flags would never be given back.
+#[test]
+fn what_was_leased_is_gone_on_with_by_the_same_flags_only() {
+    let clusters = Clusters::blueprint();
+    let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
+    run(clusters.simulation.shift("run", &planned, 0)).unwrap();
+    clusters.simulation.executions.abort("run");
+    let mut input = of_one_name();
+    input["externalDns"] = json!({"to": {"txtPrefix": "own-"}});
+    let error = run(clusters.simulation.plan("next", &input)).unwrap_err();
+    expect![[r#"
+        InvalidInput: externalDns.to: burnham.eks-blueprint.example.com was leased by an execution with another txtPrefix, txtSuffix or txtWildcardReplacement; give this execution the same ones
+    "#]]
+    .assert_eq(&format!("{}: {error}\n", error.name()));
+}
+
 /// A TXT that can't be read can't be leased; its weight follows without a lease.
 #[test]
 fn an_encrypted_registry_is_refused_unless_it_is_ignored() {
