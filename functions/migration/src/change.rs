@@ -165,10 +165,14 @@ impl Writer<'_> {
             ..
         } = journal;
         if self.others.unreleased.contains(execution) {
+            let or_roll_back = if journal.completed {
+                ""
+            } else {
+                "; or roll it back: start the rollback state machine with the same"
+            };
             return Err(Error::Busy(format!(
                 "{name} waits for the release of the execution {execution}, which has completed ({from} to {to}); release \
-                 it: start the release state machine with {{\"execution\": \"{execution}\"}}; or roll it back: start the \
-                 rollback state machine with the same"
+                 it: start the release state machine with {{\"execution\": \"{execution}\"}}{or_roll_back}"
             )));
         }
         let ours = execution == self.execution;
@@ -176,7 +180,8 @@ impl Writer<'_> {
             return Err(Error::Busy(format!(
                 "{name} is being migrated by the execution {execution} ({from} to {to}, at {percent} percent), which is \
                  running, or not known to this stack; wait for it, or roll it back: start the rollback state machine \
-                 with {{\"execution\": \"{execution}\"}}, and \"hostedZoneId\" if it is another stack's"
+                 with {{\"execution\": \"{execution}\"}}, and \"hostedZoneId\" if it is another stack's; or release it in \
+                 the same way, if it completed more than 90 days ago"
             )));
         }
         if (from, to) != (self.from, self.to) {
@@ -218,8 +223,8 @@ fn reject_drift(named: &PairedName<'_>, journal: &Journal) -> Result<(), Error> 
         .iter()
         .filter(|(_, kept)| !kept.owners.is_empty())
     {
-        for text in *texts {
-            if let Owner::ExternalDns(owner) = &text.owner {
+        for text in texts.iter().filter(|text| text.record_type.is_some()) {
+            if let Some(owner) = text.external_dns() {
                 return Err(Error::Drift(format!(
                     "the registry TXT {} names the ExternalDNS {owner} as owner, although execution {} leased it \
                      (from {}): its weights would be put back; find out who wrote, then start a new execution, or roll \
@@ -350,7 +355,7 @@ pub fn shift(
         } else {
             text.read.with_weight(weight)
         };
-        change.replace_with(text.read, new, journal.is_none());
+        change.replace_with(text.read, new, true);
     }
     change.replace_journal(
         named.journal.as_ref().map(|(read, _)| *read),
@@ -421,7 +426,14 @@ fn registry_to_keep(
                     )));
                 }
                 Owner::ExternalDns(owner) if writer.external_dns.mode == Mode::Lease => {
-                    registry.owners.insert(text.form, owner.clone());
+                    let other = registry.owners.insert(text.form, owner.clone());
+                    if let Some(other) = other.filter(|other| other != owner) {
+                        return Err(Error::InvalidInput(format!(
+                            "externalDns.{field}: two registry TXT records for the same record of {name} and {side} name \
+                             different owners, {other} and {owner} ({place}); delete the one that is not used any more, \
+                             or exclude the name"
+                        )));
+                    }
                 }
                 _ => {}
             }
@@ -600,8 +612,11 @@ pub fn restore(
     }
     let given_back = give_back_originals(zone, name, journal, &mut found);
     let mut change = NameChange::new(name);
-    for (read, new) in restored.into_iter().chain(given_back) {
+    for (read, new) in restored {
         change.replace_with(read, new, !found.is_empty());
+    }
+    for (read, new) in given_back {
+        change.replace_with(read, new, true);
     }
     for record_type in journal.original.keys() {
         reject_all_zero(zone, name, record_type, &change, journal)?;

@@ -204,19 +204,27 @@ fn other_weights(paired: &[PairedName<'_>]) -> Finding {
 
 fn missing_side(input: &Input, paired: &[PairedName<'_>]) -> Finding {
     let mut finding = Finding::new(
-        "a name has registry TXT records of one side only",
-        "the other side's ExternalDNS does not own its record, or keeps its registry elsewhere: look at its --registry, \
+        "a record has no registry TXT although others of its name have",
+        "the ExternalDNS of its cluster does not own it, or keeps its registry elsewhere: look at its --registry, \
          --txt-prefix (externalDns.from and externalDns.to) and logs",
     );
     for named in paired {
-        let missing = match (named.registry.from.is_empty(), named.registry.to.is_empty()) {
-            (true, false) => &input.from,
-            (false, true) => &input.to,
-            _ => continue,
-        };
-        finding
-            .places
-            .push(format!("{} has none of {missing}", named.name));
+        if named.registry.iter().all(Vec::is_empty) {
+            continue;
+        }
+        for (side, texts) in [
+            (&input.from, &named.registry.from),
+            (&input.to, &named.registry.to),
+        ] {
+            for record_type in named.pairs.keys() {
+                let is_of_it =
+                    |text: &RegistryText<'_>| text.record_type.as_ref() == Some(record_type);
+                if !texts.iter().any(is_of_it) {
+                    let place = format!("{} {record_type} of {side}", named.name);
+                    finding.places.push(place);
+                }
+            }
+        }
     }
     finding
 }
@@ -250,6 +258,7 @@ fn orphans(input: &Input, zone: &Zone) -> Finding {
         finding.places.extend(
             of_the_side
                 .filter(|record_set| !known.contains(&record_set.name))
+                .filter(|record_set| !names.are_of_another_type(&record_set.name))
                 .map(describe),
         );
     }

@@ -10,7 +10,7 @@ use crate::change::{Shift, Writer, batches, shift};
 use crate::input::{Alarms, Input, Probe, Reaction, TtlFactor};
 use crate::lint::{NO_RECORDS, Registries, lint};
 use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
-use crate::registry::{ExternalDns, Mode};
+use crate::registry::{ExternalDns, Mode, RegistryText};
 use crate::route53::{LARGEST_PAGE, PROPAGATION_SECONDS};
 use crate::steps::{Percent, Step};
 use crate::weights::{FreeSum, count_weights};
@@ -328,8 +328,9 @@ fn describe(
     // A shift and its confirmation read once each, a health check twice: to confirm and to probe.
     let reads = 1 + 3 * steps.len() + 2 * checks;
     let is_leased = |named: &&PairedName<'_>| {
-        migration.external_dns.mode == Mode::Lease
-            && named.registry.iter().any(|texts| !texts.is_empty())
+        let is_owned =
+            |text: &RegistryText<'_>| text.record_type.is_some() && text.external_dns().is_some();
+        migration.external_dns.mode == Mode::Lease && named.registry.iter().flatten().any(is_owned)
     };
     if !migration.probe.enabled && migration.alarms.are_none() {
         warnings.push(

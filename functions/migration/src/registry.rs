@@ -261,6 +261,11 @@ impl RegistryNames {
         places
     }
 
+    /// Whether a registry TXT there is for a record of a type that no migration moves.
+    pub(crate) fn are_of_another_type(&self, place: &RecordName) -> bool {
+        matches!(self.parse(place.as_str()), Some((Some(record_type), _)) if Form::of_type(record_type).is_none())
+    }
+
     /// The name as the registry knows it: a wildcard record's with the replacement for its `*`.
     fn registered(&self, name: &RecordName) -> String {
         match (
@@ -280,6 +285,12 @@ impl RegistryNames {
 
     /// Which name a registry TXT is for, and in which form, as ExternalDNS reads it.
     fn read(&self, place: &str) -> Option<(Form, String)> {
+        let (record_type, name) = self.parse(place)?;
+        let form = record_type.map_or(Some(Form::Any), Form::of_type)?;
+        Some((form, name))
+    }
+
+    fn parse(&self, place: &str) -> Option<(Option<&'static str>, String)> {
         // A suffix may hold dots; it ends as many labels behind the first.
         let labels = 1 + self.txt_suffix.0.matches('.').count();
         let end = place
@@ -301,16 +312,14 @@ impl RegistryNames {
                 .into_iter()
                 .find_map(|record_type| Some((record_type, without(record_type)?)));
             if let Some((record_type, label)) = typed {
-                return Some((Form::of_type(record_type)?, format!("{label}{parent}")));
+                return Some((Some(record_type), format!("{label}{parent}")));
             }
         }
         let label = without("")?;
-        match label.split_once('-') {
-            Some((record_type, rest)) if TYPES_IN_NAMES.contains(&record_type) => {
-                Some((Form::of_type(record_type)?, format!("{rest}{parent}")))
-            }
-            _ => Some((Form::Any, format!("{label}{parent}"))),
-        }
+        let (first, rest) = label.split_once('-').unwrap_or((label, ""));
+        let record_type = TYPES_IN_NAMES.into_iter().find(|known| *known == first);
+        let name = if record_type.is_some() { rest } else { label };
+        Some((record_type, format!("{name}{parent}")))
     }
 }
 

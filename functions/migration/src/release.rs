@@ -9,19 +9,21 @@
 use std::collections::BTreeMap;
 
 use crate::change::{Journaled, NameChange};
+use crate::name::RecordName;
 use crate::record::{RecordSet, RecordType};
 use crate::registry::{Owner, Registry, RegistryText};
 use crate::weights::Weights;
 use crate::zone::Zone;
 use crate::{Error, SetIdentifier};
 
-/// What there is of one side at a name: its records with the weights they are to have, and its
-/// registry TXT records.
+/// What there is of one side at a name: its records with the weights they are to have, its registry
+/// TXT records likewise, and the types of which the record is gone that is to have a weight.
 struct Side<'z, 'j> {
     identifier: &'j SetIdentifier,
     registry: &'j Registry,
     records: Vec<(&'z RecordSet, u8)>,
     texts: Vec<(RegistryText<'z>, u8)>,
+    gone: Vec<&'j RecordType>,
 }
 
 fn sides<'z, 'j>(zone: &'z Zone, (name, _, journal): Journaled<'j>) -> [Side<'z, 'j>; 2] {
@@ -36,19 +38,22 @@ fn sides<'z, 'j>(zone: &'z Zone, (name, _, journal): Journaled<'j>) -> [Side<'z,
             let (read, _) = zone.weighted(name, record_type, identifier)?;
             Some((read, written(record_type)?))
         });
-        let texts = zone
-            .registry_texts(name, identifier, &registry.names)
-            .into_iter();
+        let is_gone = |record_type: &&RecordType| {
+            written(record_type).is_some_and(|weight| weight > 0)
+                && zone.weighted(name, record_type, identifier).is_none()
+        };
+        let texts = zone.registry_texts(name, identifier, &registry.names);
+        let texts = texts.into_iter().map(|text| {
+            let weight = text.record_type.as_ref().and_then(written);
+            let own = text.read.weighted().map_or(0, |(_, weight)| weight);
+            (text, weight.unwrap_or(own))
+        });
         Side {
             identifier,
             registry,
             records: records.collect(),
-            texts: texts
-                .filter_map(|text| {
-                    let weight = written(text.record_type.as_ref()?)?;
-                    Some((text, weight))
-                })
-                .collect(),
+            texts: texts.collect(),
+            gone: journal.written.keys().filter(is_gone).collect(),
         }
     })
 }
@@ -58,7 +63,7 @@ impl Side<'_, '_> {
     fn is_given_back(&self) -> bool {
         self.texts
             .iter()
-            .any(|(text, _)| matches!(text.owner, Owner::ExternalDns(_)))
+            .any(|(text, _)| text.record_type.is_some() && text.external_dns().is_some())
             && !self.registry.owners.is_empty()
     }
 
@@ -71,15 +76,22 @@ impl Side<'_, '_> {
     }
 }
 
-/// The change that gives a name's owners back at the reached weights, or none where that is done.
+/// The change that gives a name's owners back at the reached weights, or none where that is done,
+/// or the name is not leased at all.
 ///
 /// # Errors
 /// [`Error::SnappedBack`] if ExternalDNS has put a weight back; [`Error::Drift`] if another writer
-/// changed a weight while the name was leased.
+/// changed a weight while the name was leased, or a record is gone that serves.
 pub fn give_back(zone: &Zone, journaled: Journaled<'_>) -> Result<Option<NameChange>, Error> {
     let (name, read_journal, journal) = journaled;
+    if !journal.is_leased() {
+        return Ok(None);
+    }
     let sides = sides(zone, journaled);
     for side in &sides {
+        if let [record_type, ..] = side.gone.as_slice() {
+            return Err(describe_gone(name, record_type, side.identifier));
+        }
         if let Some((live, reached)) = side.other_weight() {
             return Err(describe(journaled, side, live, reached));
         }
@@ -124,6 +136,9 @@ pub fn take_again(zone: &Zone, journaled: Journaled<'_>) -> Option<NameChange> {
             change.replace_with(read, read.with_weight(*weight), true);
         }
         for (text, weight) in &side.texts {
+            if text.record_type.is_none() {
+                continue;
+            }
             if let Owner::ExternalDns(owner) = &text.owner {
                 // An upgraded ExternalDNS has created TXT records of its new form.
                 owners.insert(text.form, owner.clone());
@@ -138,6 +153,14 @@ pub fn take_again(zone: &Zone, journaled: Journaled<'_>) -> Option<NameChange> {
     }
     change.replace_journal(Some(read_journal), Some(next.record_set(name)));
     Some(change)
+}
+
+fn describe_gone(name: &RecordName, record_type: &RecordType, side: &SetIdentifier) -> Error {
+    Error::Drift(format!(
+        "the {record_type} record of {side} at {name} is gone, which all traffic of the name went to: if ExternalDNS \
+         deleted it, the Ingress or Service in the cluster of {side} no longer asks for it; create it again, or give the \
+         other side its weight back"
+    ))
 }
 
 fn describe(
@@ -170,7 +193,8 @@ fn describe(
         .collect();
     Error::SnappedBack(format!(
         "{name} snapped back: the weight of {identifier} was {reached} in DNS, and {live} came back ({}): its annotation \
-         external-dns.kubernetes.io/aws-weight still says {live}; set it to \"{reached}\", let it be synced, and release again",
+         aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) still says {live}; set it \
+         to \"{reached}\", let it be synced, and release again",
         whose.join("; ")
     ))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use migration::executions::Executions;
+use migration::executions::{Executions, Status};
 use migration::input::Input;
 use migration::journal::Journal;
 use migration::record::RecordSet;
@@ -106,7 +106,7 @@ async fn executions_of(
             && executions
                 .describe(other)
                 .await?
-                .is_some_and(|execution| !execution.is_running())
+                .is_some_and(|execution| execution.status == Status::Unsuccessful)
         {
             of_it.insert(other.clone());
         }

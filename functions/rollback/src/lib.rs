@@ -41,7 +41,7 @@ use migration::executions::{Execution, Executions};
 use migration::input::{Reaction, to_json};
 use migration::route53::{Applied, PROPAGATION_SECONDS, Route53, apply, read_zone, still_pending};
 use migration::weights::count_weights;
-use migration::{Error, RecordName};
+use migration::{Error, Percent, RecordName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -58,6 +58,10 @@ pub const LATE_WRITER_SECONDS: u32 = 120;
 
 /// A TTL that is longer than this is not waited out: the rollback has its own time to be done by.
 const LONGEST_WAIT_SECONDS: u32 = 3_600;
+
+/// What to look at where a migration is rolled back that may have been about to be released.
+const GIVEN_BACK_EARLY: &str = "ExternalDNS has its records back: where annotations already ask for the weights that \
+     were reached, it puts those into DNS again within its interval; put the annotations back";
 
 /// What one pass did.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -178,6 +182,9 @@ async fn carry_out(
         answer.wait_seconds = answer.wait_seconds.max(wait_seconds);
         let report = reports.of(&undo.journal, Outcome::RolledBack);
         report.found.extend(found);
+        if undo.journal.is_leased() && undo.journal.percent == Percent::ALL {
+            report.warn(GIVEN_BACK_EARLY);
+        }
         count_weights(&mut report.weights, &undo.journal.original);
     }
     if order.reaction == Reaction::Hold {

@@ -72,6 +72,15 @@ pub(crate) struct Reports<'a, E> {
     pub(crate) written: Vec<Report>,
 }
 
+impl Report {
+    /// Adds a finding that holds for all of its names.
+    pub(crate) fn warn(&mut self, finding: &str) {
+        if !self.found.iter().any(|found| found == finding) {
+            self.found.insert(0, finding.to_owned());
+        }
+    }
+}
+
 impl<'a, E: Executions> Reports<'a, E> {
     pub(crate) fn new(executions: &'a E, order: &'a Order, zone: &'a Zone) -> Self {
         Self {

@@ -148,6 +148,9 @@ pub struct Completed {
     /// How many names are leased from ExternalDNS. With one that is, all journals stay until the
     /// migration is released, so that a rollback still restores all names and not a part of them.
     pub leased: usize,
+    /// The weights `from/to` of these, which their annotations are to say, and how many pairs of
+    /// records have them.
+    pub leased_weights: BTreeMap<String, usize>,
     /// The weights `from/to`, and how many pairs of records have them.
     pub weights: BTreeMap<String, usize>,
 }
@@ -338,10 +341,15 @@ async fn complete_migration(
         count_weights(&mut weights, &named.weights());
     }
     let journaled = journals_to_close(&names, &writer)?;
-    let leased = journaled
+    let mut leased = 0;
+    let mut leased_weights = BTreeMap::new();
+    for (_, _, journal) in journaled
         .iter()
         .filter(|(_, _, journal)| journal.is_leased())
-        .count();
+    {
+        leased += 1;
+        count_weights(&mut leased_weights, &journal.written);
+    }
     let closing = if leased == 0 {
         close(journaled)
     } else {
@@ -352,6 +360,7 @@ async fn complete_migration(
     Ok(Completed {
         journals,
         leased,
+        leased_weights,
         weights,
     })
 }

@@ -10,7 +10,7 @@ use migration::journal::Journal;
 use migration::record::RecordSet;
 use migration::registry::{ExternalDns, Mode};
 use migration::release;
-use migration::route53::{Applied, Route53, apply, read_names, read_zone};
+use migration::route53::{Route53, apply, read_names, read_zone};
 use migration::weights::count_weights;
 use migration::zone::Zone;
 use migration::{Error, HostedZoneId, Percent, RecordName, SetIdentifier, Whole};
@@ -75,8 +75,10 @@ pub struct Release {
     pub from: SetIdentifier,
     /// The side that serves now.
     pub to: SetIdentifier,
-    /// The names to be given back, in this order.
+    /// The names with a journal: those that are leased first, to be given back in this order.
     pub names: Vec<RecordName>,
+    /// How many of them are leased.
+    pub leased: usize,
     /// How each side's ExternalDNS names its registry TXT records.
     pub external_dns: ExternalDns,
     /// For how long names are watched after they were given back: two intervals of ExternalDNS.
@@ -102,8 +104,6 @@ pub struct ReleasePlanned {
 pub struct GivenBack {
     /// How many names were given back by this call; the others were before.
     pub given_back: usize,
-    /// The changes to confirm.
-    pub change_ids: Vec<String>,
 }
 
 /// What was leased again.
@@ -114,8 +114,6 @@ pub struct TakenAgain {
     pub taken_again: usize,
     /// What that means, as the end of a sentence.
     pub message: String,
-    /// The changes to confirm.
-    pub change_ids: Vec<String>,
 }
 
 /// How a release ended.
@@ -198,7 +196,8 @@ pub(crate) async fn plan(
     };
     let zone = read_zone(route53, &hosted_zone_id).await?;
     let is_readable = |name: &RecordName| zone.journal(name).is_ok();
-    let names: BTreeSet<_> = zone.journaled_names().filter(is_readable).collect();
+    let (names, unreadable): (BTreeSet<_>, BTreeSet<_>) =
+        zone.journaled_names().partition(is_readable);
     let names: Vec<_> = names.into_iter().collect();
     let journals = Journals::of(name, &zone, &names)?;
     let Some((_, _, first)) = journals.iter().next() else {
@@ -231,13 +230,25 @@ pub(crate) async fn plan(
         }
     }
     let watch_seconds = INTERVALS * input.external_dns_interval_seconds.get();
-    let names: Vec<_> = journals.iter().map(|(name, _, _)| name.clone()).collect();
+    let is_leased = |(name, _, journal): Journaled<'_>| journal.is_leased().then(|| name.clone());
+    let mut names: Vec<_> = journals.iter().filter_map(is_leased).collect();
+    let leased = names.len();
+    let others = journals.iter().map(|(name, _, _)| name.clone());
+    let others: Vec<_> = others.filter(|name| !names.contains(name)).collect();
+    names.extend(others);
+    let mut message = format!(
+        "{leased} names are given back to ExternalDNS, the first one alone: {}",
+        names.first().map_or("", RecordName::as_str)
+    );
+    if !unreadable.is_empty() {
+        let unreadable: Vec<_> = unreadable.iter().map(RecordName::as_str).collect();
+        message.push_str(
+            "; the journals of these names can't be read, and whoever's they are, they stay: ",
+        );
+        message.push_str(&unreadable.join(", "));
+    }
     Ok(ReleasePlanned {
-        message: format!(
-            "{} names are given back to ExternalDNS, the first one alone: {}",
-            names.len(),
-            names.first().map_or("", RecordName::as_str)
-        ),
+        message,
         weights: journals.weights(),
         release: Some(Release {
             hosted_zone_id,
@@ -247,6 +258,7 @@ pub(crate) async fn plan(
             from: first.from.clone(),
             to: first.to.clone(),
             names,
+            leased,
             external_dns: ExternalDns {
                 mode: Mode::Lease,
                 from: first.registry.from.names.clone(),
@@ -267,27 +279,20 @@ pub(crate) async fn give_back(
     let zone = release.read(names, route53).await?;
     let journals = Journals::of(&release.execution, &zone, names)?;
     if let Some(gone) = journals.first_gone(names) {
-        return Err(Error::Drift(format!(
-            "the journal {} is gone: somebody deleted it, rolled {gone} back, or released it with another execution; \
-             nothing more is given back",
-            gone.journal()
-        )));
+        return Err(is_gone(gone));
     }
     let mut changes = Vec::new();
     for journaled in journals.iter() {
         changes.extend(release::give_back(&zone, journaled)?);
     }
     let given_back = changes.len();
-    let Applied { change_ids, .. } = apply(route53, &release.hosted_zone_id, changes).await?;
+    apply(route53, &release.hosted_zone_id, changes).await?;
     tracing::info!(
         execution = release.execution,
         given_back,
         "gave names back to ExternalDNS"
     );
-    Ok(GivenBack {
-        given_back,
-        change_ids,
-    })
+    Ok(GivenBack { given_back })
 }
 
 pub(crate) async fn take_again(
@@ -311,7 +316,7 @@ pub(crate) async fn take_again(
     } else {
         "all its names are leased again, at the weights that the migration reached"
     };
-    let Applied { change_ids, .. } = apply(route53, &release.hosted_zone_id, changes).await?;
+    apply(route53, &release.hosted_zone_id, changes).await?;
     tracing::info!(
         execution = release.execution,
         taken_again,
@@ -320,7 +325,6 @@ pub(crate) async fn take_again(
     Ok(TakenAgain {
         taken_again,
         message: message.to_owned(),
-        change_ids,
     })
 }
 
@@ -331,18 +335,37 @@ pub(crate) async fn end(
     let ReleaseRequest { release } = request;
     let zone = release.read(&release.names, route53).await?;
     let journals = Journals::of(&release.execution, &zone, &release.names)?;
+    // An earlier attempt whose answer got lost leaves none.
+    let gone = journals.first_gone(&release.names);
+    if let Some(gone) = gone.filter(|_| !journals.0.is_empty() || release.is_undone_in(&zone)) {
+        return Err(is_gone(gone));
+    }
     let is_closing = journals.are_closing();
-    for journaled in journals.iter().filter(|_| !is_closing) {
-        if release::give_back(&zone, journaled)?.is_some() {
-            return Err(Error::Busy(format!(
-                "{} is leased again, by another release of the execution {}; wait until that has ended",
-                journaled.0, release.execution
-            )));
+    let mut leased = Vec::new();
+    for journaled in journals.iter() {
+        match release::give_back(&zone, journaled) {
+            Ok(change) => leased.extend(change),
+            // ExternalDNS has its records back.
+            Err(_) if is_closing => {}
+            Err(error) => return Err(error),
         }
     }
+    if let Some(change) = leased.first() {
+        let name = change.name.clone();
+        if is_closing {
+            // It was decided before: what leased the names again had not seen that.
+            apply(route53, &release.hosted_zone_id, leased).await?;
+        }
+        return Err(Error::Conflict(format!(
+            "{name} was leased again, by another release of the execution {}",
+            release.execution
+        )));
+    }
     let weights = journals.weights();
-    let journals = close(journals.iter().collect());
-    let journals = take_journals_away(journals, &release.hosted_zone_id, route53).await?;
+    let mut journaled: Vec<_> = journals.iter().collect();
+    // A rollback begins with the first name as well, see `close`.
+    journaled.sort_by_key(|(name, _, _)| *name);
+    let journals = take_journals_away(close(journaled), &release.hosted_zone_id, route53).await?;
     tracing::info!(
         execution = release.execution,
         journals,
@@ -351,7 +374,23 @@ pub(crate) async fn end(
     Ok(Released { journals, weights })
 }
 
+fn is_gone(name: &RecordName) -> Error {
+    Error::Drift(format!(
+        "the journal {} is gone: somebody deleted it, rolled {name} back, or released it with another execution",
+        name.journal()
+    ))
+}
+
 impl Release {
+    /// Whether a name has no traffic on `to` any more.
+    fn is_undone_in(&self, zone: &Zone) -> bool {
+        let serves = |name: &RecordName| {
+            let mut live = zone.at(name).iter().filter_map(RecordSet::weighted);
+            live.any(|(side, weight)| *side == self.to && weight > 0)
+        };
+        !self.names.iter().all(serves)
+    }
+
     async fn read(&self, names: &[RecordName], route53: &impl Route53) -> Result<Zone, Error> {
         let places = |name| self.external_dns.places(name);
         let places = names.iter().flat_map(places).collect();

@@ -52,7 +52,7 @@ pub(crate) fn check_history(simulation: &Simulation, before: &[RecordSet]) {
 
 /// Invariants 1 and 4: deletes first, and the journal of every name in the batch.
 #[track_caller]
-fn check_batch(batch: &[(String, RecordSet)]) {
+pub(crate) fn check_batch(batch: &[(String, RecordSet)]) {
     let mut journals: BTreeMap<RecordName, [Option<Journal>; 2]> = BTreeMap::new();
     let mut reweighed = BTreeSet::new();
     let mut created = BTreeSet::new();
@@ -589,7 +589,7 @@ fn a_second_migration_finds_the_first_ones_lock() {
     let after = simulation.route53.to_cli_json();
     let error = run(simulation.plan("second", &of_one_name())).unwrap_err();
     expect![[r#"
-        Busy: burnham.eks-blueprint.example.com is being migrated by the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent), which is running, or not known to this stack; wait for it, or roll it back: start the rollback state machine with {"execution": "first"}, and "hostedZoneId" if it is another stack's
+        Busy: burnham.eks-blueprint.example.com is being migrated by the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent), which is running, or not known to this stack; wait for it, or roll it back: start the rollback state machine with {"execution": "first"}, and "hostedZoneId" if it is another stack's; or release it in the same way, if it completed more than 90 days ago
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(
         run(simulation.shift("early", &early, 0))

@@ -207,19 +207,36 @@ impl Simulation {
         given_back
     }
 
-    /// The first name alone, then all, each given back, watched and looked at; then the end.
+    /// The first name alone, then all, each given back, watched, and looked at until a look finds
+    /// nothing to give back; then the end.
     async fn give_back(&self, planned: &Value, between: impl AsyncFn()) -> Result<(), Error> {
-        let release = &planned["release"];
-        let all = release["names"].as_array().map_or(0, Vec::len);
-        for names in [1, 1, all, all] {
-            let event = json!({"operation": "giveBack", "release": release, "names": names});
-            retried(async || self.shift_weight(&event).await).await?;
-            between().await;
+        let all = planned["release"]["names"].as_array().map_or(0, Vec::len);
+        for names in [1, all] {
+            retried(async || self.give_back_names(planned, names).await).await?;
+            loop {
+                between().await;
+                let looked = retried(async || self.give_back_names(planned, names).await).await?;
+                if looked["givenBack"] == 0 {
+                    break;
+                }
+            }
         }
-        let event = json!({"operation": "endRelease", "release": release});
-        retried(async || self.shift_weight(&event).await).await?;
+        retried(async || self.end_release(planned).await).await?;
         between().await;
         Ok(())
+    }
+
+    /// Gives the first so many names of a release back, or looks at them.
+    pub async fn give_back_names(&self, planned: &Value, names: usize) -> Result<Value, Error> {
+        let release = &planned["release"];
+        self.shift_weight(&json!({"operation": "giveBack", "release": release, "names": names}))
+            .await
+    }
+
+    /// Takes the journals of a release away.
+    pub async fn end_release(&self, planned: &Value) -> Result<Value, Error> {
+        self.shift_weight(&json!({"operation": "endRelease", "release": planned["release"]}))
+            .await
     }
 }
 

@@ -91,7 +91,7 @@ fn no_registry_txt_of_one_side() {
         },
         &json!({}),
         &expect![[r#"
-            a name has registry TXT records of one side only: skiapp.eks-blueprint.example.com has none of eks-blueprint-green; the other side's ExternalDNS does not own its record, or keeps its registry elsewhere: look at its --registry, --txt-prefix (externalDns.from and externalDns.to) and logs
+            a record has no registry TXT although others of its name have: skiapp.eks-blueprint.example.com A of eks-blueprint-green (and 1 more); the ExternalDNS of its cluster does not own it, or keeps its registry elsewhere: look at its --registry, --txt-prefix (externalDns.from and externalDns.to) and logs
         "#]],
     );
 }
@@ -106,6 +106,7 @@ fn a_registry_txt_that_belongs_to_no_record() {
         },
         &json!({}),
         &expect![[r#"
+            a record has no registry TXT although others of its name have: argocd.eks-blueprint.example.com A of eks-blueprint-green; the ExternalDNS of its cluster does not own it, or keeps its registry elsewhere: look at its --registry, --txt-prefix (externalDns.from and externalDns.to) and logs
             a registry TXT belongs to no record: own-a-argocd.eks-blueprint.example.com of eks-blueprint-green; delete it, or, if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in externalDns.from and externalDns.to
         "#]],
     );
