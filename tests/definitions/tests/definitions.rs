@@ -180,6 +180,21 @@ fn the_machine_says_what_the_rollback_goes_by() {
     }
 }
 
+/// A look that had to give names back again has not watched them.
+#[test]
+fn a_release_watches_anew_what_a_look_gave_back() {
+    let states = &definition("release")["States"];
+    for (question, wait) in [
+        ("First name stayed?", "Wait for ExternalDNS"),
+        ("All names stayed?", "Wait for ExternalDNS again"),
+    ] {
+        let first = &states[question]["Choices"][0];
+        assert_eq!(first["Condition"], "{% $states.input.givenBack > 0 %}");
+        assert_eq!(first["Assign"]["watchedSeconds"], 0);
+        assert_eq!(first["Next"], wait);
+    }
+}
+
 #[test]
 fn only_deletes_and_creates_are_permitted() {
     let template = project_file("infra/template.yaml");

@@ -5,7 +5,8 @@
 //! here by calling. The tests hold the design's invariants (`invariants`),
 //! refusals before anything is written (`refusals`), faults at every call
 //! (`faults`), rollbacks that events ask for (`events`), and migrations beside
-//! the model of ExternalDNS (`external_dns`), of which the plan warns (`lints`).
+//! the model of ExternalDNS (`external_dns`, `releases`), of which the plan warns
+//! (`lints`).
 
 #![expect(
     clippy::indexing_slicing,
@@ -24,6 +25,8 @@ mod invariants;
 mod lints;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod releases;
 
 use migration::Error;
 use migration::fake::{FakeExecutions, FakeRoute53};
