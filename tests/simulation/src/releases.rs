@@ -216,7 +216,23 @@ fn a_name_that_is_leased_again_late_is_given_back_all_the_same() {
         simulation.route53.on_call(call, Fault::Unavailable);
     }
     run(simulation.end_release(&planned)).unwrap_err();
-    assert_eq!(clusters.zone().matches("completed=yes").count(), 1);
+    let record_sets = simulation.route53.record_sets();
+    let is_marked = |record_set: &&RecordSet| {
+        record_set
+            .values()
+            .iter()
+            .any(|value| value.contains("completed=yes"))
+    };
+    let marked: Vec<_> = record_sets
+        .iter()
+        .filter(is_marked)
+        .map(|marked| marked.name.as_str())
+        .collect();
+    // The one with which a rollback begins as well.
+    assert_eq!(
+        marked,
+        ["_cutover._wildcard.apps.eks-blueprint.example.com"]
+    );
     let taken = run(simulation.take_again(&planned)).unwrap();
     assert_eq!(taken["takenAgain"], 0, "{taken}");
 
@@ -232,7 +248,12 @@ fn a_name_that_is_leased_again_late_is_given_back_all_the_same() {
             }
         }
     });
-    clusters.release("run").unwrap();
+    assert_eq!(
+        run(simulation.end_release(&planned)).unwrap_err().name(),
+        "Conflict"
+    );
+    assert!(!clusters.is_leased(BURNHAM));
+    run(simulation.end_release(&planned)).unwrap();
     assert!(!clusters.zone().contains("cutover"));
     clusters.expect_to_be_owned();
 }
