@@ -51,8 +51,13 @@ fn now() -> Result<String> {
 }
 
 /// `Step Functions Execution Status Change` of an execution that has ended now.
-pub fn status_event(execution: &Execution, state_machine_arn: &str, status: &str) -> Result<Value> {
+pub async fn status_event(
+    execution: &Execution,
+    state_machine_arn: &str,
+    status: &str,
+) -> Result<Value> {
     let mut event: Value = serde_json::from_str(STATUS_EVENT)?;
+    let input = execution.input().await?.to_string();
     let now = DateTime::from(SystemTime::now()).to_millis()?;
     for (pointer, value) in [
         ("/resources/0", json!(execution.arn())),
@@ -61,6 +66,7 @@ pub fn status_event(execution: &Execution, state_machine_arn: &str, status: &str
         ("/detail/stateMachineArn", json!(state_machine_arn)),
         ("/detail/status", json!(status)),
         ("/detail/stopDate", json!(now)),
+        ("/detail/input", json!(input)),
     ] {
         set(&mut event, pointer, value)?;
     }

@@ -7,6 +7,8 @@
 //! own roles, whose policies the emulator enforces. Whatever ends the process
 //! that started a stack ends the stack.
 //!
+//! [`ExternalDns`] lets both clusters' ExternalDNS work in the zone meanwhile.
+//!
 //! [`Scenario`] plays a migration on a stack, from a console input to a judgement
 //! whether it ended as it should; [`Follower`] tells meanwhile what a person
 //! wants to see. The demo and the end-to-end tests play the same scenarios.
@@ -18,6 +20,7 @@ mod deployment;
 mod emulator;
 mod events;
 mod execution;
+mod external_dns;
 mod follower;
 mod functions;
 mod gate;
@@ -31,6 +34,7 @@ mod virtual_environment;
 mod workspace;
 mod zone;
 
+pub use crate::external_dns::ExternalDns;
 pub use events::{alarm_event, cluster_created_event, status_event};
 pub use execution::{Ended, Execution};
 pub use follower::{Follower, Moment, Seen, Watch};

@@ -185,7 +185,7 @@ impl Zone {
         self.change(edited).await
     }
 
-    async fn change(&self, changes: Vec<(ChangeAction, RecordSet)>) -> Result<()> {
+    pub(crate) async fn change(&self, changes: Vec<(ChangeAction, RecordSet)>) -> Result<()> {
         let changes = changes
             .into_iter()
             .map(|(action, record_set)| {

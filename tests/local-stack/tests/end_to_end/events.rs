@@ -193,7 +193,9 @@ async fn a_migration_that_timed_out_is_rolled_back_by_its_end() {
     let migration = at_50_percent(&stack, "timed-out", json!({})).await;
     migration.stop().await.unwrap();
     let machine = stack.migration_state_machine_arn().unwrap().to_owned();
-    let event = status_event(&migration, &machine, "TIMED_OUT").unwrap();
+    let event = status_event(&migration, &machine, "TIMED_OUT")
+        .await
+        .unwrap();
     let rollback = the_only_one(stack.deliver(&event).await.unwrap());
     // The emulator sends an event of its own, so that there are two rollbacks at once.
     let ended = rollback.wait().await.unwrap();
@@ -220,7 +222,7 @@ async fn only_the_end_of_an_unsuccessful_migration_starts_a_rollback() {
         (rollback_machine, "ABORTED", false),
         (rollback_machine, "TIMED_OUT", false),
     ] {
-        let event = status_event(&rollback, machine, status).unwrap();
+        let event = status_event(&rollback, machine, status).await.unwrap();
         let started = stack.deliver(&event).await.unwrap();
         assert_eq!(started.len(), usize::from(is_started), "{machine} {status}");
     }

@@ -11,6 +11,7 @@ mod aborts;
 mod approvals;
 mod contention;
 mod events;
+mod external_dns;
 mod footprint;
 mod kills;
 mod late;
