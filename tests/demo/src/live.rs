@@ -1,6 +1,6 @@
 //! What is shown while a migration runs: bars on a terminal, lines elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(crate) struct Live {
     progress: Arc<Mutex<Progress>>,
     verdicts: BTreeMap<String, String>,
     last: Option<Moment>,
+    /// The states and summaries that were printed since the weights or the execution changed.
+    printed: BTreeSet<(String, String)>,
     screen: Option<Screen>,
 }
 
@@ -53,6 +55,7 @@ impl Live {
             progress,
             verdicts: BTreeMap::new(),
             last: None,
+            printed: BTreeSet::new(),
             screen,
         }
     }
@@ -105,7 +108,12 @@ impl Live {
                 }
             }
             Seen::Happening(what) => self.line(&format!(">>> {what}")),
-            Seen::Ended(ended) => self.line(&format!("{} in {:?}", ended.outcome, ended.state)),
+            Seen::Ended(ended) => {
+                let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress.end();
+                drop(progress);
+                self.line(&format!("{} in {:?}", ended.outcome, ended.state));
+            }
         }
     }
 
@@ -117,20 +125,24 @@ impl Live {
         if let Some(screen) = &mut self.screen {
             screen.show(moment);
         } else if !wording::is_question(&moment.state) {
-            let has_news = self
-                .last
-                .as_ref()
-                .is_none_or(|last| last.weights != moment.weights);
+            let last = self.last.as_ref();
+            let has_news = last.is_none_or(|last| last.weights != moment.weights);
+            if has_news || last.is_none_or(|last| last.execution != moment.execution) {
+                self.printed.clear();
+            }
             let weights = if has_news {
                 format!("  {}", wording::weights(&moment.weights))
             } else {
                 String::new()
             };
-            self.line(&format!(
-                "{:>5} %  {:<26}{weights}  [{summary}]",
-                moment.percent.to_string(),
-                moment.state
-            ));
+            // States that alternate while nothing is news are told once.
+            if self.printed.insert((moment.state.clone(), summary.clone())) {
+                self.line(&format!(
+                    "{:>5} %  {:<26}{weights}  [{summary}]",
+                    moment.percent.to_string(),
+                    moment.state
+                ));
+            }
             self.last = Some(moment.clone());
         }
     }

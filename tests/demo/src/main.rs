@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use local_stack::{Report, SCENARIOS, Scenario, Seen, Stack, blueprint, without_registry};
+use local_stack::{ExternalDns, Report, SCENARIOS, Scenario, Seen, Stack, blueprint};
 use serde_json::{Map, Value, json};
 
 use crate::live::{Display, Live};
@@ -29,10 +29,14 @@ const WAIT_SCALE: f64 = 0.02;
 /// Migrates the names of a zone from one cluster to another, on this machine.
 #[derive(Parser)]
 #[command(bin_name = "cargo demo")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Arguments {
     /// What happens to the migration.
     #[arg(long, value_name = "NAME", default_value = SCENARIOS[0].name, value_parser = scenario_names())]
     scenario: String,
+    /// Leaves the names with ExternalDNS, which puts the weights back: the scenario no-lease.
+    #[arg(long, conflicts_with = "scenario")]
+    no_lease: bool,
     /// Waits for as long as the migration says, not for a fiftieth of it.
     #[arg(long)]
     real_time: bool,
@@ -64,14 +68,21 @@ async fn main() -> ExitCode {
 
 /// Whether the scenario ended as it should.
 async fn run(arguments: &Arguments) -> Result<bool> {
+    let name = if arguments.no_lease {
+        "no-lease"
+    } else {
+        &arguments.scenario
+    };
     // The parser takes no other names.
-    let Some(scenario) = Scenario::find(&arguments.scenario) else {
+    let Some(scenario) = Scenario::find(name) else {
         return Ok(false);
     };
-    eprintln!("Starting the local stack: emulator, functions, load balancers, zone");
-    let stack = Stack::start(&without_registry(blueprint())).await?;
+    eprintln!("Starting the local stack: emulator, functions, load balancers, zone, ExternalDNS");
+    let stack = Stack::start(&blueprint()).await?;
     let scale = if arguments.real_time { 1.0 } else { WAIT_SCALE };
     stack.scale_waits(scale).await?;
+    let interval = ExternalDns::INTERVAL.mul_f64(scale);
+    let external_dns = ExternalDns::start(&stack.zone, interval).await?;
     eprintln!("Scenario {}: {}", scenario.name, scenario.about);
 
     let display = match (std::io::stderr().is_terminal(), arguments.json) {
@@ -81,7 +92,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     };
     let mut live = Live::new(display, scale);
     let report = scenario
-        .play(&stack, &mut |seen| {
+        .play(&stack, &external_dns, &mut |seen| {
             if let (Seen::Moment(moment), true) = (seen, arguments.json) {
                 println!("{}", json!(moment));
             }
@@ -121,6 +132,9 @@ fn outcome(scenario: &Scenario, report: &Report) -> Value {
     if let Some(rollback) = &report.rollback {
         line.insert("rollback".into(), json!(rollback));
     }
+    if let Some(release) = &report.release {
+        line.insert("release".into(), json!(release));
+    }
     line.into()
 }
 
@@ -137,6 +151,7 @@ async fn keep(stack: &Stack) -> Result<()> {
     for arn in [
         stack.migration_state_machine_arn()?,
         stack.rollback_state_machine_arn()?,
+        stack.release_state_machine_arn()?,
     ] {
         eprintln!("  aws stepfunctions list-executions --state-machine-arn {arn}");
     }

@@ -16,6 +16,8 @@ pub(crate) struct Progress {
     begun_at: Option<Instant>,
     /// Whether the new side has lost share again.
     is_undone: bool,
+    /// Whether the migration has ended.
+    has_ended: bool,
     scale: f64,
 }
 
@@ -68,6 +70,11 @@ impl Progress {
         }
     }
 
+    /// Notes that an execution has ended: the migration, or what follows it.
+    pub(crate) fn end(&mut self) {
+        self.has_ended = true;
+    }
+
     /// Where it stands, in a few words.
     pub(crate) fn summary(&self) -> String {
         let (begun, steps) = (self.begun, self.steps.len());
@@ -75,6 +82,7 @@ impl Progress {
         match begun {
             _ if steps == 0 => "no plan yet".to_owned(),
             _ if self.is_undone => format!("stopped at step {begun} of {steps}"),
+            _ if self.has_ended && begun == steps => format!("all {steps} steps done"),
             0 => format!("before step 1 of {steps}, {left} left"),
             _ => format!("step {begun} of {steps}, {left} left"),
         }

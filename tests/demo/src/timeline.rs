@@ -7,15 +7,21 @@ use crate::wording;
 const WIDTH: usize = 100;
 const INDENT: &str = "                    ";
 
-/// Prints a line for each change of the weights, and below it the states until the next.
+/// Prints a line for each change of the weights, and below it the states until the next; between
+/// them what happened.
 pub(crate) fn print(timeline: &[Moment]) {
     println!("\nTimeline (UTC)");
-    let groups = timeline.chunk_by(|a, b| a.weights == b.weights && a.execution == b.execution);
+    let groups = timeline.chunk_by(|a, b| {
+        a.weights == b.weights && a.execution == b.execution && b.happenings.is_empty()
+    });
     let (mut execution, mut last_state) = ("", "");
     for group in groups {
         let (Some(first), Some(last)) = (group.first(), group.last()) else {
             continue;
         };
+        for what in &first.happenings {
+            println!("  >>> {what}");
+        }
         if first.execution != execution {
             (execution, last_state) = (&first.execution, "");
             println!("  Execution {execution}");

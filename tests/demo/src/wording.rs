@@ -70,8 +70,9 @@ pub(crate) fn is_question(state: &str) -> bool {
 /// What is said about the errors, then one sentence how it ended.
 pub(crate) fn conclusion(scenario: &Scenario, report: &Report) -> String {
     let mut text = String::new();
-    let rollback = report.rollback.as_ref();
-    for cause in [Some(&report.migration), rollback].into_iter().flatten() {
+    let (rollback, release) = (report.rollback.as_ref(), report.release.as_ref());
+    let ends = [Some(&report.migration), rollback, release];
+    for cause in ends.into_iter().flatten() {
         if let Some(cause) = &cause.cause {
             text = format!("{text}Cause: {cause}\n\n");
         }
@@ -83,12 +84,12 @@ pub(crate) fn conclusion(scenario: &Scenario, report: &Report) -> String {
             time.as_secs_f64()
         );
     }
-    let and_rollback = rollback.map(|ended| format!(", and the rollback {}", how(ended)));
-    let ending = format!(
-        "{}{}",
-        how(&report.migration),
-        and_rollback.unwrap_or_default()
-    );
+    let mut ending = how(&report.migration);
+    for (what, ended) in [("rollback", rollback), ("release", release)] {
+        if let Some(ended) = ended {
+            ending = format!("{ending}, and the {what} {}", how(ended));
+        }
+    }
     if report.unexpected.is_empty() {
         format!(
             "{text}The migration {ending}, as it should: {}.",

@@ -42,7 +42,7 @@ pub enum Seen {
         /// What was seen.
         reason: String,
     },
-    /// What the scenario did meanwhile.
+    /// What the scenario or ExternalDNS did meanwhile.
     Happening(String),
     /// The execution has ended.
     Ended(Ended),
@@ -61,6 +61,9 @@ pub struct Moment {
     pub percent: Percent,
     /// The weights by name and side.
     pub weights: Traffic,
+    /// What the scenario and ExternalDNS did since the line before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub happenings: Vec<String>,
 }
 
 /// Follows one execution to its end.
@@ -145,6 +148,7 @@ impl<'a> Follower<'a> {
             state: self.state.clone(),
             percent: traffic.percent(&self.watch.from, &self.watch.to),
             weights: traffic.clone(),
+            happenings: Vec::new(),
         }));
     }
 

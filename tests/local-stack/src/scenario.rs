@@ -1,12 +1,15 @@
 //! Migrations to be played, each with what happens meanwhile and how it should end.
 
+use std::mem;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use external_dns::{Change, Outcome};
 use migration::{Percent, SetIdentifier};
 use serde_json::{Value, json};
 
 use crate::execution::{Ended, Execution, POLL};
+use crate::external_dns::ExternalDns;
 use crate::follower::{Follower, Moment, Seen, Watch};
 use crate::stack::Stack;
 
@@ -29,6 +32,8 @@ pub const CHECK_SECONDS: u32 = 30;
 const ALARM: &str = "eks-blueprint-green-5xx";
 /// The name whose weight somebody edits, and the weight that green gets there.
 const EDITED: (&str, u8) = ("skiapp.eks-blueprint.example.com", 20);
+/// What the owner's id stands behind in a registry TXT.
+const OWNER: &str = "external-dns/owner=";
 const STEPS: [u8; 3] = [10, 50, 100];
 /// The step at which something happens, where something does.
 const EVENTFUL_STEP: u8 = 50;
@@ -55,6 +60,7 @@ enum Circumstance {
     SomeoneEditsAWeight,
     SomeoneAborts,
     SomeoneIsAsked,
+    NamesAreNotLeased,
 }
 
 /// How a migration should end.
@@ -67,19 +73,20 @@ enum Ending {
 }
 
 /// All scenarios; the first is the one to show when none is asked for.
-pub const SCENARIOS: [Scenario; 7] = [
+pub const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "canary",
-        about: "10, 50, 100 percent, and nothing goes wrong",
-        lesson: "all traffic is on green, only weights were changed, and no journal is left",
+        about: "10, 50, 100 percent, and then the names are released to ExternalDNS",
+        lesson: "all traffic is on green, only weights were changed, no journal is left, and \
+                 ExternalDNS owns its records again and never changed any",
         circumstance: Circumstance::AllIsWell,
         ending: Ending::In("Completed", None),
     },
     Scenario {
         name: "approval",
         about: "somebody is asked at 50 percent, and approves",
-        lesson: "it waited at 50 percent until the command from its notification was run, and then \
-                 all traffic went to green",
+        lesson: "it waited at 50 percent until the command from its notification was run, then all \
+                 traffic went to green, and the names stay leased from ExternalDNS",
         circumstance: Circumstance::SomeoneIsAsked,
         ending: Ending::In("Completed", None),
     },
@@ -120,6 +127,14 @@ pub const SCENARIOS: [Scenario; 7] = [
         circumstance: Circumstance::SomeoneEditsAWeight,
         ending: Ending::In("Held", Some("Held")),
     },
+    Scenario {
+        name: "no-lease",
+        about: "the names are not leased, so ExternalDNS puts the weights back; later an operator rolls back",
+        lesson: "what ExternalDNS put back was found and not fought over, and the rollback that was asked \
+                 for restored the zone byte for byte",
+        circumstance: Circumstance::NamesAreNotLeased,
+        ending: Ending::In("Held", Some("Held")),
+    },
 ];
 
 /// What came of a scenario.
@@ -131,6 +146,8 @@ pub struct Report {
     pub migration: Ended,
     /// How the rollback ended that an operator or an event asked for.
     pub rollback: Option<Ended>,
+    /// How the release ended that an operator asked for.
+    pub release: Option<Ended>,
     /// How long it took from the alarm's event until Route 53 had accepted the original weights.
     pub alarm_to_change: Option<Duration>,
     /// What is other than it should be; empty if the scenario ended as it should.
@@ -140,9 +157,14 @@ pub struct Report {
 /// What is watched while a scenario is played, and what was noted.
 struct Play<'a> {
     stack: &'a Stack,
+    external_dns: &'a ExternalDns,
     watch: Watch,
     observer: &'a mut dyn FnMut(&Seen),
     timeline: Vec<Moment>,
+    /// What happened since the last moment of the timeline.
+    happenings: Vec<String>,
+    /// How many passes of each instance of ExternalDNS were told of.
+    told_passes: [usize; 2],
     unexpected: Vec<String>,
     fired_at: Option<SystemTime>,
 }
@@ -156,12 +178,18 @@ impl Scenario {
     /// The execution's input, as somebody types it into the console.
     pub fn input(&self, hosted_zone_id: &str) -> Value {
         let steps = match self.circumstance {
-            Circumstance::AllIsWell | Circumstance::GreenAnswersWith500 => json!(STEPS),
+            Circumstance::AllIsWell
+            | Circumstance::GreenAnswersWith500
+            | Circumstance::NamesAreNotLeased => json!(STEPS),
             Circumstance::SomeoneIsAsked => {
                 json!([10, { "percent": EVENTFUL_STEP, "approval": true }, 100])
             }
             // Ended by what happens, not by the bake being over first.
             _ => json!([10, { "percent": EVENTFUL_STEP, "bakeSeconds": 900 }, 100]),
+        };
+        let mode = match self.circumstance {
+            Circumstance::NamesAreNotLeased => "ignore",
+            _ => "lease",
         };
         json!({
             "hostedZoneId": hosted_zone_id,
@@ -174,16 +202,26 @@ impl Scenario {
             "readyTimeoutSeconds": 120,
             "probe": { "expectedBody": format!("CLUSTER_NAME: {GREEN}") },
             "alarms": { "names": [ALARM] },
+            "externalDns": { "mode": mode },
         })
     }
 
-    /// Plays the scenario on a stack with the blueprint's zone, telling `observer` what is seen.
-    pub async fn play(&self, stack: &Stack, observer: &mut dyn FnMut(&Seen)) -> Result<Report> {
+    /// Plays the scenario on a stack with the blueprint's zone, in which ExternalDNS is at work,
+    /// telling `observer` what is seen.
+    pub async fn play(
+        &self,
+        stack: &Stack,
+        external_dns: &ExternalDns,
+        observer: &mut dyn FnMut(&Seen),
+    ) -> Result<Report> {
         let mut play = Play {
             stack,
+            external_dns,
             watch: watch()?,
             observer,
             timeline: Vec::new(),
+            happenings: Vec::new(),
+            told_passes: [0; 2],
             unexpected: Vec::new(),
             fired_at: None,
         };
@@ -199,16 +237,19 @@ impl Scenario {
         let migration = play.follow(&execution, self.circumstance).await?;
         play.expect_ending(&migration, self.ending);
 
-        let mut rollback = None;
-        let mut alarm_to_change = None;
+        let (mut rollback, mut release, mut alarm_to_change) = (None, None, None);
         match self.circumstance {
-            Circumstance::AllIsWell => play.expect_completed(&before).await?,
+            Circumstance::AllIsWell => {
+                play.expect_completed(&execution, &before).await?;
+                release = Some(play.release(&execution).await?);
+                play.expect_released(&before).await?;
+            }
             Circumstance::SomeoneIsAsked => {
                 let is_asked = |state: &String| state == "Ask for approval";
                 play.expect(migration.states.iter().any(is_asked), || {
                     "nobody was asked for approval".to_owned()
                 });
-                play.expect_completed(&before).await?;
+                play.expect_completed(&execution, &before).await?;
             }
             Circumstance::AlarmFiresWithItsEvent | Circumstance::SomeoneAborts => {
                 let execution = play.rollback_by_event().await?;
@@ -238,22 +279,18 @@ impl Scenario {
             }
             Circumstance::SomeoneEditsAWeight => {
                 play.expect_held(&migration).await?;
-                play.happens(format!(
-                    "An operator starts the rollback state machine for the execution {}",
-                    execution.name()
-                ));
-                let input =
-                    json!({ "hostedZoneId": stack.zone.id(), "execution": execution.name() });
-                let name = format!("{}-rollback", self.name);
-                let execution = stack.start_rollback(&name, &input).await?;
-                let ended = play.follow(&execution, Circumstance::AllIsWell).await?;
-                play.expect(ended.outcome == "SUCCEEDED", || {
-                    format!("the rollback ended {}, expected SUCCEEDED", ended.outcome)
-                });
+                rollback = Some(play.roll_back(&execution).await?);
                 play.expect_zone(&before).await?;
-                rollback = Some(ended);
+            }
+            Circumstance::NamesAreNotLeased => {
+                play.expect_put_back(&migration, &before).await?;
+                rollback = Some(play.roll_back(&execution).await?);
+                play.expect_zone(&before).await?;
             }
         }
+        let is_put_back = self.circumstance == Circumstance::NamesAreNotLeased;
+        play.expect_passes_with_changes(usize::from(is_put_back))
+            .await;
         let Play {
             timeline,
             unexpected,
@@ -263,6 +300,7 @@ impl Scenario {
             timeline,
             migration,
             rollback,
+            release,
             alarm_to_change,
             unexpected,
         })
@@ -277,7 +315,11 @@ impl Play<'_> {
         let watch = self.watch.clone();
         let zone = self.stack.zone.clone();
         let mut follower = Follower::new(execution, &zone, &watch);
-        while let Some(seen) = follower.next().await? {
+        while let Some(mut seen) = follower.next().await? {
+            self.tell_of_external_dns();
+            if let Seen::Moment(moment) = &mut seen {
+                moment.happenings = mem::take(&mut self.happenings);
+            }
             (self.observer)(&seen);
             match seen {
                 Seen::Moment(moment) if moment.state == "Ask for approval" && is_to_come => {
@@ -287,7 +329,9 @@ impl Play<'_> {
                 }
                 Seen::Moment(moment) => {
                     let weights = &moment.weights;
-                    self.expect(weights.is_uniform() && !weights.has_all_zero(), || {
+                    let is_fought_over = circumstance == Circumstance::NamesAreNotLeased;
+                    let is_whole = weights.is_uniform() && !weights.has_all_zero();
+                    self.expect(is_whole || is_fought_over, || {
                         format!("a name showed mixed weights, or none at all: {weights:?}")
                     });
                     is_at_eventful = weights.is_at(eventful, &watch.from, &watch.to);
@@ -311,7 +355,9 @@ impl Play<'_> {
 
     async fn befall(&mut self, execution: &Execution, circumstance: Circumstance) -> Result<()> {
         match circumstance {
-            Circumstance::AllIsWell | Circumstance::GreenAnswersWith500 => {}
+            Circumstance::AllIsWell
+            | Circumstance::GreenAnswersWith500
+            | Circumstance::NamesAreNotLeased => {}
             Circumstance::AlarmFiresWithItsEvent => {
                 self.happens(format!(
                     "The alarm {ALARM} fires, and CloudWatch sends its event"
@@ -347,6 +393,42 @@ impl Play<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An operator rolls a migration back, and it is followed to its end.
+    async fn roll_back(&mut self, migration: &Execution) -> Result<Ended> {
+        let name = migration.name();
+        self.happens(format!(
+            "An operator starts the rollback state machine for the execution {name}"
+        ));
+        let input = json!({ "hostedZoneId": self.stack.zone.id(), "execution": name });
+        let execution = format!("{name}-rollback");
+        let execution = self.stack.start_rollback(&execution, &input).await?;
+        let ended = self.follow(&execution, Circumstance::AllIsWell).await?;
+        self.expect(ended.outcome == "SUCCEEDED", || {
+            format!("the rollback ended {}, expected SUCCEEDED", ended.outcome)
+        });
+        Ok(ended)
+    }
+
+    /// An operator gives the names back to ExternalDNS, and that is followed to its end.
+    async fn release(&mut self, migration: &Execution) -> Result<Ended> {
+        let name = migration.name();
+        self.happens(
+            "Somebody writes the reached weights into the annotations of both clusters".to_owned(),
+        );
+        self.external_dns.annotate_reached_weights();
+        self.happens(format!(
+            "An operator starts the release state machine for the execution {name}"
+        ));
+        let execution = format!("{name}-release");
+        let input = json!({ "execution": name });
+        let execution = self.stack.start_release(&execution, &input).await?;
+        let ended = self.follow(&execution, Circumstance::AllIsWell).await?;
+        self.expect(ended.state == "Released", || {
+            format!("the release ended in {:?}, expected Released", ended.state)
+        });
+        Ok(ended)
     }
 
     /// The command that the notification gives for approval.
@@ -400,7 +482,22 @@ impl Play<'_> {
     }
 
     fn happens(&mut self, what: String) {
+        self.happenings.push(what.clone());
         (self.observer)(&Seen::Happening(what));
+    }
+
+    /// Tells what ExternalDNS has done since this was last called.
+    fn tell_of_external_dns(&mut self) {
+        let histories = self.external_dns.histories();
+        let told = mem::replace(
+            &mut self.told_passes,
+            histories.each_ref().map(|(_, history)| history.len()),
+        );
+        for ((owner, history), told) in histories.into_iter().zip(told) {
+            for outcome in history.iter().skip(told) {
+                self.happens(in_words(owner, outcome));
+            }
+        }
     }
 
     fn expect(&mut self, is_so: bool, otherwise: impl FnOnce() -> String) {
@@ -430,8 +527,8 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Expects every name on green, and but for the weights the zone as it was.
-    async fn expect_completed(&mut self, before: &str) -> Result<()> {
+    /// Expects every name on green and leased, and but for that the zone as it was.
+    async fn expect_completed(&mut self, migration: &Execution, before: &str) -> Result<()> {
         let percents: Vec<_> = self.timeline.iter().map(|moment| moment.percent).collect();
         self.expect(percents.is_sorted(), || {
             format!("green's share has fallen: {percents:?}")
@@ -442,6 +539,33 @@ impl Play<'_> {
                 format!("{step} percent was never seen")
             });
         }
+        self.expect_reached().await?;
+        let after = self.stack.zone.to_cli_json().await?;
+        let lease = format!("{OWNER}cutover/{}", migration.name());
+        let (leased, owned) = (after.matches(&lease).count(), before.matches(OWNER).count());
+        self.expect(leased == owned, || {
+            format!("{leased} of {owned} registry TXT records are leased")
+        });
+        self.expect_journals(NAMES.len()).await?;
+        self.expect(
+            weightless(given_back(&after, &lease)?) == weightless(parsed_zone(before)?),
+            || format!("more than weights and owners differs from the zone before: {after}"),
+        );
+        Ok(())
+    }
+
+    /// Expects every name on green, and but for the weights the zone as it was.
+    async fn expect_released(&mut self, before: &str) -> Result<()> {
+        self.expect_reached().await?;
+        let after = self.stack.zone.to_cli_json().await?;
+        let is_same = weightless(parsed_zone(&after)?) == weightless(parsed_zone(before)?);
+        self.expect(is_same, || {
+            format!("more than weights differs from the zone before: {after}")
+        });
+        Ok(())
+    }
+
+    async fn expect_reached(&mut self) -> Result<()> {
         let traffic = self.stack.zone.traffic(&self.watch.names).await?;
         for name in self.watch.names.clone() {
             for (side, weight) in [(self.watch.from.clone(), 0), (self.watch.to.clone(), 100)] {
@@ -451,9 +575,47 @@ impl Play<'_> {
                 });
             }
         }
+        Ok(())
+    }
+
+    /// Expects both instances of ExternalDNS to have changed something in that many passes, and to
+    /// find nothing to do now.
+    async fn expect_passes_with_changes(&mut self, expected: usize) {
+        self.external_dns.wait_for_passes(2).await;
+        self.tell_of_external_dns();
+        for (owner, history) in self.external_dns.histories() {
+            let has_changed = |pass: &Outcome| pass.unread.is_none() && pass.refused.is_empty();
+            let is_so = history.len() == expected && history.iter().all(has_changed);
+            self.expect(is_so, || {
+                let words = history.iter().map(|pass| in_words(owner, pass));
+                let words: Vec<_> = words.collect();
+                format!("ExternalDNS was not quiet but for {expected} passes: {words:?}")
+            });
+        }
+    }
+
+    /// Expects the migration to have said who put the weights back, and to have left them.
+    async fn expect_put_back(&mut self, migration: &Ended, before: &str) -> Result<()> {
+        self.external_dns.wait_for_passes(2).await;
+        self.tell_of_external_dns();
+        let cause = migration.cause.clone().unwrap_or_default();
+        for part in ["Drift", "ExternalDNS", BLUE] {
+            self.expect(cause.contains(part), || {
+                format!("the cause is {cause:?}, expected it to name {part}")
+            });
+        }
+        self.expect_journals(NAMES.len()).await?;
         let after = self.stack.zone.to_cli_json().await?;
-        self.expect(weightless(&after)? == weightless(before)?, || {
-            format!("more than weights differs from the zone before: {after}")
+        self.expect(without_journals(&after)? == parsed_zone(before)?, || {
+            format!("the zone is not as ExternalDNS wants it: {after}")
+        });
+        Ok(())
+    }
+
+    async fn expect_journals(&mut self, expected: usize) -> Result<()> {
+        let journals = self.stack.zone.journals().await?.len();
+        self.expect(journals == expected, || {
+            format!("the migration left {journals} journals, expected {expected}")
         });
         Ok(())
     }
@@ -477,15 +639,26 @@ impl Play<'_> {
                 format!("the held migration left green {found:?} at {name}, expected {expected}")
             });
         }
-        let journals = self.stack.zone.journals().await?.len();
-        self.expect(journals == NAMES.len(), || {
-            format!(
-                "the held migration left {journals} journals, expected {}",
-                NAMES.len()
-            )
-        });
-        Ok(())
+        self.expect_journals(NAMES.len()).await
     }
+}
+
+/// What a pass of ExternalDNS did.
+fn in_words(owner: &str, outcome: &Outcome) -> String {
+    let cluster = owner.rsplit('-').next().unwrap_or(owner);
+    if let Some(error) = &outcome.unread {
+        return format!("ExternalDNS of {cluster} can't read the zone: {error}");
+    }
+    if let Some(refusal) = outcome.refused.first() {
+        return format!(
+            "ExternalDNS of {cluster} can't change {} record sets: {}",
+            refusal.changes.len(),
+            refusal.error
+        );
+    }
+    let of_names = |change: &&Change| change.record_set.record_type.moves();
+    let records = outcome.changed.iter().filter(of_names).count();
+    format!("ExternalDNS of {cluster} puts {records} records back")
 }
 
 fn watch() -> Result<Watch> {
@@ -504,18 +677,42 @@ fn percent(whole: u8) -> Result<Percent> {
     Percent::whole(whole).context("not a percent")
 }
 
-/// A zone without its weights.
-fn weightless(zone: &str) -> Result<Value> {
+fn parsed_zone(zone: &str) -> Result<Vec<Value>> {
     let mut zone: Value = serde_json::from_str(zone)?;
-    let record_sets = zone
-        .get_mut("ResourceRecordSets")
-        .and_then(Value::as_array_mut);
-    for record_set in record_sets
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
-    {
+    let record_sets = zone.get_mut("ResourceRecordSets").map(Value::take);
+    let record_sets = record_sets.context("a zone without record sets")?;
+    Ok(serde_json::from_value(record_sets)?)
+}
+
+/// The record sets of a zone but for the journals.
+fn without_journals(zone: &str) -> Result<Vec<Value>> {
+    let mut record_sets = parsed_zone(zone)?;
+    record_sets.retain(|record_set| {
+        let name = record_set.get("Name").and_then(Value::as_str);
+        !name.is_some_and(|name| name.starts_with("_cutover."))
+    });
+    Ok(record_sets)
+}
+
+/// A zone as it is once the names are given back: in the blueprint the id of a side's ExternalDNS
+/// is its set identifier.
+fn given_back(zone: &str, lease: &str) -> Result<Vec<Value>> {
+    let record_sets = without_journals(zone)?.into_iter();
+    record_sets
+        .map(|record_set| {
+            let side = record_set.get("SetIdentifier").and_then(Value::as_str);
+            let owner = format!("{OWNER}{}", side.unwrap_or_default());
+            Ok(serde_json::from_str(
+                &record_set.to_string().replace(lease, &owner),
+            )?)
+        })
+        .collect()
+}
+
+/// Record sets without their weights.
+fn weightless(mut record_sets: Vec<Value>) -> Vec<Value> {
+    for record_set in record_sets.iter_mut().filter_map(Value::as_object_mut) {
         record_set.remove("Weight");
     }
-    Ok(zone)
+    record_sets
 }

@@ -1,13 +1,18 @@
 //! The demo's scenarios end as they should.
 
-use local_stack::{Report, Scenario, Stack};
+use local_stack::{ExternalDns, Report, Scenario, Stack, blueprint};
 
-use crate::{stack, until_told};
+use crate::{WAIT_SCALE, stack_with, until_told};
 
 async fn play(name: &str) -> (Stack, Report) {
-    let stack = stack().await;
+    let stack = stack_with(blueprint()).await;
+    let interval = ExternalDns::INTERVAL.mul_f64(WAIT_SCALE);
+    let external_dns = ExternalDns::start(&stack.zone, interval).await.unwrap();
     let scenario = Scenario::find(name).unwrap();
-    let report = scenario.play(&stack, &mut |_| {}).await.unwrap();
+    let report = scenario
+        .play(&stack, &external_dns, &mut |_| {})
+        .await
+        .unwrap();
     assert!(
         report.unexpected.is_empty(),
         "{:#?}\n{}",
@@ -18,8 +23,9 @@ async fn play(name: &str) -> (Stack, Report) {
 }
 
 #[tokio::test]
-async fn a_canary_migration_completes() {
-    let (stack, _) = play("canary").await;
+async fn a_canary_migration_completes_and_is_released() {
+    let (stack, report) = play("canary").await;
+    assert!(report.release.is_some());
     let told = until_told(&stack, "Completed").await;
     assert_eq!(told.subject, "Cutover completed: canary");
     assert!(
@@ -76,4 +82,15 @@ async fn drift_is_kept_until_a_rollback_is_asked_for() {
     let (stack, _) = play("drift").await;
     let told = until_told(&stack, "Held").await;
     assert!(told.description().contains("Why: Drift: "), "{told:#?}");
+}
+
+#[tokio::test]
+async fn weights_that_external_dns_puts_back_are_kept_until_a_rollback_is_asked_for() {
+    let (_, report) = play("no-lease").await;
+    let happenings = report.timeline.iter().flat_map(|moment| &moment.happenings);
+    let happenings: Vec<_> = happenings.map(String::as_str).collect();
+    for cluster in ["blue", "green"] {
+        let put_back = format!("ExternalDNS of {cluster} puts 10 records back");
+        assert!(happenings.contains(&put_back.as_str()), "{happenings:?}");
+    }
 }
