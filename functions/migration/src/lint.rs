@@ -146,7 +146,8 @@ fn different_forms(input: &Input, paired: &[PairedName<'_>]) -> Finding {
         "both are leased and given back; where the versions of ExternalDNS differ, upgrade before the migration or after \
          its release, because an upgraded ExternalDNS writes its records and their annotations' weights anew",
     );
-    for named in paired {
+    let is_leased = input.external_dns.mode == Mode::Lease;
+    for named in paired.iter().filter(|_| is_leased) {
         let forms = |texts: &[RegistryText<'_>]| -> BTreeSet<Form> {
             let attached = texts.iter().filter(|text| text.record_type.is_some());
             attached.map(|text| text.form).collect()
