@@ -19,7 +19,7 @@ pub(crate) const GREEN: &str = "eks-blueprint-green";
 pub(crate) const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
 /// The fake of Route 53 as ExternalDNS writes to it.
-struct Zone<'a>(&'a FakeRoute53);
+pub(crate) struct Zone<'a>(pub(crate) &'a FakeRoute53);
 
 impl Provider for Zone<'_> {
     async fn record_sets(&self) -> Result<Vec<RecordSet>, String> {

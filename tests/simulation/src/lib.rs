@@ -203,16 +203,18 @@ impl Simulation {
         if planned["release"].is_null() {
             return Ok(());
         }
-        let given_back = self.give_back(&planned, between).await;
+        let given_back = self.give_back(&planned, &between).await;
         if given_back.is_err() {
-            retried(async || self.take_again(&planned).await).await?;
+            while retried(async || self.take_again(&planned).await).await?["takenAgain"] != 0 {
+                between().await;
+            }
         }
         given_back
     }
 
     /// The first name alone, then all, each given back, watched, and looked at until a look finds
     /// nothing to give back; then the end.
-    async fn give_back(&self, planned: &Value, between: impl AsyncFn()) -> Result<(), Error> {
+    async fn give_back(&self, planned: &Value, between: &impl AsyncFn()) -> Result<(), Error> {
         let all = planned["release"]["names"].as_array().map_or(0, Vec::len);
         for names in [1, all] {
             retried(async || self.give_back_names(planned, names).await).await?;

@@ -1,14 +1,19 @@
 //! Releases of completed migrations, with the model's instances of ExternalDNS at work between any
 //! two calls.
 
+use std::cell::RefCell;
+
 use expect_test::{Expect, expect};
-use external_dns::{Controller, Generation, Settings};
+use external_dns::{Controller, Generation, Provider, Settings};
 use migration::fake::Fault;
 use migration::record::{Answer, RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
-use crate::external_dns::{BLUE, BURNHAM, Clusters, GREEN};
+use crate::external_dns::{BLUE, BURNHAM, Clusters, GREEN, Zone};
 use crate::invariants::{canary, check_batch, of_one_name, run};
+
+/// The one that is given back alone: the first in the order of names.
+const FIRST: &str = "\\052.apps.eks-blueprint.example.com";
 
 #[test]
 fn a_release_after_the_annotations_were_updated_gives_everything_back() {
@@ -423,4 +428,44 @@ fn a_release_that_dies_leaves_nothing_unwatched() {
         }
         assert_eq!(clusters.zone(), undisturbed.zone(), "call {number}");
     }
+}
+
+/// A zone as a pass that is still under way has read it.
+struct AsRead<'a>(Vec<RecordSet>, Zone<'a>);
+
+impl Provider for AsRead<'_> {
+    async fn record_sets(&self) -> Result<Vec<RecordSet>, String> {
+        Ok(self.0.clone())
+    }
+
+    async fn change(&self, changes: &[external_dns::Change]) -> Result<(), String> {
+        self.1.change(changes).await
+    }
+}
+
+/// Its UPSERT overwrites the lease, and would leave a weight of 0 on both sides.
+#[test]
+fn a_pass_under_way_while_names_are_leased_again_is_undone() {
+    let clusters = Clusters::blueprint();
+    clusters.migrate("run", &canary());
+    let route53 = &clusters.simulation.route53;
+    let read_by_green = RefCell::new(None);
+    let passes = async || {
+        if !clusters.is_leased(FIRST) {
+            clusters.blue.reconcile_once(&Zone(route53)).await;
+            read_by_green.replace(Some(route53.record_sets()));
+        } else if let Some(read) = read_by_green.take() {
+            let late = AsRead(read, Zone(route53));
+            clusters.green.reconcile_once(&late).await;
+            let weights = (clusters.weight(FIRST, BLUE), clusters.weight(FIRST, GREEN));
+            assert_eq!(weights, (0, 0));
+        }
+    };
+    let error = run(clusters.simulation.release("run", passes)).unwrap_err();
+    assert_eq!(error.name(), "SnappedBack");
+    assert!(clusters.is_leased(FIRST));
+    assert_eq!(
+        (clusters.weight(FIRST, BLUE), clusters.weight(FIRST, GREEN)),
+        (0, 100)
+    );
 }
