@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Error;
 use crate::journal::Journal;
+use crate::lease;
 use crate::name::{RecordName, SetIdentifier};
 use crate::record::{RecordSet, RecordType};
-use crate::registry::{ExternalDns, Mode, Owner, Registry, RegistryNames, RegistryText, Sides};
+use crate::registry::ExternalDns;
 use crate::steps::Percent;
 use crate::weights::{FreeSum, Weights, weights_at};
 use crate::zone::{PairedName, Zone};
@@ -218,30 +219,7 @@ fn reject_drift(named: &PairedName<'_>, journal: &Journal) -> Result<(), Error> 
     if found != journal.written {
         return Err(Error::Drift(describe_drift(named, journal, &found)));
     }
-    let registries = named.registry.zip(&journal.registry);
-    for (texts, registry) in registries
-        .iter()
-        .filter(|(_, kept)| !kept.owners.is_empty())
-    {
-        for text in texts.iter().filter(|text| text.record_type.is_some()) {
-            if let Some(owner) = text.external_dns() {
-                return Err(Error::Drift(format!(
-                    "the registry TXT {} names the ExternalDNS {owner} as owner, although execution {} leased it \
-                     (from {}): its weights would be put back; find out who wrote, then start a new execution, or roll \
-                     back: start the rollback state machine with {{\"execution\": \"{}\"}}",
-                    text.read.name,
-                    journal.execution,
-                    registry
-                        .owners
-                        .values()
-                        .next()
-                        .map_or("nobody", String::as_str),
-                    journal.execution
-                )));
-            }
-        }
-    }
-    Ok(())
+    lease::reject_lost(named, journal)
 }
 
 fn describe_drift(
@@ -323,7 +301,7 @@ pub fn shift(
     }
     let original = journal.map_or_else(|| named.weights(), |journal| journal.original.clone());
     let written = weights_to_write(named, &original, percent, free_sum)?;
-    let registry = registry_to_keep(named, journal, writer)?;
+    let registry = lease::registry_to_keep(named, journal, writer)?;
     let new_journal = Journal {
         execution: writer.execution.to_owned(),
         from: writer.from.clone(),
@@ -349,114 +327,14 @@ pub fn shift(
             );
         }
     }
-    for (text, weight, registry) in registry_texts(&named.registry, &new_journal) {
-        let new = if registry.owners.contains_key(&text.form) {
-            text.leased(writer.execution, weight)
-        } else {
-            text.read.with_weight(weight)
-        };
-        change.replace_with(text.read, new, true);
+    for (read, new) in lease::texts(named, &new_journal) {
+        change.replace_with(read, new, true);
     }
     change.replace_journal(
         named.journal.as_ref().map(|(read, _)| *read),
         Some(new_journal.record_set(name)),
     );
     Ok(Some(Shift { change, written }))
-}
-
-/// The registry TXT records whose records a journal is about, each with the weight that was last
-/// written to its record and what the journal keeps of its side.
-fn registry_texts<'n, 'z>(
-    texts: &'n Sides<Vec<RegistryText<'z>>>,
-    journal: &'n Journal,
-) -> impl Iterator<Item = (&'n RegistryText<'z>, u8, &'n Registry)> {
-    let weight = |text: &RegistryText<'_>| journal.written.get(text.record_type.as_ref()?);
-    let from = texts
-        .from
-        .iter()
-        .filter_map(move |text| Some((text, weight(text)?.from, &journal.registry.from)));
-    let to = texts
-        .to
-        .iter()
-        .filter_map(move |text| Some((text, weight(text)?.to, &journal.registry.to)));
-    from.chain(to)
-}
-
-/// What the new journal keeps of the registries: whom their TXT records named before the first
-/// change, where they are leased.
-fn registry_to_keep(
-    named: &PairedName<'_>,
-    journal: Option<&Journal>,
-    writer: &Writer<'_>,
-) -> Result<Sides<Registry>, Error> {
-    let name = named.name;
-    let keep = |field: &str,
-                side: &SetIdentifier,
-                texts: &[RegistryText<'_>],
-                kept: Option<&Registry>,
-                names: &RegistryNames| {
-        let mut registry = Registry {
-            names: names.clone(),
-            owners: kept.map(|kept| kept.owners.clone()).unwrap_or_default(),
-        };
-        if let Some(kept) = kept
-            && !kept.owners.is_empty()
-            && kept.names != registry.names
-        {
-            return Err(Error::InvalidInput(format!(
-                "externalDns.{field}: {name} was leased by an execution with another txtPrefix, txtSuffix or \
-                 txtWildcardReplacement; give this execution the same ones"
-            )));
-        }
-        for text in texts.iter().filter(|text| text.record_type.is_some()) {
-            let place = &text.read.name;
-            match &text.owner {
-                Owner::Migration if !registry.owners.contains_key(&text.form) => {
-                    return Err(Error::Busy(format!(
-                        "the registry TXT {place} is leased by a migration, but no journal says whom it named before; \
-                         write the owner id of the ExternalDNS of {side} back into it"
-                    )));
-                }
-                Owner::Encrypted if writer.external_dns.mode == Mode::Lease => {
-                    return Err(Error::InvalidInput(format!(
-                        "externalDns.mode: the registry TXT {place} can't be read, as it is encrypted \
-                         (--txt-encrypt-enabled), so it can't be leased; run the ExternalDNS of {side} with \
-                         --policy=create-only during the migration and set externalDns.mode to \"ignore\", or exclude \
-                         the name"
-                    )));
-                }
-                Owner::ExternalDns(owner) if writer.external_dns.mode == Mode::Lease => {
-                    let other = registry.owners.insert(text.form, owner.clone());
-                    if let Some(other) = other.filter(|other| other != owner) {
-                        return Err(Error::InvalidInput(format!(
-                            "externalDns.{field}: two registry TXT records for the same record of {name} and {side} name \
-                             different owners, {other} and {owner} ({place}); delete the one that is not used any more, \
-                             or exclude the name"
-                        )));
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(registry)
-    };
-    let flags = writer.external_dns.names();
-    Ok(Sides {
-        from: keep(
-            "from",
-            writer.from,
-            &named.registry.from,
-            journal.map(|journal| &journal.registry.from),
-            flags.from,
-        )?,
-        to: keep(
-            "to",
-            writer.to,
-            &named.registry.to,
-            journal.map(|journal| &journal.registry.to),
-            flags.to,
-        )?,
-    })
 }
 
 /// The weights of each pair at `percent`; a pair that is beyond it stays, because the
@@ -585,32 +463,25 @@ pub fn restore(
 ) -> Result<Restoration, Error> {
     let mut found = Vec::new();
     let mut restored = Vec::new();
-    for (record_type, original) in &journal.original {
-        let written = journal.written.get(record_type);
-        let sides = [
-            (
-                &journal.from,
-                original.from,
-                written.map(|weights| weights.from),
-            ),
-            (&journal.to, original.to, written.map(|weights| weights.to)),
-        ];
-        for (side, original, written) in sides {
-            match zone.weighted(name, record_type, side) {
-                Some((record_set, weight)) => {
-                    if Some(weight) != written {
-                        found.push(format!(
-                            "{name} {record_type} of {side} had weight {weight} instead of {}",
-                            written.map_or_else(|| "none".to_owned(), |weight| weight.to_string())
-                        ));
-                    }
-                    restored.push((record_set, record_set.with_weight(original)));
-                }
-                None => found.push(format!("{name} {record_type} of {side} is gone")),
+    for record_type in journal.original.keys() {
+        for side in journal.sides() {
+            let (identifier, original) = (side.identifier, side.original(record_type));
+            let Some((record_set, weight)) = zone.weighted(name, record_type, identifier) else {
+                found.push(format!("{name} {record_type} of {identifier} is gone"));
+                continue;
+            };
+            let written = side.written(record_type);
+            if Some(weight) != written {
+                found.push(format!(
+                    "{name} {record_type} of {identifier} had weight {weight} instead of {}",
+                    written.map_or_else(|| "none".to_owned(), |weight| weight.to_string())
+                ));
             }
+            let original = original.unwrap_or(weight);
+            restored.push((record_set, record_set.with_weight(original)));
         }
     }
-    let given_back = give_back_originals(zone, name, journal, &mut found);
+    let given_back = lease::original_texts(zone, name, journal, &mut found);
     let mut change = NameChange::new(name);
     for (read, new) in restored {
         change.replace_with(read, new, !found.is_empty());
@@ -623,58 +494,6 @@ pub fn restore(
     }
     change.replace_journal(Some(read_journal), None);
     Ok(Restoration { change, found })
-}
-
-/// The registry TXT records with their original owners and the original weights of their records.
-fn give_back_originals<'z>(
-    zone: &'z Zone,
-    name: &RecordName,
-    journal: &Journal,
-    found: &mut Vec<String>,
-) -> Vec<(&'z RecordSet, RecordSet)> {
-    let mut given_back = Vec::new();
-    let from = (&journal.from, &journal.registry.from);
-    let to = (&journal.to, &journal.registry.to);
-    for (is_from, (side, registry)) in [(true, from), (false, to)] {
-        let texts = zone.registry_texts(name, side, &registry.names);
-        for form in registry.owners.keys() {
-            if !texts.iter().any(|text| text.form == *form) {
-                found.push(format!(
-                    "the registry TXT ({}) of {side} for {name} is gone",
-                    form.as_str()
-                ));
-            }
-        }
-        for text in texts {
-            let original = text
-                .record_type
-                .as_ref()
-                .and_then(|record_type| journal.original.get(record_type))
-                .map(|weights| if is_from { weights.from } else { weights.to })
-                .or_else(|| text.read.weighted().map(|(_, weight)| weight))
-                .unwrap_or_default();
-            let place = &text.read.name;
-            let new = match (&text.owner, registry.owners.get(&text.form)) {
-                (Owner::Migration, Some(owner)) => text.with_owner(owner, original),
-                (Owner::ExternalDns(live), Some(_)) => {
-                    found.push(format!(
-                        "the registry TXT {place} named {live} as owner already"
-                    ));
-                    text.read.with_weight(original)
-                }
-                (Owner::Migration, None) => {
-                    found.push(format!(
-                        "the registry TXT {place} is leased, and the journal does not say whom it named before; write \
-                         the owner id of the ExternalDNS of {side} back into it"
-                    ));
-                    text.read.with_weight(original)
-                }
-                _ => text.read.with_weight(original),
-            };
-            given_back.push((text.read, new));
-        }
-    }
-    given_back
 }
 
 /// Refuses to leave a name's type with weights of 0 only, which Route 53 takes for "all equally".

@@ -46,7 +46,47 @@ pub struct Journal {
     pub completed: bool,
 }
 
+/// One side of a name, as its journal has it.
+#[derive(Clone, Copy)]
+pub(crate) struct JournalSide<'j> {
+    /// Its set identifier.
+    pub(crate) identifier: &'j SetIdentifier,
+    /// Its registry.
+    pub(crate) registry: &'j Registry,
+    journal: &'j Journal,
+    weight: fn(&Weights) -> u8,
+}
+
+impl JournalSide<'_> {
+    /// The weight from before the first change of its record of a type.
+    pub(crate) fn original(&self, record_type: &RecordType) -> Option<u8> {
+        self.journal.original.get(record_type).map(self.weight)
+    }
+
+    /// The weight that was last written.
+    pub(crate) fn written(&self, record_type: &RecordType) -> Option<u8> {
+        self.journal.written.get(record_type).map(self.weight)
+    }
+}
+
 impl Journal {
+    /// Both sides, `from` first.
+    pub(crate) fn sides(&self) -> [JournalSide<'_>; 2] {
+        let from = JournalSide {
+            identifier: &self.from,
+            registry: &self.registry.from,
+            journal: self,
+            weight: |weights| weights.from,
+        };
+        let to = JournalSide {
+            identifier: &self.to,
+            registry: &self.registry.to,
+            journal: self,
+            weight: |weights| weights.to,
+        };
+        [from, to]
+    }
+
     /// Whether the name's records are leased from ExternalDNS.
     pub fn is_leased(&self) -> bool {
         self.registry

@@ -2,7 +2,7 @@
 //!
 //! Pure rooms, without input or output, clock or randomness: [`input`],
 //! [`steps`], [`weights`], [`name`], [`record`], [`journal`], [`zone`],
-//! [`registry`], [`plan`], [`lint`], [`change`], [`release`]. Access to a zone by compare-and-swap, over a narrow
+//! [`registry`], [`plan`], [`lint`], [`change`], [`lease`]. Access to a zone by compare-and-swap, over a narrow
 //! interface: [`route53`]; to executions: [`executions`]. AWS itself only in
 //! [`aws`], what a `main.rs` needs in [`function`], and [`metrics`] for the dashboard.
 
@@ -15,13 +15,13 @@ pub mod fake;
 pub mod function;
 pub mod input;
 pub mod journal;
+pub mod lease;
 pub mod lint;
 pub mod metrics;
 pub mod name;
 pub mod plan;
 pub mod record;
 pub mod registry;
-pub mod release;
 pub mod route53;
 pub mod steps;
 mod verdict;

@@ -48,14 +48,6 @@ impl<T> Sides<T> {
         [&self.from, &self.to].into_iter()
     }
 
-    /// What `transform` makes of each.
-    pub fn map<'a, U>(&'a self, transform: impl Fn(&'a T) -> U) -> Sides<U> {
-        Sides {
-            from: transform(&self.from),
-            to: transform(&self.to),
-        }
-    }
-
     /// Each together with the same side of `other`.
     pub fn zip<'a, U>(&'a self, other: &'a Sides<U>) -> Sides<(&'a T, &'a U)> {
         Sides {
@@ -383,6 +375,11 @@ impl RegistryText<'_> {
             value.replace_range(range, owner);
         }
         changed
+    }
+
+    /// Its own weight.
+    pub(crate) fn weight(&self) -> u8 {
+        self.read.weighted().map_or(0, |(_, weight)| weight)
     }
 
     /// The owner id of ExternalDNS that it names.

@@ -32,7 +32,7 @@ pub(crate) struct Selected<'a> {
 
 /// Selects the journals that `order` is for.
 ///
-/// The order among them is the one that [`migration::change::complete`] relies on: an
+/// The order among them is the one that [`migration::change::close`] relies on: an
 /// execution's first name comes before its other names. What the execution went on from comes
 /// before its own names, because only those tell a later attempt that it went on at all.
 pub(crate) async fn select<'a>(

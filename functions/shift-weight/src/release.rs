@@ -7,9 +7,9 @@ use migration::change::{Journaled, close};
 use migration::executions::{Executions, Status, execution_name};
 use migration::input::from_json;
 use migration::journal::Journal;
+use migration::lease;
 use migration::record::RecordSet;
 use migration::registry::{ExternalDns, Mode};
-use migration::release;
 use migration::route53::{Route53, apply, read_names, read_zone};
 use migration::weights::count_weights;
 use migration::zone::Zone;
@@ -283,7 +283,7 @@ pub(crate) async fn give_back(
     }
     let mut changes = Vec::new();
     for journaled in journals.iter() {
-        changes.extend(release::give_back(&zone, journaled)?);
+        changes.extend(lease::give_back(&zone, journaled)?);
     }
     let given_back = changes.len();
     apply(route53, &release.hosted_zone_id, changes).await?;
@@ -306,7 +306,7 @@ pub(crate) async fn take_again(
     let changes: Vec<_> = journals
         .iter()
         .filter(|_| !is_closing)
-        .filter_map(|journaled| release::take_again(&zone, journaled))
+        .filter_map(|journaled| lease::take_again(&zone, journaled))
         .collect();
     let taken_again = changes.len();
     let message = if is_closing {
@@ -343,7 +343,7 @@ pub(crate) async fn end(
     let is_closing = journals.are_closing();
     let mut leased = Vec::new();
     for journaled in journals.iter() {
-        match release::give_back(&zone, journaled) {
+        match lease::give_back(&zone, journaled) {
             Ok(change) => leased.extend(change),
             // ExternalDNS has its records back.
             Err(_) if is_closing => {}
