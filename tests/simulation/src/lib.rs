@@ -185,7 +185,12 @@ impl Simulation {
 
     /// Plans the release of a migration.
     pub async fn plan_release(&self, execution: &str) -> Result<Value, Error> {
-        let input = json!({"execution": execution, "hostedZoneId": ZONE_ID});
+        self.plan_release_of(&json!({"execution": execution, "hostedZoneId": ZONE_ID}))
+            .await
+    }
+
+    /// Plans the release that `input` asks for.
+    pub async fn plan_release_of(&self, input: &Value) -> Result<Value, Error> {
         self.shift_weight(&json!({"operation": "planRelease", "input": input}))
             .await
     }

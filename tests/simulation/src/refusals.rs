@@ -278,6 +278,38 @@ fn nothing_watches() {
 }
 
 #[test]
+fn flags_of_external_dns_that_it_would_refuse_itself() {
+    check(
+        unchanged,
+        &json!({"externalDns": {"to": {"txtPrefix": "own-", "txtSuffix": "-own"}}}),
+        &expect![[r#"
+            InvalidInput: externalDns.to: expected txtPrefix or txtSuffix, found both, which ExternalDNS itself refuses
+        "#]],
+    );
+    check(
+        unchanged,
+        &json!({"externalDns": {"from": {"txtPrefix": "own records"}}}),
+        &expect![[r#"
+            InvalidInput: externalDns.from.txtPrefix: expected letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or %{record_type}, found "own records"
+        "#]],
+    );
+    check(
+        unchanged,
+        &json!({"externalDns": {"mode": "off"}}),
+        &expect![[r#"
+            InvalidInput: externalDns.mode: unknown variant `off`, expected `lease` or `ignore`
+        "#]],
+    );
+    check(
+        unchanged,
+        &json!({"externalDns": {"txtPrefix": "own-"}}),
+        &expect![[r#"
+            InvalidInput: externalDns.txtPrefix: unknown field `txtPrefix`, expected one of `mode`, `from`, `to`
+        "#]],
+    );
+}
+
+#[test]
 fn external_dns_owns_the_records() {
     check(
         unchanged,

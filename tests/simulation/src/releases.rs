@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::external_dns::{BLUE, BURNHAM, Clusters, GREEN, Zone};
 use crate::invariants::{canary, check_batch, of_one_name, run};
+use crate::{Simulation, ZONE_ID};
 
 /// The one that is given back alone: the first in the order of names.
 const FIRST: &str = "\\052.apps.eks-blueprint.example.com";
@@ -190,8 +191,7 @@ fn a_release_does_not_end_in_the_middle_of_a_rollback() {
     clusters.migrate("run", &canary());
     let planned = run(simulation.plan_release("run")).unwrap();
     run(simulation.give_back_names(&planned, 7)).unwrap();
-    let first =
-        json!({"hostedZoneId": crate::ZONE_ID, "names": ["\\052.apps.eks-blueprint.example.com"]});
+    let first = json!({"hostedZoneId": ZONE_ID, "names": ["\\052.apps.eks-blueprint.example.com"]});
     run(simulation.roll_back(&first)).unwrap();
     assert_eq!(
         run(simulation.end_release(&planned)).unwrap_err().name(),
@@ -467,5 +467,52 @@ fn a_pass_under_way_while_names_are_leased_again_is_undone() {
     assert_eq!(
         (clusters.weight(FIRST, BLUE), clusters.weight(FIRST, GREEN)),
         (0, 100)
+    );
+}
+
+#[track_caller]
+fn check_refused(input: &Value, expect: &Expect) {
+    let simulation = Simulation::blueprint();
+    let error = run(simulation.plan_release_of(input)).unwrap_err();
+    expect.assert_eq(&format!("{}: {error}\n", error.name()));
+}
+
+#[test]
+fn a_release_that_is_asked_for_wrongly_is_refused() {
+    check_refused(
+        &json!({}),
+        &expect![[r#"
+            InvalidInput: input: missing field `execution`
+        "#]],
+    );
+    check_refused(
+        &json!("run"),
+        &expect![[r#"
+            InvalidInput: input: invalid type: string "run", expected an object with the migration's execution, by name or ARN
+        "#]],
+    );
+    check_refused(
+        &json!({"execution": "unknown"}),
+        &expect![[r#"
+            ExecutionNotFound: execution: the migration state machine has no execution "unknown"; give the name as the console lists it, or add `hostedZoneId` if it ended more than 90 days ago
+        "#]],
+    );
+    check_refused(
+        &json!({"execution": "run", "names": ["a"]}),
+        &expect![[r#"
+            InvalidInput: names: unknown field `names`, expected one of `execution`, `hostedZoneId`, `externalDnsIntervalSeconds`
+        "#]],
+    );
+    check_refused(
+        &json!({"execution": "run", "hostedZoneId": ZONE_ID, "externalDnsIntervalSeconds": 0}),
+        &expect![[r#"
+            InvalidInput: externalDnsIntervalSeconds: expected a whole number from 1 to 3600, found 0
+        "#]],
+    );
+    check_refused(
+        &json!({"execution": "run", "hostedZoneId": "Z0OTHER"}),
+        &expect![[r#"
+            NoSuchHostedZone: no hosted zone Z0OTHER
+        "#]],
     );
 }
