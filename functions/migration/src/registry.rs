@@ -28,6 +28,8 @@ const RECORD_TYPE: &str = "%{record_type}";
 const TYPES_IN_NAMES: [&str; 10] = [
     "a", "aaaa", "cname", "ns", "mx", "ptr", "srv", "naptr", "txt", "dname",
 ];
+/// No name has room for more.
+const LONGEST_AFFIX: usize = 253;
 /// What the owner of a leased TXT begins with; the execution follows.
 const LEASED: &str = "cutover/";
 /// A TXT record's strings hold at most this many bytes each (RFC 1035, 3.3).
@@ -150,12 +152,12 @@ impl FromStr for Affix {
         let affix = Self(text.to_ascii_lowercase());
         let is_of_names =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-        if affix.with_type("").bytes().all(is_of_names) {
+        if affix.with_type("").bytes().all(is_of_names) && text.len() <= LONGEST_AFFIX {
             Ok(affix)
         } else {
             Err(format!(
-                "expected letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or {RECORD_TYPE}, \
-                 found {text:?}"
+                "expected at most {LONGEST_AFFIX} letters, digits, `-`, `_` and `.` as they stand in the flag of \
+                 ExternalDNS, or {RECORD_TYPE}, found {text:?}"
             ))
         }
     }
@@ -625,8 +627,8 @@ mod tests {
     fn an_affix_that_no_name_can_have_is_refused() {
         assert_eq!(
             "ext dns".parse::<Affix>().unwrap_err(),
-            "expected letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or %{record_type}, \
-             found \"ext dns\""
+            "expected at most 253 letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or \
+             %{record_type}, found \"ext dns\""
         );
     }
 

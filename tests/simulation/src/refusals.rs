@@ -290,7 +290,7 @@ fn flags_of_external_dns_that_it_would_refuse_itself() {
         unchanged,
         &json!({"externalDns": {"from": {"txtPrefix": "own records"}}}),
         &expect![[r#"
-            InvalidInput: externalDns.from.txtPrefix: expected letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or %{record_type}, found "own records"
+            InvalidInput: externalDns.from.txtPrefix: expected at most 253 letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or %{record_type}, found "own records"
         "#]],
     );
     check(
