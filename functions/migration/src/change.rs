@@ -193,6 +193,10 @@ impl Writer<'_> {
             )));
         }
         reject_drift(named, journal)?;
+        // What is adopted is leased anew.
+        if ours {
+            lease::reject_lost(named, journal)?;
+        }
         Ok(Some(journal))
     }
 
@@ -212,14 +216,13 @@ impl Writer<'_> {
     }
 }
 
-/// Compares what is live with what the journal says was last written: the weights, and that the
-/// names are leased.
+/// Compares the live weights with what the journal says was last written.
 fn reject_drift(named: &PairedName<'_>, journal: &Journal) -> Result<(), Error> {
     let found = named.weights();
     if found != journal.written {
         return Err(Error::Drift(describe_drift(named, journal, &found)));
     }
-    lease::reject_lost(named, journal)
+    Ok(())
 }
 
 fn describe_drift(
@@ -411,7 +414,7 @@ pub fn journals_to_close<'n>(
 /// one journal decides: before it a rollback restores all names, after it a rollback
 /// takes the other journals away as well. A rollback that comes at the same time
 /// begins with the same name, so Route 53 accepts only one of the two.
-pub fn close(mut journaled: Vec<Journaled<'_>>) -> Closing {
+pub fn close(zone: &Zone, mut journaled: Vec<Journaled<'_>>) -> Closing {
     let mut closing = Closing::default();
     let mut marked = None;
     if let Some((lead, read, journal)) = journaled.first()
@@ -421,27 +424,20 @@ pub fn close(mut journaled: Vec<Journaled<'_>>) -> Closing {
             completed: true,
             ..journal.next()
         };
-        let completed = completed.record_set(lead);
+        let read_completed = completed.record_set(lead);
         let mut mark = NameChange::new(lead);
-        mark.replace_journal(Some(read), Some(completed.clone()));
+        mark.replace_journal(Some(read), Some(read_completed.clone()));
         closing.mark = Some(mark);
-        marked = Some(remove_journal(lead, &completed));
+        marked = Some(lease::end(zone, (lead, &read_completed, &completed)));
         journaled.remove(0);
     }
     journaled.sort_by_key(|(_, _, journal)| journal.completed);
     closing.removals = journaled
         .into_iter()
-        .map(|(name, read, _)| remove_journal(name, read))
+        .map(|journaled| lease::end(zone, journaled))
         .chain(marked)
         .collect();
     closing
-}
-
-/// The change that takes a name's journal away and leaves its weights.
-pub fn remove_journal(name: &RecordName, read: &RecordSet) -> NameChange {
-    let mut change = NameChange::new(name);
-    change.replace_journal(Some(read), None);
-    change
 }
 
 /// What a rollback does to one name.

@@ -78,9 +78,12 @@ impl Keeper<'_> {
             }
             owners.clone_from(&kept.owners);
         }
+        let mut live = BTreeMap::new();
         for text in texts.iter().filter(|text| text.record_type.is_some()) {
-            self.note_owner(text, &mut owners)?;
+            let is_known = owners.contains_key(&text.form);
+            self.note_owner(text, is_known, &mut live)?;
         }
+        owners.extend(live);
         Ok(Registry {
             names: names.clone(),
             owners,
@@ -90,7 +93,8 @@ impl Keeper<'_> {
     fn note_owner(
         &self,
         text: &RegistryText<'_>,
-        owners: &mut BTreeMap<Form, String>,
+        is_known: bool,
+        live: &mut BTreeMap<Form, String>,
     ) -> Result<(), Error> {
         let Self {
             field, side, name, ..
@@ -98,7 +102,7 @@ impl Keeper<'_> {
         let place = &text.read.name;
         let is_leased = self.mode == Mode::Lease;
         match &text.owner {
-            Owner::Migration if !owners.contains_key(&text.form) => Err(Error::Busy(format!(
+            Owner::Migration if !is_known => Err(Error::Busy(format!(
                 "the registry TXT {place} is leased by a migration, but no journal says whom it named before; \
                  write the owner id of the ExternalDNS of {side} back into it"
             ))),
@@ -107,16 +111,20 @@ impl Keeper<'_> {
                  so it can't be leased; run the ExternalDNS of {side} with --policy=create-only during the migration \
                  and set externalDns.mode to \"ignore\", or exclude the name"
             ))),
-            Owner::ExternalDns(owner) if is_leased => {
-                match owners.insert(text.form, owner.clone()) {
-                    Some(other) if other != *owner => Err(Error::InvalidInput(format!(
-                        "{field}: two registry TXT records for the same record of {name} and {side} name different \
+            Owner::ExternalDns(_) if is_leased && !text.has_room_for_a_lease() => {
+                Err(Error::InvalidInput(format!(
+                    "externalDns.mode: the registry TXT {place} can't be leased, as its value would have more than 255 \
+                     characters; shorten the name of the Ingress or Service, or exclude the name"
+                )))
+            }
+            Owner::ExternalDns(owner) if is_leased => match live.insert(text.form, owner.clone()) {
+                Some(other) if other != *owner => Err(Error::InvalidInput(format!(
+                    "{field}: two registry TXT records for the same record of {name} and {side} name different \
                          owners, {other} and {owner} ({place}); delete the one that is not used any more, or exclude \
                          the name"
-                    ))),
-                    _ => Ok(()),
-                }
-            }
+                ))),
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }
@@ -225,28 +233,41 @@ struct Completed<'z, 'j> {
 }
 
 fn completed<'z, 'j>(zone: &'z Zone, (name, _, journal): Journaled<'j>) -> [Completed<'z, 'j>; 2] {
-    journal.sides().map(|side| {
-        let (mut records, mut gone) = (Vec::new(), Vec::new());
-        for record_type in journal.written.keys() {
-            let reached = side.written(record_type).unwrap_or_default();
-            match zone.weighted(name, record_type, side.identifier) {
-                Some((read, _)) => records.push((read, reached)),
-                None if reached > 0 => gone.push(record_type),
-                None => {}
-            }
-        }
+    let sides = journal.sides();
+    let is_gone = |side: &JournalSide<'_>, record_type: &RecordType| {
+        side.written(record_type).is_some_and(|reached| reached > 0)
+            && zone.weighted(name, record_type, side.identifier).is_none()
+    };
+    sides.map(|side| {
+        // Beside a record that is gone no weight is known to be right but the one that is there.
+        let reached = |record_type: &RecordType, live: u8| {
+            let has_gone = sides.iter().any(|side| is_gone(side, record_type));
+            side.written(record_type)
+                .filter(|_| !has_gone)
+                .unwrap_or(live)
+        };
+        let records = journal.written.keys().filter_map(|record_type| {
+            let (read, live) = zone.weighted(name, record_type, side.identifier)?;
+            Some((read, reached(record_type, live)))
+        });
         let texts = zone.registry_texts(name, side.identifier, &side.registry.names);
         let texts = texts.into_iter().map(|text| {
-            let record_type = text.record_type.as_ref();
-            let reached = record_type.and_then(|record_type| side.written(record_type));
-            let reached = reached.unwrap_or_else(|| text.weight());
-            (text, reached)
+            let record = text.record_type.as_ref().and_then(|record_type| {
+                let (_, live) = zone.weighted(name, record_type, side.identifier)?;
+                Some(reached(record_type, live))
+            });
+            let weight = record.unwrap_or_else(|| text.weight());
+            (text, weight)
         });
         Completed {
             of: side,
-            records,
+            records: records.collect(),
             texts: texts.collect(),
-            gone,
+            gone: journal
+                .written
+                .keys()
+                .filter(|record_type| is_gone(&side, record_type))
+                .collect(),
         }
     })
 }
@@ -283,8 +304,10 @@ pub fn give_back(zone: &Zone, journaled: Journaled<'_>) -> Result<Option<NameCha
     let sides = completed(zone, journaled);
     for side in &sides {
         if let [record_type, ..] = side.gone.as_slice() {
-            return Err(describe_gone(name, record_type, side.of.identifier));
+            return Err(describe_gone(zone, name, record_type, side.of.identifier));
         }
+    }
+    for side in &sides {
         if let Some((live, reached)) = side.other_weight() {
             return Err(describe(journaled, side, live, reached));
         }
@@ -321,10 +344,14 @@ pub fn take_again(zone: &Zone, journaled: Journaled<'_>) -> Option<NameChange> {
     let mut next = journal.next();
     let mut change = NameChange::new(name);
     let [from, to] = &sides;
+    // What ExternalDNS does not own was not given back, and a change of it is another writer's.
     for (side, owners) in [
         (from, &mut next.registry.from.owners),
         (to, &mut next.registry.to.owners),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(side, _)| side.is_given_back())
+    {
         for (read, weight) in &side.records {
             change.replace_with(read, read.with_weight(*weight), true);
         }
@@ -348,11 +375,45 @@ pub fn take_again(zone: &Zone, journaled: Journaled<'_>) -> Option<NameChange> {
     Some(change)
 }
 
-fn describe_gone(name: &RecordName, record_type: &RecordType, side: &SetIdentifier) -> Error {
+/// The change that takes a journal away, and gives back whatever of the name is leased still, its
+/// weights as they are.
+pub fn end(zone: &Zone, (name, read_journal, journal): Journaled<'_>) -> NameChange {
+    let mut change = NameChange::new(name);
+    for side in journal
+        .sides()
+        .iter()
+        .filter(|side| !side.registry.owners.is_empty())
+    {
+        for text in zone.registry_texts(name, side.identifier, &side.registry.names) {
+            let record_type = text.record_type.as_ref();
+            let record = record_type
+                .and_then(|record_type| zone.weighted(name, record_type, side.identifier));
+            let weight = record.map_or_else(|| text.weight(), |(_, weight)| weight);
+            let new = match (&text.owner, side.registry.owners.get(&text.form)) {
+                (Owner::Migration, Some(owner)) => text.with_owner(owner, weight),
+                _ => text.read.clone(),
+            };
+            change.replace_with(text.read, new, true);
+        }
+    }
+    change.replace_journal(Some(read_journal), None);
+    change
+}
+
+fn describe_gone(
+    zone: &Zone,
+    name: &RecordName,
+    record_type: &RecordType,
+    side: &SetIdentifier,
+) -> Error {
     Error::Drift(format!(
-        "the {record_type} record of {side} at {name} is gone, which all traffic of the name went to: if ExternalDNS \
-         deleted it, the Ingress or Service in the cluster of {side} no longer asks for it; create it again, or give the \
-         other side its weight back"
+        "the {record_type} record of {side} at {name} is gone, which the traffic of the name went to: if ExternalDNS \
+         deleted it, the Ingress or Service in the cluster of {side} no longer asks for it; create it again and release \
+         again, or roll this name back first: start the rollback state machine with {{\"hostedZoneId\": \"{}\", \
+         \"names\": [\"{}\"]}}",
+        zone.id,
+        // As it is written in JSON.
+        name.as_str().replace('\\', "\\\\")
     ))
 }
 
@@ -367,7 +428,7 @@ fn describe(
     if !side.is_given_back() {
         return Error::Drift(format!(
             "another writer changed {name}: {identifier} has weight {live} instead of {reached}, as execution {execution} \
-             last wrote it, and is not given back yet; put the weight back and release again, or roll back: start the \
+             last wrote it; put the weight back and release again, or roll back: start the \
              rollback state machine with {{\"execution\": \"{execution}\"}}"
         ));
     }

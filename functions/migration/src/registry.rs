@@ -365,6 +365,14 @@ impl RegistryText<'_> {
         self.with_owner(&owner, weight)
     }
 
+    /// Whether the value has room for a lease, be it without the execution's name.
+    pub(crate) fn has_room_for_a_lease(&self) -> bool {
+        let leased = self.with_owner(LEASED, self.weight());
+        let length = |record_set: &RecordSet| record_set.values().first().map_or(0, String::len);
+        // With its quotes.
+        length(&leased) <= (LONGEST_STRING + 2).max(length(self.read))
+    }
+
     /// The same record set with another weight and owner; everything else in its value stays byte
     /// for byte.
     pub(crate) fn with_owner(&self, owner: &str, weight: u8) -> RecordSet {

@@ -36,9 +36,10 @@ mod request;
 
 use std::collections::BTreeSet;
 
-use migration::change::{NameChange, Restoration, remove_journal, restore};
+use migration::change::{NameChange, Restoration, restore};
 use migration::executions::{Execution, Executions};
 use migration::input::{Reaction, to_json};
+use migration::lease;
 use migration::route53::{Applied, PROPAGATION_SECONDS, Route53, apply, read_zone, still_pending};
 use migration::weights::count_weights;
 use migration::{Error, Percent, RecordName};
@@ -169,7 +170,7 @@ async fn carry_out(
     // In this order or not at all: the marked journal is the last.
     let removals = completed
         .iter()
-        .map(|undo| remove_journal(&undo.name, undo.read));
+        .map(|undo| lease::end(&zone, (&undo.name, undo.read, &undo.journal)));
     answer.note(apply(route53, &order.hosted_zone_id, removals.collect()).await?);
 
     let mut reports = Reports::new(executions, order, &zone);

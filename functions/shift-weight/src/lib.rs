@@ -351,7 +351,7 @@ async fn complete_migration(
         count_weights(&mut leased_weights, &journal.written);
     }
     let closing = if leased == 0 {
-        close(journaled)
+        close(&zone, journaled)
     } else {
         Closing::default()
     };

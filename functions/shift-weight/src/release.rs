@@ -40,8 +40,10 @@ fn external_dns_interval_seconds() -> Whole<1, 3_600> {
 
 /// How many intervals a name is watched after it was given back.
 const INTERVALS: u32 = 2;
-/// How often it is looked at meanwhile.
+/// How often it is looked at meanwhile, at least.
 const LOOKS: u32 = 12;
+/// The longest time for which weights that snapped back stay unseen.
+const LONGEST_CHECK_SECONDS: u32 = 30;
 
 #[derive(Deserialize)]
 pub(crate) struct PlanRequest {
@@ -79,6 +81,8 @@ pub struct Release {
     pub names: Vec<RecordName>,
     /// How many of them are leased.
     pub leased: usize,
+    /// Whether all were given back and watched before, and only their journals are left.
+    pub closing: bool,
     /// How each side's ExternalDNS names its registry TXT records.
     pub external_dns: ExternalDns,
     /// For how long names are watched after they were given back: two intervals of ExternalDNS.
@@ -122,8 +126,6 @@ pub struct TakenAgain {
 pub struct Released {
     /// How many journals were taken away.
     pub journals: usize,
-    /// The weights `from/to`, and how many pairs of records have them.
-    pub weights: BTreeMap<String, usize>,
 }
 
 /// The journals of one execution in a zone.
@@ -259,13 +261,14 @@ pub(crate) async fn plan(
             to: first.to.clone(),
             names,
             leased,
+            closing: journals.are_closing(),
             external_dns: ExternalDns {
                 mode: Mode::Lease,
                 from: first.registry.from.names.clone(),
                 to: first.registry.to.names.clone(),
             },
             watch_seconds,
-            check_seconds: watch_seconds.div_ceil(LOOKS),
+            check_seconds: watch_seconds.div_ceil(LOOKS).min(LONGEST_CHECK_SECONDS),
         }),
     })
 }
@@ -301,7 +304,10 @@ pub(crate) async fn take_again(
 ) -> Result<TakenAgain, Error> {
     let ReleaseRequest { release } = request;
     let zone = release.read(&release.names, route53).await?;
-    let journals = Journals::of(&release.execution, &zone, &release.names)?;
+    let is_readable = |name: &&RecordName| zone.journal(name).is_ok();
+    let (readable, unreadable): (Vec<_>, Vec<_>) = release.names.iter().partition(is_readable);
+    let readable: Vec<_> = readable.into_iter().cloned().collect();
+    let journals = Journals::of(&release.execution, &zone, &readable)?;
     let is_closing = journals.are_closing();
     let changes: Vec<_> = journals
         .iter()
@@ -309,13 +315,17 @@ pub(crate) async fn take_again(
         .filter_map(|journaled| lease::take_again(&zone, journaled))
         .collect();
     let taken_again = changes.len();
-    let message = if is_closing {
+    let mut message = if is_closing {
         "all its names were given back and watched, and only their journals are left to be taken away: release again"
     } else if journals.0.is_empty() {
         "no journal of it is left, so none of its names is leased"
     } else {
-        "all its names are leased again, at the weights that the migration reached"
-    };
+        "what was given back is leased again, at the weights that the migration reached"
+    }
+    .to_owned();
+    if !unreadable.is_empty() {
+        message.push_str(&stay(unreadable));
+    }
     apply(route53, &release.hosted_zone_id, changes).await?;
     tracing::info!(
         execution = release.execution,
@@ -324,7 +334,7 @@ pub(crate) async fn take_again(
     );
     Ok(TakenAgain {
         taken_again,
-        message: message.to_owned(),
+        message,
     })
 }
 
@@ -340,38 +350,34 @@ pub(crate) async fn end(
     if let Some(gone) = gone.filter(|_| !journals.0.is_empty() || release.is_undone_in(&zone)) {
         return Err(is_gone(gone));
     }
-    let is_closing = journals.are_closing();
-    let mut leased = Vec::new();
-    for journaled in journals.iter() {
-        match lease::give_back(&zone, journaled) {
-            Ok(change) => leased.extend(change),
-            // ExternalDNS has its records back.
-            Err(_) if is_closing => {}
-            Err(error) => return Err(error),
+    for journaled in journals.iter().filter(|_| !journals.are_closing()) {
+        if lease::give_back(&zone, journaled)?.is_some() {
+            return Err(Error::Conflict(format!(
+                "{} was leased again, by another release of the execution {}",
+                journaled.0, release.execution
+            )));
         }
     }
-    if let Some(change) = leased.first() {
-        let name = change.name.clone();
-        if is_closing {
-            // It was decided before: what leased the names again had not seen that.
-            apply(route53, &release.hosted_zone_id, leased).await?;
-        }
-        return Err(Error::Conflict(format!(
-            "{name} was leased again, by another release of the execution {}",
-            release.execution
-        )));
-    }
-    let weights = journals.weights();
     let mut journaled: Vec<_> = journals.iter().collect();
     // A rollback begins with the first name as well, see `close`.
     journaled.sort_by_key(|(name, _, _)| *name);
-    let journals = take_journals_away(close(journaled), &release.hosted_zone_id, route53).await?;
+    let journals =
+        take_journals_away(close(&zone, journaled), &release.hosted_zone_id, route53).await?;
     tracing::info!(
         execution = release.execution,
         journals,
         "released the migration"
     );
-    Ok(Released { journals, weights })
+    Ok(Released { journals })
+}
+
+/// What is said of names whose journals can't be read.
+fn stay<'n>(unreadable: impl IntoIterator<Item = &'n RecordName>) -> String {
+    let names: Vec<_> = unreadable.into_iter().map(RecordName::as_str).collect();
+    format!(
+        "; the journals of these names can't be read, and whoever's they are, they stay as they are: {}",
+        names.join(", ")
+    )
 }
 
 fn is_gone(name: &RecordName) -> Error {

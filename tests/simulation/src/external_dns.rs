@@ -314,6 +314,35 @@ fn a_lease_that_is_lost_is_drift() {
     assert_eq!(clusters.zone(), after);
 }
 
+/// What goes on from it leases the name anew.
+#[test]
+fn a_lease_that_was_lost_is_taken_up_by_the_next_execution() {
+    let clusters = Clusters::blueprint();
+    let before = clusters.zone();
+    let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
+    run(clusters.simulation.shift("run", &planned, 0)).unwrap();
+    clusters.simulation.route53.edit(|record_sets| {
+        let is_blue = |record_set: &&mut RecordSet| {
+            record_set
+                .weighted()
+                .is_some_and(|(side, _)| side.as_str() == BLUE)
+        };
+        for record_set in record_sets.iter_mut().filter(is_blue) {
+            if let Answer::Values { values, .. } = &mut record_set.answer {
+                for value in values {
+                    *value = value.replace("owner=cutover/run", "owner=eks-blueprint-blue");
+                }
+            }
+        }
+    });
+    clusters.simulation.executions.abort("run");
+    run(clusters.simulation.migrate("next", &of_one_name())).unwrap();
+    assert_eq!(clusters.zone().matches("owner=cutover/next").count(), 4);
+    run(clusters.simulation.roll_back_whole("next")).unwrap();
+    assert_eq!(clusters.zone(), before);
+    clusters.expect_to_be_owned();
+}
+
 #[test]
 fn a_migration_that_is_not_released_is_in_nobodys_way() {
     let clusters = Clusters::blueprint();
@@ -526,6 +555,27 @@ fn a_long_name_of_an_execution_is_cut_where_it_does_not_fit() {
     .unwrap();
     run(clusters.simulation.roll_back_whole(&execution)).unwrap();
     assert_eq!(clusters.zone(), before);
+}
+
+#[test]
+fn a_registry_txt_without_room_for_a_lease_is_refused() {
+    let clusters = Clusters::blueprint();
+    let value = "heritage=external-dns,external-dns/owner=eks,external-dns/resource=ingress/n/";
+    let value = format!("\"{value}{}\"", "i".repeat(255 - value.len()));
+    clusters.simulation.route53.edit(|record_sets| {
+        for record_set in record_sets {
+            if record_set.name.as_str().starts_with("cname-burnham")
+                && let Answer::Values { values, .. } = &mut record_set.answer
+            {
+                *values = vec![value.clone()];
+            }
+        }
+    });
+    let error = run(clusters.simulation.plan("run", &of_one_name())).unwrap_err();
+    expect![[r#"
+        InvalidInput: externalDns.mode: the registry TXT cname-burnham.eks-blueprint.example.com can't be leased, as its value would have more than 255 characters; shorten the name of the Ingress or Service, or exclude the name
+    "#]]
+    .assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
 /// The keys of a value may stand in any order, and types of one side may have owners of their own.

@@ -210,7 +210,11 @@ impl Simulation {
         }
         let given_back = self.give_back(&planned, &between).await;
         if given_back.is_err() {
-            while retried(async || self.take_again(&planned).await).await?["takenAgain"] != 0 {
+            for takes in 1..=3 {
+                let taken = retried(async || self.take_again(&planned).await).await?;
+                if takes >= 2 && taken["takenAgain"] == 0 {
+                    break;
+                }
                 between().await;
             }
         }
@@ -221,7 +225,8 @@ impl Simulation {
     /// nothing to give back; then the end.
     async fn give_back(&self, planned: &Value, between: &impl AsyncFn()) -> Result<(), Error> {
         let all = planned["release"]["names"].as_array().map_or(0, Vec::len);
-        for names in [1, all] {
+        let is_closing = planned["release"]["closing"] == true;
+        for names in [1, all].into_iter().filter(|_| !is_closing) {
             retried(async || self.give_back_names(planned, names).await).await?;
             loop {
                 between().await;
