@@ -188,7 +188,7 @@ async fn names_whose_annotations_are_old_are_leased_again_until_they_are_updated
         &[
             &format!("ExternalDNS {side}"),
             &format!("set it to \"{reached}\""),
-            "all its names are leased again",
+            "what was given back is leased again",
         ],
     );
     let told = until_told(&stack, "ReleaseFailed").await;
