@@ -385,8 +385,8 @@ pub struct Closing {
 /// A name, its journal as it was read, and what it says.
 pub type Journaled<'a> = (&'a RecordName, &'a RecordSet, &'a Journal);
 
-/// The journals of a migration of `names`, all of which have reached its last step, where the
-/// migration is over with that: none of them is leased.
+/// The journals of a migration of `names`, all of which have reached its last step. None may be
+/// gone, unless they are being taken away already.
 pub fn journals_to_close<'n>(
     names: &'n [PairedName<'_>],
     writer: &Writer<'_>,

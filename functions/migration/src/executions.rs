@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::Error;
+use crate::input::from_json;
+use crate::{Error, HostedZoneId};
 
 /// The state in which the migration state machine waits for a rollback that it asked for. To stop
 /// it then would stop the rollback as well.
@@ -86,6 +87,29 @@ pub struct Listed {
     pub name: String,
     /// When it was started.
     pub started_at: SystemTime,
+}
+
+/// The zone of the execution `name`: the one that is `given`, or else its input's.
+pub fn zone_of(
+    name: &str,
+    given: Option<HostedZoneId>,
+    execution: Option<&Execution>,
+) -> Result<HostedZoneId, Error> {
+    match (given, execution) {
+        (Some(id), _) => Ok(id),
+        (None, Some(execution)) => {
+            let id = execution.input.get("hostedZoneId").unwrap_or(&Value::Null);
+            from_json(id).map_err(|_| {
+                Error::InvalidInput(format!(
+                    "hostedZoneId: expected the id of the zone, as the input of execution {name} names none"
+                ))
+            })
+        }
+        (None, None) => Err(Error::ExecutionNotFound(format!(
+            "execution: the migration state machine has no execution {name:?}; give the name as the console lists it, \
+             or add `hostedZoneId` if it ended more than 90 days ago"
+        ))),
+    }
 }
 
 /// The execution's name in `text`, which is a name or an ARN.

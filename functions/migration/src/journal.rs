@@ -131,9 +131,8 @@ impl Journal {
                 pairs.push((format!("{key}.{record_type}"), weights.to_string()));
             }
         }
-        for (side, registry) in SIDES.zip(&self.registry).iter() {
-            pairs.extend(encode_registry(side, registry));
-        }
+        pairs.extend(encode_registry("from", &self.registry.from));
+        pairs.extend(encode_registry("to", &self.registry.to));
         if self.completed {
             pairs.push(("completed".to_owned(), "yes".to_owned()));
         }
@@ -195,8 +194,8 @@ fn decode(value: &str) -> Result<Journal, String> {
         original: weights(&mut fields, "original")?,
         written: weights(&mut fields, "written")?,
         registry: Sides {
-            from: decode_registry(&mut fields, SIDES.from)?,
-            to: decode_registry(&mut fields, SIDES.to)?,
+            from: decode_registry(&mut fields, "from")?,
+            to: decode_registry(&mut fields, "to")?,
         },
         completed: match fields.remove("completed").as_deref() {
             None => false,
@@ -212,12 +211,6 @@ fn decode(value: &str) -> Result<Journal, String> {
         None => Ok(journal),
     }
 }
-
-/// The sides in the words of a journal.
-const SIDES: Sides<&str> = Sides {
-    from: "from",
-    to: "to",
-};
 
 /// What is not said is as by default. Forms with the same owner share a key, as in
 /// `owner.from.AAAA+CNAME`.

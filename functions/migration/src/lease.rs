@@ -130,22 +130,51 @@ impl Keeper<'_> {
     }
 }
 
+/// Each side of a journal with its registry TXT records.
+fn sides<'n, 'z>(
+    named: &'n PairedName<'z>,
+    journal: &'n Journal,
+) -> impl Iterator<Item = (JournalSide<'n>, &'n Vec<RegistryText<'z>>)> {
+    journal.sides().into_iter().zip(named.registry.iter())
+}
+
+/// A registry TXT with a weight: leased where its owner is kept, and otherwise as it is.
+fn leased(
+    text: &RegistryText<'_>,
+    owners: &BTreeMap<Form, String>,
+    execution: &str,
+    weight: u8,
+) -> RecordSet {
+    if owners.contains_key(&text.form) {
+        text.leased(execution, weight)
+    } else {
+        text.read.with_weight(weight)
+    }
+}
+
+/// A leased registry TXT with its original owner and a weight; none if it is not leased, or its
+/// owner is not known.
+fn given_back(
+    text: &RegistryText<'_>,
+    owners: &BTreeMap<Form, String>,
+    weight: u8,
+) -> Option<RecordSet> {
+    let owner = owners.get(&text.form)?;
+    (text.owner == Owner::Migration).then(|| text.with_owner(owner, weight))
+}
+
 /// The registry TXT records with the weights that a journal is about to write to their records, and
 /// leased where it keeps an owner.
 pub(crate) fn texts<'z>(named: &PairedName<'z>, journal: &Journal) -> Vec<Replacement<'z>> {
-    let texts = [&named.registry.from, &named.registry.to];
     let mut replacements = Vec::new();
-    for (side, texts) in journal.sides().into_iter().zip(texts) {
+    for (side, texts) in sides(named, journal) {
         for text in texts {
             let record_type = text.record_type.as_ref();
             let Some(weight) = record_type.and_then(|record_type| side.written(record_type)) else {
                 continue;
             };
-            let new = if side.registry.owners.contains_key(&text.form) {
-                text.leased(&journal.execution, weight)
-            } else {
-                text.read.with_weight(weight)
-            };
+            let owners = &side.registry.owners;
+            let new = leased(text, owners, &journal.execution, weight);
             replacements.push((text.read, new));
         }
     }
@@ -154,8 +183,7 @@ pub(crate) fn texts<'z>(named: &PairedName<'z>, journal: &Journal) -> Vec<Replac
 
 /// Refuses a leased name whose registry TXT names an ExternalDNS again.
 pub(crate) fn reject_lost(named: &PairedName<'_>, journal: &Journal) -> Result<(), Error> {
-    let texts = [&named.registry.from, &named.registry.to];
-    for (side, texts) in journal.sides().into_iter().zip(texts) {
+    for (side, texts) in sides(named, journal) {
         let Some(owner) = side.registry.owners.values().next() else {
             continue;
         };
@@ -199,24 +227,19 @@ pub(crate) fn original_texts<'z>(
             let original = record_type.and_then(|record_type| side.original(record_type));
             let original = original.unwrap_or_else(|| text.weight());
             let place = &text.read.name;
-            let new = match (&text.owner, owners.get(&text.form)) {
-                (Owner::Migration, Some(owner)) => text.with_owner(owner, original),
-                (Owner::ExternalDns(live), Some(_)) => {
-                    found.push(format!(
-                        "the registry TXT {place} named {live} as owner already"
-                    ));
-                    text.read.with_weight(original)
-                }
-                (Owner::Migration, None) => {
-                    found.push(format!(
-                        "the registry TXT {place} is leased, and the journal does not say whom it named before; write \
-                         the owner id of the ExternalDNS of {} back into it",
-                        side.identifier
-                    ));
-                    text.read.with_weight(original)
-                }
-                _ => text.read.with_weight(original),
-            };
+            match (&text.owner, owners.contains_key(&text.form)) {
+                (Owner::ExternalDns(live), true) => found.push(format!(
+                    "the registry TXT {place} named {live} as owner already"
+                )),
+                (Owner::Migration, false) => found.push(format!(
+                    "the registry TXT {place} is leased, and the journal does not say whom it named before; write the \
+                     owner id of the ExternalDNS of {} back into it",
+                    side.identifier
+                )),
+                _ => {}
+            }
+            let new = given_back(&text, owners, original);
+            let new = new.unwrap_or_else(|| text.read.with_weight(original));
             replacements.push((text.read, new));
         }
     }
@@ -319,13 +342,9 @@ pub fn give_back(zone: &Zone, journaled: Journaled<'_>) -> Result<Option<NameCha
             change.replace_with(read, read.with_weight(*weight), true);
         }
         for (text, weight) in &side.texts {
-            let new = match (&text.owner, side.of.registry.owners.get(&text.form)) {
-                (Owner::Migration, Some(owner)) => {
-                    is_leased = true;
-                    text.with_owner(owner, *weight)
-                }
-                _ => text.read.with_weight(*weight),
-            };
+            let new = given_back(text, &side.of.registry.owners, *weight);
+            is_leased |= new.is_some();
+            let new = new.unwrap_or_else(|| text.read.with_weight(*weight));
             change.replace_with(text.read, new, true);
         }
     }
@@ -363,11 +382,7 @@ pub fn take_again(zone: &Zone, journaled: Journaled<'_>) -> Option<NameChange> {
                 // An upgraded ExternalDNS has created TXT records of its new form.
                 owners.insert(text.form, owner.clone());
             }
-            let new = if owners.contains_key(&text.form) {
-                text.leased(&journal.execution, *weight)
-            } else {
-                text.read.with_weight(*weight)
-            };
+            let new = leased(text, owners, &journal.execution, *weight);
             change.replace_with(text.read, new, true);
         }
     }
@@ -389,10 +404,8 @@ pub fn end(zone: &Zone, (name, read_journal, journal): Journaled<'_>) -> NameCha
             let record = record_type
                 .and_then(|record_type| zone.weighted(name, record_type, side.identifier));
             let weight = record.map_or_else(|| text.weight(), |(_, weight)| weight);
-            let new = match (&text.owner, side.registry.owners.get(&text.form)) {
-                (Owner::Migration, Some(owner)) => text.with_owner(owner, weight),
-                _ => text.read.clone(),
-            };
+            let new = given_back(&text, &side.registry.owners, weight);
+            let new = new.unwrap_or_else(|| text.read.clone());
             change.replace_with(text.read, new, true);
         }
     }

@@ -49,14 +49,6 @@ impl<T> Sides<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         [&self.from, &self.to].into_iter()
     }
-
-    /// Each together with the same side of `other`.
-    pub fn zip<'a, U>(&'a self, other: &'a Sides<U>) -> Sides<(&'a T, &'a U)> {
-        Sides {
-            from: (&self.from, &other.from),
-            to: (&self.to, &other.to),
-        }
-    }
 }
 
 /// What a migration does about ExternalDNS.

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use migration::executions::{Execution, Executions, HOLDING, NOT_STARTED, ROLLING_BACK, Status};
-use migration::input::{self, Input, Reaction, from_json};
+use migration::executions::{
+    Execution, Executions, HOLDING, NOT_STARTED, ROLLING_BACK, Status, zone_of,
+};
+use migration::input::{self, Input, Reaction};
 use migration::{Error, HostedZoneId, NamePattern, shortened};
-use serde_json::Value;
 
 use crate::request::{Alarm, Call, Ended, OfExecution, OfNames, Request};
 
@@ -122,16 +123,7 @@ async fn of_execution(of: &OfExecution, executions: &impl Executions) -> Result<
         reason,
     } = of;
     let execution = executions.describe(name).await?;
-    let hosted_zone_id = match (hosted_zone_id, &execution) {
-        (Some(id), _) => id.clone(),
-        (None, Some(execution)) => zone_of(name, execution)?,
-        (None, None) => {
-            return Err(Error::ExecutionNotFound(format!(
-                "execution: the migration state machine has no execution {name:?}; give the name as the console lists \
-                 it, or add `hostedZoneId` if it ended more than 90 days ago"
-            )));
-        }
-    };
+    let hosted_zone_id = zone_of(name, hosted_zone_id.clone(), execution.as_ref())?;
     let is_running = execution.as_ref().is_some_and(Execution::is_running);
     let is_stopped = is_running
         && !asks_itself
@@ -147,15 +139,6 @@ async fn of_execution(of: &OfExecution, executions: &impl Executions) -> Result<
         })),
         reaction: Reaction::Rollback,
         reason: reason.clone(),
-    })
-}
-
-fn zone_of(name: &str, execution: &Execution) -> Result<HostedZoneId, Error> {
-    let id = execution.input.get("hostedZoneId").unwrap_or(&Value::Null);
-    from_json(id).map_err(|_| {
-        Error::InvalidInput(format!(
-            "hostedZoneId: expected the id of the zone, as the input of execution {name} names none"
-        ))
     })
 }
 

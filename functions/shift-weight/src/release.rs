@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use migration::change::{Journaled, close};
-use migration::executions::{Executions, Status, execution_name};
+use migration::executions::{Executions, Status, execution_name, zone_of};
 use migration::input::from_json;
 use migration::journal::Journal;
 use migration::lease;
@@ -134,15 +134,31 @@ struct Journals<'z>(Vec<(RecordName, &'z RecordSet, Journal)>);
 impl<'z> Journals<'z> {
     /// Those at `names`, in their order; names that have none any more are left out.
     fn of(execution: &str, zone: &'z Zone, names: &[RecordName]) -> Result<Self, Error> {
-        let mut journals = Vec::with_capacity(names.len());
+        let mut journals = Self(Vec::with_capacity(names.len()));
         for name in names {
-            if let Some((read, journal)) = zone.journal(name)?
-                && journal.execution == execution
-            {
-                journals.push((name.clone(), read, journal));
-            }
+            journals.add(execution, zone, name)?;
         }
-        Ok(Self(journals))
+        Ok(journals)
+    }
+
+    /// The same, and the names whose journals can't be read, whoever's they are.
+    fn readable<'n>(
+        execution: &str,
+        zone: &'z Zone,
+        names: impl IntoIterator<Item = &'n RecordName>,
+    ) -> (Self, Vec<&'n RecordName>) {
+        let mut journals = Self(Vec::new());
+        let mut is_unreadable = |name: &&RecordName| journals.add(execution, zone, name).is_err();
+        let unreadable = names.into_iter().filter(&mut is_unreadable).collect();
+        (journals, unreadable)
+    }
+
+    fn add(&mut self, execution: &str, zone: &'z Zone, name: &RecordName) -> Result<(), Error> {
+        let journal = zone.journal(name)?;
+        let own = journal.filter(|(_, journal)| journal.execution == execution);
+        self.0
+            .extend(own.map(|(read, journal)| (name.clone(), read, journal)));
+        Ok(())
     }
 
     fn iter(&self) -> impl Iterator<Item = Journaled<'_>> {
@@ -158,8 +174,8 @@ impl<'z> Journals<'z> {
 
     /// The first of `names` without a journal, unless journals are being taken away.
     fn first_gone<'n>(&self, names: &'n [RecordName]) -> Option<&'n RecordName> {
-        let has_journal = |name: &&RecordName| self.iter().any(|(of, _, _)| of == *name);
-        let gone = names.iter().find(|name| !has_journal(name));
+        let journaled: BTreeSet<_> = self.iter().map(|(name, _, _)| name).collect();
+        let gone = names.iter().find(|name| !journaled.contains(name));
         gone.filter(|_| !self.are_closing())
     }
 
@@ -180,28 +196,10 @@ pub(crate) async fn plan(
     let input: Input = from_json(&request.input)?;
     let name = execution_name(&input.execution);
     let execution = executions.describe(name).await?;
-    let hosted_zone_id = match (input.hosted_zone_id, &execution) {
-        (Some(id), _) => id,
-        (None, Some(execution)) => {
-            from_json(execution.input.get("hostedZoneId").unwrap_or(&Value::Null)).map_err(|_| {
-                Error::InvalidInput(format!(
-                    "hostedZoneId: expected the id of the zone, as the input of execution {name} names none"
-                ))
-            })?
-        }
-        (None, None) => {
-            return Err(Error::ExecutionNotFound(format!(
-                "execution: the migration state machine has no execution {name:?}; give the name as the console lists it, \
-                 or add `hostedZoneId` if it ended more than 90 days ago"
-            )));
-        }
-    };
+    let hosted_zone_id = zone_of(name, input.hosted_zone_id, execution.as_ref())?;
     let zone = read_zone(route53, &hosted_zone_id).await?;
-    let is_readable = |name: &RecordName| zone.journal(name).is_ok();
-    let (names, unreadable): (BTreeSet<_>, BTreeSet<_>) =
-        zone.journaled_names().partition(is_readable);
-    let names: Vec<_> = names.into_iter().collect();
-    let journals = Journals::of(name, &zone, &names)?;
+    let journaled: BTreeSet<_> = zone.journaled_names().collect();
+    let (journals, unreadable) = Journals::readable(name, &zone, &journaled);
     let Some((_, _, first)) = journals.iter().next() else {
         return Ok(ReleasePlanned {
             release: None,
@@ -232,23 +230,18 @@ pub(crate) async fn plan(
         }
     }
     let watch_seconds = INTERVALS * input.external_dns_interval_seconds.get();
-    let is_leased = |(name, _, journal): Journaled<'_>| journal.is_leased().then(|| name.clone());
-    let mut names: Vec<_> = journals.iter().filter_map(is_leased).collect();
-    let leased = names.len();
-    let others = journals.iter().map(|(name, _, _)| name.clone());
-    let others: Vec<_> = others.filter(|name| !names.contains(name)).collect();
-    names.extend(others);
+    let mut journaled: Vec<_> = journals.iter().collect();
+    journaled.sort_by_key(|(_, _, journal)| !journal.is_leased());
+    let leased = journaled.partition_point(|(_, _, journal)| journal.is_leased());
+    let names: Vec<_> = journaled
+        .iter()
+        .map(|(name, _, _)| (*name).clone())
+        .collect();
     let mut message = format!(
         "{leased} names are given back to ExternalDNS, the first one alone: {}",
         names.first().map_or("", RecordName::as_str)
     );
-    if !unreadable.is_empty() {
-        let unreadable: Vec<_> = unreadable.iter().map(RecordName::as_str).collect();
-        message.push_str(
-            "; the journals of these names can't be read, and whoever's they are, they stay: ",
-        );
-        message.push_str(&unreadable.join(", "));
-    }
+    message.push_str(&unreadable_stay(&unreadable));
     Ok(ReleasePlanned {
         message,
         weights: journals.weights(),
@@ -304,10 +297,7 @@ pub(crate) async fn take_again(
 ) -> Result<TakenAgain, Error> {
     let ReleaseRequest { release } = request;
     let zone = release.read(&release.names, route53).await?;
-    let is_readable = |name: &&RecordName| zone.journal(name).is_ok();
-    let (readable, unreadable): (Vec<_>, Vec<_>) = release.names.iter().partition(is_readable);
-    let readable: Vec<_> = readable.into_iter().cloned().collect();
-    let journals = Journals::of(&release.execution, &zone, &readable)?;
+    let (journals, unreadable) = Journals::readable(&release.execution, &zone, &release.names);
     let is_closing = journals.are_closing();
     let changes: Vec<_> = journals
         .iter()
@@ -323,9 +313,7 @@ pub(crate) async fn take_again(
         "what was given back is leased again, at the weights that the migration reached"
     }
     .to_owned();
-    if !unreadable.is_empty() {
-        message.push_str(&stay(unreadable));
-    }
+    message.push_str(&unreadable_stay(&unreadable));
     apply(route53, &release.hosted_zone_id, changes).await?;
     tracing::info!(
         execution = release.execution,
@@ -372,8 +360,11 @@ pub(crate) async fn end(
 }
 
 /// What is said of names whose journals can't be read.
-fn stay<'n>(unreadable: impl IntoIterator<Item = &'n RecordName>) -> String {
-    let names: Vec<_> = unreadable.into_iter().map(RecordName::as_str).collect();
+fn unreadable_stay(names: &[&RecordName]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
     format!(
         "; the journals of these names can't be read, and whoever's they are, they stay as they are: {}",
         names.join(", ")

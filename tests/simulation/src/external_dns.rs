@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::Simulation;
-use crate::invariants::{canary, of_one_name, run};
+use crate::invariants::{canary, of_one_name, replace_in_values, run};
 
 pub(crate) const BLUE: &str = "eks-blueprint-blue";
 pub(crate) const GREEN: &str = "eks-blueprint-green";
@@ -297,13 +297,12 @@ fn a_lease_that_is_lost_is_drift() {
     let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
     run(clusters.simulation.shift("run", &planned, 0)).unwrap();
     clusters.simulation.route53.edit(|record_sets| {
-        for record_set in record_sets {
-            if let Answer::Values { values, .. } = &mut record_set.answer {
-                for value in values {
-                    *value = value.replace("owner=cutover/run", "owner=eks-blueprint-blue");
-                }
-            }
-        }
+        replace_in_values(
+            record_sets,
+            |_| true,
+            "owner=cutover/run",
+            "owner=eks-blueprint-blue",
+        );
     });
     let after = clusters.zone();
     let error = run(clusters.simulation.shift("run", &planned, 1)).unwrap_err();
@@ -322,18 +321,17 @@ fn a_lease_that_was_lost_is_taken_up_by_the_next_execution() {
     let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
     run(clusters.simulation.shift("run", &planned, 0)).unwrap();
     clusters.simulation.route53.edit(|record_sets| {
-        let is_blue = |record_set: &&mut RecordSet| {
+        let is_blue = |record_set: &RecordSet| {
             record_set
                 .weighted()
                 .is_some_and(|(side, _)| side.as_str() == BLUE)
         };
-        for record_set in record_sets.iter_mut().filter(is_blue) {
-            if let Answer::Values { values, .. } = &mut record_set.answer {
-                for value in values {
-                    *value = value.replace("owner=cutover/run", "owner=eks-blueprint-blue");
-                }
-            }
-        }
+        replace_in_values(
+            record_sets,
+            is_blue,
+            "owner=cutover/run",
+            "owner=eks-blueprint-blue",
+        );
     });
     clusters.simulation.executions.abort("run");
     run(clusters.simulation.migrate("next", &of_one_name())).unwrap();
@@ -534,15 +532,12 @@ fn a_long_name_of_an_execution_is_cut_where_it_does_not_fit() {
     let clusters = Clusters::blueprint();
     let resource = format!("ingress/{}/{}", "n".repeat(63), "i".repeat(80));
     clusters.simulation.route53.edit(|record_sets| {
-        for record_set in record_sets {
-            if record_set.name.as_str().contains("-burnham")
-                && let Answer::Values { values, .. } = &mut record_set.answer
-            {
-                for value in values {
-                    *value = value.replace("ingress/team-burnham/burnham-ingress", &resource);
-                }
-            }
-        }
+        replace_in_values(
+            record_sets,
+            |record_set| record_set.name.as_str().contains("-burnham"),
+            "ingress/team-burnham/burnham-ingress",
+            &resource,
+        );
     });
     let before = clusters.zone();
     let execution = "e".repeat(80);

@@ -411,6 +411,25 @@ fn a_pair_beyond_the_step_stays_and_is_restored_all_the_same() {
     assert_eq!(simulation.route53.record_sets(), before);
 }
 
+/// Replaces text in the values of some record sets, as somebody edits them.
+pub(crate) fn replace_in_values(
+    record_sets: &mut [RecordSet],
+    is_edited: impl Fn(&RecordSet) -> bool,
+    from: &str,
+    to: &str,
+) {
+    for record_set in record_sets
+        .iter_mut()
+        .filter(|record_set| is_edited(record_set))
+    {
+        if let Answer::Values { values, .. } = &mut record_set.answer {
+            for value in values {
+                *value = value.replace(from, to);
+            }
+        }
+    }
+}
+
 fn reweigh(record_sets: &mut [RecordSet], name: &str, side: &str, new_weight: u8) {
     for record_set in record_sets {
         let is_of_it = record_set.name.as_str() == name

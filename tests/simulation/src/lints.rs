@@ -1,11 +1,11 @@
 //! What the plan advises on where ExternalDNS has left something behind.
 
 use expect_test::{Expect, expect};
-use migration::record::{Answer, RecordSet, Routing};
+use migration::record::{RecordSet, Routing};
 use serde_json::{Value, json};
 
 use crate::Simulation;
-use crate::invariants::{canary, run};
+use crate::invariants::{canary, replace_in_values, run};
 
 const GREEN: &str = "eks-blueprint-green";
 
@@ -47,14 +47,12 @@ fn nothing_but_different_versions() {
 fn one_owner_id_on_both_sides() {
     check_lint(
         |record_sets| {
-            for record_set in record_sets {
-                if let Answer::Values { values, .. } = &mut record_set.answer {
-                    for value in values {
-                        *value =
-                            value.replace("owner=eks-blueprint-green", "owner=eks-blueprint-blue");
-                    }
-                }
-            }
+            replace_in_values(
+                record_sets,
+                |_| true,
+                "owner=eks-blueprint-green",
+                "owner=eks-blueprint-blue",
+            );
         },
         &json!({}),
         &expect![[r#"

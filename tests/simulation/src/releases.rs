@@ -10,7 +10,7 @@ use migration::record::{Answer, RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
 use crate::external_dns::{BLUE, BURNHAM, Clusters, GREEN, Zone};
-use crate::invariants::{canary, check_batch, of_one_name, run};
+use crate::invariants::{canary, check_batch, of_one_name, replace_in_values, run};
 use crate::{Simulation, ZONE_ID};
 
 /// The one that is given back alone: the first in the order of names.
@@ -99,6 +99,16 @@ fn only_what_has_completed_is_released() {
     }
     let error = run(clusters.simulation.plan_release("other")).unwrap();
     assert_eq!(error["release"], Value::Null);
+}
+
+/// Ends a release up to its mark: the batch that takes the journals away never arrives.
+fn decide_only(simulation: &Simulation, planned: &Value) {
+    // The zone, its page, the mark; then that batch, and the look whether it was applied.
+    for number in 3..5 {
+        let call = simulation.route53.calls() + number;
+        simulation.route53.on_call(call, Fault::Unavailable);
+    }
+    run(simulation.end_release(planned)).unwrap_err();
 }
 
 fn is_green_of_burnham(record_set: &RecordSet) -> bool {
@@ -215,12 +225,7 @@ fn a_name_that_is_leased_again_late_is_given_back_all_the_same() {
     clusters.update_annotations();
     let planned = run(simulation.plan_release("run")).unwrap();
     run(simulation.give_back_names(&planned, 7)).unwrap();
-    // The mark is made, and the batch that takes the journals away never arrives.
-    for number in 3..5 {
-        let call = simulation.route53.calls() + number;
-        simulation.route53.on_call(call, Fault::Unavailable);
-    }
-    run(simulation.end_release(&planned)).unwrap_err();
+    decide_only(simulation, &planned);
     let record_sets = simulation.route53.record_sets();
     let is_marked = |record_set: &&RecordSet| {
         record_set
@@ -242,16 +247,12 @@ fn a_name_that_is_leased_again_late_is_given_back_all_the_same() {
     assert_eq!(taken["takenAgain"], 0, "{taken}");
 
     simulation.route53.edit(|record_sets| {
-        for record_set in record_sets
-            .iter_mut()
-            .filter(|record_set| is_green_of_burnham(record_set))
-        {
-            if let Answer::Values { values, .. } = &mut record_set.answer {
-                for value in values {
-                    *value = value.replace("owner=eks-blueprint-green", "owner=cutover/run");
-                }
-            }
-        }
+        replace_in_values(
+            record_sets,
+            is_green_of_burnham,
+            "owner=eks-blueprint-green",
+            "owner=cutover/run",
+        );
     });
     run(simulation.end_release(&planned)).unwrap();
     assert!(!clusters.zone().contains("cutover"));
@@ -538,10 +539,7 @@ fn a_release_that_was_decided_ends_whatever_the_weights_are_now() {
     clusters.update_annotations();
     let planned = run(simulation.plan_release("run")).unwrap();
     run(simulation.give_back_names(&planned, 7)).unwrap();
-    let first = simulation.route53.calls() + 3;
-    simulation.route53.on_call(first, Fault::Unavailable);
-    simulation.route53.on_call(first + 1, Fault::Unavailable);
-    run(simulation.end_release(&planned)).unwrap_err();
+    decide_only(simulation, &planned);
     clusters.green.set_all_weights(50);
     clusters.release("run").unwrap();
     assert_eq!(clusters.weight(BURNHAM, GREEN), 50);
@@ -559,23 +557,16 @@ fn a_rollback_of_what_was_decided_gives_back_what_is_leased() {
     run(simulation.give_back_names(&planned, 6)).unwrap();
     let leased = simulation.route53.record_sets();
     run(simulation.give_back_names(&planned, 7)).unwrap();
-    let first = simulation.route53.calls() + 3;
-    simulation.route53.on_call(first, Fault::Unavailable);
-    simulation.route53.on_call(first + 1, Fault::Unavailable);
-    run(simulation.end_release(&planned)).unwrap_err();
+    decide_only(simulation, &planned);
     // A name that another release had leased again.
     let is_of_argocd = |record_set: &RecordSet| record_set.name.as_str().contains("-argocd");
     simulation.route53.edit(|record_sets| {
-        for record_set in record_sets
-            .iter_mut()
-            .filter(|record_set| is_of_argocd(record_set))
-        {
-            if let Answer::Values { values, .. } = &mut record_set.answer {
-                for value in values {
-                    *value = value.replace("owner=eks-blueprint-green", "owner=cutover/run");
-                }
-            }
-        }
+        replace_in_values(
+            record_sets,
+            is_of_argocd,
+            "owner=eks-blueprint-green",
+            "owner=cutover/run",
+        );
     });
     assert!(leased.len() > 7 && clusters.is_leased("argocd.eks-blueprint.example.com"));
     run(simulation.roll_back_whole("run")).unwrap();
