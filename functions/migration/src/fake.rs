@@ -4,8 +4,8 @@
 //! mixed routing, differing TTLs in a weighted group, a CNAME beside other
 //! types, names outside the zone, malformed TXT, batches that are empty or over
 //! the limits. A weight over 255 it can't even be given. On demand a call
-//! fails, loses its answer after the change was applied, or meets another
-//! writer; see [`FakeRoute53::on_call`].
+//! fails, loses its answer after the change was applied, meets another writer,
+//! or is the last one of its process; see [`Line`].
 
 #![expect(
     clippy::missing_panics_doc,
@@ -13,9 +13,10 @@
     reason = "a test's fixture that can't be read shall panic; locks are never poisoned"
 )]
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::future::{pending, ready};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
@@ -29,7 +30,7 @@ use crate::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
 
 /// What happens to one call.
 pub enum Fault {
-    /// Route 53 asks to slow down; nothing is applied.
+    /// AWS asks to slow down; nothing is applied.
     Throttled,
     /// An earlier request for the zone is still being processed; nothing is applied.
     PriorRequestNotComplete,
@@ -37,28 +38,253 @@ pub enum Fault {
     Unavailable,
     /// The call is carried out, its answer gets lost.
     AnswerLost,
-    /// Route 53 refuses the change for a reason of its own, such as a protected record.
+    /// AWS refuses the call for a reason of its own: a protected record, a permission taken away.
     Refused,
     /// Another writer changes the zone just before the call arrives.
     OtherWriter(Edit),
+    /// The process dies before it has sent the call.
+    KilledBefore,
+    /// The process dies once the call is carried out, before it has read the answer.
+    KilledAfter,
 }
 
 /// What another writer does to the record sets.
 pub type Edit = Box<dyn FnOnce(&mut Vec<RecordSet>) + Send>;
 
+/// Time as the fakes see it.
+pub trait Time: Send + Sync {
+    /// The time.
+    fn now(&self) -> SystemTime;
+
+    /// Lets the time pass that a call takes to arrive.
+    fn pass(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// The clock of the machine, on which calls take no time.
+struct MachineTime;
+
+impl Time for MachineTime {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn pass(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(ready(()))
+    }
+}
+
+/// The line to AWS: it numbers the calls of all fakes that share it, in the order in which they
+/// arrive, and lets happen to each what a test wants.
+pub struct Line {
+    time: Box<dyn Time>,
+    state: Mutex<LineState>,
+}
+
+#[derive(Default)]
+struct LineState {
+    actions: Vec<&'static str>,
+    faults: BTreeMap<usize, Fault>,
+    injected: usize,
+    killed: bool,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::new(MachineTime)
+    }
+}
+
+impl Line {
+    /// A line on which calls take their time.
+    pub fn new(time: impl Time + 'static) -> Self {
+        Self {
+            time: Box::new(time),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Lets `fault` happen to the call with this number, the first of all being 0.
+    pub fn on_call(&self, number: usize, fault: Fault) {
+        self.lock().faults.insert(number, fault);
+    }
+
+    /// No more faults from here on.
+    pub fn heal(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// The calls so far, as the API's actions.
+    pub fn calls(&self) -> Vec<&'static str> {
+        self.lock().actions.clone()
+    }
+
+    /// How many faults have happened.
+    pub fn injected(&self) -> usize {
+        self.lock().injected
+    }
+
+    /// Whether the process whose call was polled last has died since this was asked last.
+    pub fn take_killed(&self) -> bool {
+        std::mem::take(&mut self.lock().killed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LineState> {
+        self.state.lock().unwrap()
+    }
+
+    async fn call<T>(
+        &self,
+        action: &'static str,
+        carry_out: impl FnOnce(Option<Edit>) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        self.time.pass().await;
+        let fault = {
+            let mut state = self.lock();
+            let number = state.actions.len();
+            state.actions.push(action);
+            let fault = state.faults.remove(&number);
+            state.injected += usize::from(fault.is_some());
+            state.killed = matches!(fault, Some(Fault::KilledBefore | Fault::KilledAfter));
+            fault
+        };
+        match fault {
+            None => carry_out(None),
+            Some(Fault::AnswerLost) => {
+                carry_out(None)?;
+                Err(Error::Unavailable("the answer was lost".into()))
+            }
+            Some(Fault::OtherWriter(edit)) => carry_out(Some(edit)),
+            Some(Fault::Throttled) => Err(Error::Throttled("Rate exceeded".into())),
+            Some(Fault::PriorRequestNotComplete) => Err(Error::Throttled(
+                "The request was rejected because Route 53 was still processing a prior request"
+                    .into(),
+            )),
+            Some(Fault::Unavailable) => Err(Error::Unavailable("no answer".into())),
+            Some(Fault::Refused) if action == CHANGE => {
+                Err(Error::ChangeRefused("the record is protected".into()))
+            }
+            Some(Fault::Refused) => Err(Error::NotPermitted(format!(
+                "{action} is not permitted (AccessDenied)"
+            ))),
+            Some(Fault::KilledBefore) => pending().await,
+            Some(Fault::KilledAfter) => {
+                drop(carry_out(None));
+                pending().await
+            }
+        }
+    }
+}
+
+/// The one action that changes a zone.
+const CHANGE: &str = "ChangeResourceRecordSets";
+
+/// The record sets of a zone, in Route 53's order.
+///
+/// Route 53 lists by the labels from the right, then by type and set identifier. Source: Route 53
+/// API Reference, `ListResourceRecordSets`, "Sort order".
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RecordSets(BTreeMap<Vec<String>, Vec<RecordSet>>);
+
+impl RecordSets {
+    /// The record sets at `name`.
+    pub fn at(&self, name: &RecordName) -> &[RecordSet] {
+        self.0.get(&labels(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &RecordSet> {
+        self.0.values().flatten()
+    }
+
+    fn len(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
+    fn insert(&mut self, record_set: RecordSet) {
+        let group = self.0.entry(labels(&record_set.name)).or_default();
+        let position = group.partition_point(|other| place(other) <= place(&record_set));
+        group.insert(position, record_set);
+    }
+
+    fn remove(&mut self, record_set: &RecordSet) -> bool {
+        let labels = labels(&record_set.name);
+        let Some(group) = self.0.get_mut(&labels) else {
+            return false;
+        };
+        let Some(position) = group.iter().position(|live| live == record_set) else {
+            return false;
+        };
+        group.remove(position);
+        if group.is_empty() {
+            self.0.remove(&labels);
+        }
+        true
+    }
+
+    /// Those at or behind `start`.
+    fn from(&self, start: &ListStart) -> impl Iterator<Item = &RecordSet> {
+        let first = labels(&start.name);
+        let begin = (
+            start.record_type.clone().unwrap_or_default(),
+            start.set_identifier.clone().unwrap_or_default(),
+        );
+        self.0
+            .range(first.clone()..)
+            .flat_map(move |(labels, group)| {
+                let skipped = if *labels == first {
+                    group.partition_point(|record_set| {
+                        let (record_type, set_identifier) = place(record_set);
+                        (record_type, set_identifier) < (begin.0.as_str(), begin.1.as_str())
+                    })
+                } else {
+                    0
+                };
+                group.iter().skip(skipped)
+            })
+    }
+}
+
+impl FromIterator<RecordSet> for RecordSets {
+    fn from_iter<T: IntoIterator<Item = RecordSet>>(record_sets: T) -> Self {
+        let mut collected = Self::default();
+        for record_set in record_sets {
+            collected.insert(record_set);
+        }
+        collected
+    }
+}
+
+/// The place of a record set among those of its name.
+fn place(record_set: &RecordSet) -> (&str, &str) {
+    let set_identifier = record_set
+        .weighted()
+        .map_or("", |(identifier, _)| identifier.as_str());
+    (record_set.record_type.as_str(), set_identifier)
+}
+
+fn labels(name: &RecordName) -> Vec<String> {
+    name.as_str().rsplit('.').map(str::to_owned).collect()
+}
+
+/// An action of a batch, and the record set that it is about.
+pub type Written = (String, RecordSet);
+
+/// Sees each batch that was accepted, and the zone behind it.
+pub type Observer = Box<dyn Fn(&[Written], &RecordSets) + Send + Sync>;
+
 /// Route 53 with one hosted zone.
 pub struct FakeRoute53 {
     id: HostedZoneId,
     name: RecordName,
+    line: Arc<Line>,
+    observer: Option<Observer>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    record_sets: Vec<RecordSet>,
-    faults: BTreeMap<usize, Fault>,
-    calls: usize,
-    batches: Vec<Vec<(String, RecordSet)>>,
+    record_sets: RecordSets,
+    batches: Vec<Vec<Written>>,
     polls: BTreeMap<ChangeId, usize>,
 }
 
@@ -66,7 +292,11 @@ impl FakeRoute53 {
     /// A zone with the record sets of `aws route53 list-resource-record-sets`,
     /// named by its SOA record.
     pub fn from_cli_json(id: &str, text: &str) -> Self {
-        let record_sets = record_sets_from_cli_json(text);
+        Self::new(id, record_sets_from_cli_json(text))
+    }
+
+    /// A zone with these record sets, named by their SOA record.
+    pub fn new(id: &str, record_sets: Vec<RecordSet>) -> Self {
         let soa = record_sets
             .iter()
             .find(|record_set| record_set.record_type.as_str() == "SOA")
@@ -74,10 +304,27 @@ impl FakeRoute53 {
         Self {
             id: id.parse().unwrap(),
             name: soa.name.clone(),
+            line: Arc::default(),
+            observer: None,
             state: Mutex::new(State {
-                record_sets,
+                record_sets: record_sets.into_iter().collect(),
                 ..State::default()
             }),
+        }
+    }
+
+    /// The same, whose calls come over `line`.
+    #[must_use]
+    pub fn over(self, line: Arc<Line>) -> Self {
+        Self { line, ..self }
+    }
+
+    /// The same, with somebody who sees each batch that it accepts.
+    #[must_use]
+    pub fn observed_by(self, observer: Observer) -> Self {
+        Self {
+            observer: Some(observer),
+            ..self
         }
     }
 
@@ -88,39 +335,34 @@ impl FakeRoute53 {
 
     /// Lets `fault` happen to the call with this number, the first of all being 0.
     pub fn on_call(&self, number: usize, fault: Fault) {
-        self.state.lock().unwrap().faults.insert(number, fault);
+        self.line.on_call(number, fault);
     }
 
     /// How many calls there were.
     pub fn calls(&self) -> usize {
-        self.state.lock().unwrap().calls
+        self.line.lock().actions.len()
     }
 
     /// The batches that were accepted: action and record set of each change.
-    pub fn batches(&self) -> Vec<Vec<(String, RecordSet)>> {
-        self.state.lock().unwrap().batches.clone()
+    pub fn batches(&self) -> Vec<Vec<Written>> {
+        self.lock().batches.clone()
     }
 
     /// Changes the zone as another writer would.
     pub fn edit(&self, edit: impl FnOnce(&mut Vec<RecordSet>)) {
-        edit(&mut self.state.lock().unwrap().record_sets);
+        let state = &mut *self.lock();
+        edit_all(&mut state.record_sets, edit);
     }
 
     /// Changes the zone as another writer does with one batch: as strictly as Route 53, but neither
     /// a call that can fail nor among [`Self::batches`].
     pub fn change_by_another(&self, changes: &[Change<'_>]) -> Result<(), String> {
-        let mut state = self.state.lock().unwrap();
-        let mut record_sets = state.record_sets.clone();
-        self.apply(&mut record_sets, changes)?;
-        state.record_sets = record_sets;
-        Ok(())
+        self.apply(&mut self.lock().record_sets, changes)
     }
 
     /// The record sets in Route 53's order.
     pub fn record_sets(&self) -> Vec<RecordSet> {
-        let mut record_sets = self.state.lock().unwrap().record_sets.clone();
-        record_sets.sort_by(|a, b| order(&key(a), &key(b)));
-        record_sets
+        self.lock().record_sets.iter().cloned().collect()
     }
 
     /// The zone as `aws route53 list-resource-record-sets` prints it.
@@ -133,40 +375,33 @@ impl FakeRoute53 {
         format!("{:#}", json!({ "ResourceRecordSets": record_sets }))
     }
 
-    fn begin_call(&self) -> Result<(std::sync::MutexGuard<'_, State>, bool), Error> {
-        let mut state = self.state.lock().unwrap();
-        let number = state.calls;
-        state.calls += 1;
-        match state.faults.remove(&number) {
-            None => Ok((state, false)),
-            Some(Fault::AnswerLost) => Ok((state, true)),
-            Some(Fault::OtherWriter(edit)) => {
-                edit(&mut state.record_sets);
-                Ok((state, false))
-            }
-            Some(Fault::Throttled) => Err(Error::Throttled("Rate exceeded".into())),
-            Some(Fault::PriorRequestNotComplete) => Err(Error::Throttled(
-                "The request was rejected because Route 53 was still processing a prior request"
-                    .into(),
-            )),
-            Some(Fault::Unavailable) => Err(Error::Unavailable("no answer".into())),
-            Some(Fault::Refused) => Err(Error::ChangeRefused("the record is protected".into())),
-        }
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
     }
 
-    fn check_zone(&self, id: &HostedZoneId) -> Result<(), Error> {
-        if *id == self.id {
-            Ok(())
-        } else {
-            Err(Error::NoSuchHostedZone(format!("no hosted zone {id}")))
-        }
-    }
-
-    fn apply(
+    async fn call<T>(
         &self,
-        record_sets: &mut Vec<RecordSet>,
-        changes: &[Change<'_>],
-    ) -> Result<(), String> {
+        action: &'static str,
+        id: Option<&HostedZoneId>,
+        carry_out: impl FnOnce(&mut State) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        let carry_out = |edit: Option<Edit>| {
+            let mut state = self.lock();
+            if let Some(edit) = edit {
+                edit_all(&mut state.record_sets, edit);
+            }
+            match id {
+                Some(id) if *id != self.id => {
+                    Err(Error::NoSuchHostedZone(format!("no hosted zone {id}")))
+                }
+                _ => carry_out(&mut state),
+            }
+        };
+        self.line.call(action, carry_out).await
+    }
+
+    /// Applies all of the changes, or none.
+    fn apply(&self, record_sets: &mut RecordSets, changes: &[Change<'_>]) -> Result<(), String> {
         let records: usize = changes
             .iter()
             .map(|change| values_of(change).len().max(1))
@@ -180,23 +415,39 @@ impl FakeRoute53 {
                 "a batch of {records} records with {characters} characters"
             ));
         }
+        let mut applied = Vec::with_capacity(changes.len());
         for change in changes {
-            match change {
-                Change::Delete(deleted) => {
-                    let position = record_sets.iter().position(|live| live == *deleted).ok_or_else(|| {
-                        format!(
-                            "Tried to delete resource record set [name='{}', type='{}'] but it was not found, \
-                             or the values provided do not match the current values",
-                            deleted.name.fully_qualified(),
-                            deleted.record_type
-                        )
-                    })?;
-                    record_sets.remove(position);
+            if let Err(problem) = self.apply_one(record_sets, change) {
+                for change in applied.into_iter().rev() {
+                    match change {
+                        Change::Delete(deleted) => record_sets.insert(RecordSet::clone(deleted)),
+                        Change::Create(created) => {
+                            record_sets.remove(created);
+                        }
+                    }
                 }
-                Change::Create(created) => {
-                    self.check_create(record_sets, created)?;
-                    record_sets.push((*created).clone());
+                return Err(problem);
+            }
+            applied.push(*change);
+        }
+        Ok(())
+    }
+
+    fn apply_one(&self, record_sets: &mut RecordSets, change: &Change<'_>) -> Result<(), String> {
+        match change {
+            Change::Delete(deleted) => {
+                if !record_sets.remove(deleted) {
+                    return Err(format!(
+                        "Tried to delete resource record set [name='{}', type='{}'] but it was not found, \
+                         or the values provided do not match the current values",
+                        deleted.name.fully_qualified(),
+                        deleted.record_type
+                    ));
                 }
+            }
+            Change::Create(created) => {
+                self.check_create(record_sets.at(&created.name), created)?;
+                record_sets.insert(RecordSet::clone(created));
             }
         }
         Ok(())
@@ -216,7 +467,7 @@ impl FakeRoute53 {
                 check_text(value)?;
             }
         }
-        for other in live.iter().filter(|other| other.name == created.name) {
+        for other in live {
             let cname_beside_others = (other.record_type == RecordType::Cname)
                 != (created.record_type == RecordType::Cname);
             if cname_beside_others {
@@ -253,15 +504,13 @@ impl FakeRoute53 {
 
 impl Route53 for FakeRoute53 {
     async fn get_hosted_zone(&self, id: &HostedZoneId) -> Result<HostedZone, Error> {
-        let (state, lost) = self.begin_call()?;
-        self.check_zone(id)?;
-        answer(
-            lost,
-            HostedZone {
+        self.call("GetHostedZone", Some(id), |state| {
+            Ok(HostedZone {
                 name: self.name.clone(),
                 record_set_count: state.record_sets.len(),
-            },
-        )
+            })
+        })
+        .await
     }
 
     async fn list_resource_record_sets(
@@ -270,34 +519,26 @@ impl Route53 for FakeRoute53 {
         start: Option<&ListStart>,
         max_items: usize,
     ) -> Result<Page, Error> {
-        let (state, lost) = self.begin_call()?;
-        self.check_zone(id)?;
-        drop(state);
-        let start = start.map(|start| {
-            (
-                labels(&start.name),
-                start.record_type.clone().unwrap_or_default(),
-                start.set_identifier.clone().unwrap_or_default(),
-            )
-        });
-        let mut record_sets = self.record_sets();
-        if let Some(start) = start {
-            record_sets.retain(|record_set| order(&key(record_set), &start) != Ordering::Less);
-        }
-        let rest = record_sets.split_off(record_sets.len().min(max_items));
-        answer(
-            lost,
-            Page {
+        self.call("ListResourceRecordSets", Some(id), |state| {
+            let start = start.cloned().unwrap_or_else(|| ListStart {
+                name: self.name.clone(),
+                record_type: None,
+                set_identifier: None,
+            });
+            let mut listed = state.record_sets.from(&start);
+            let record_sets = listed.by_ref().take(max_items).cloned().collect();
+            Ok(Page {
                 record_sets,
-                next: rest.first().map(|next| ListStart {
+                next: listed.next().map(|next| ListStart {
                     name: next.name.clone(),
                     record_type: Some(next.record_type.to_string()),
                     set_identifier: next
                         .weighted()
                         .map(|(identifier, _)| identifier.to_string()),
                 }),
-            },
-        )
+            })
+        })
+        .await
     }
 
     async fn change_resource_record_sets(
@@ -305,39 +546,40 @@ impl Route53 for FakeRoute53 {
         id: &HostedZoneId,
         changes: &[Change<'_>],
     ) -> Result<ChangeId, Error> {
-        let (mut state, lost) = self.begin_call()?;
-        self.check_zone(id)?;
-        let mut record_sets = state.record_sets.clone();
-        self.apply(&mut record_sets, changes)
-            .map_err(Error::ChangeRefused)?;
-        state.record_sets = record_sets;
-        let batch = changes
-            .iter()
-            .map(|change| match change {
-                Change::Delete(record_set) => ("DELETE".to_owned(), (*record_set).clone()),
-                Change::Create(record_set) => ("CREATE".to_owned(), (*record_set).clone()),
-            })
-            .collect();
-        state.batches.push(batch);
-        let change_id = format!("C{}", state.batches.len());
-        answer(lost, change_id)
+        self.call(CHANGE, Some(id), |state| {
+            self.apply(&mut state.record_sets, changes)
+                .map_err(Error::ChangeRefused)?;
+            let batch: Vec<Written> = changes
+                .iter()
+                .map(|change| match change {
+                    Change::Delete(record_set) => ("DELETE".to_owned(), (*record_set).clone()),
+                    Change::Create(record_set) => ("CREATE".to_owned(), (*record_set).clone()),
+                })
+                .collect();
+            if let Some(observer) = &self.observer {
+                observer(&batch, &state.record_sets);
+            }
+            state.batches.push(batch);
+            Ok(format!("C{}", state.batches.len()))
+        })
+        .await
     }
 
     /// Pending when first asked about, in sync from then on.
     async fn is_in_sync(&self, change_id: &str) -> Result<bool, Error> {
-        let (mut state, lost) = self.begin_call()?;
-        let polls = state.polls.entry(change_id.to_owned()).or_default();
-        *polls += 1;
-        answer(lost, *polls > 1)
+        self.call("GetChange", None, |state| {
+            let polls = state.polls.entry(change_id.to_owned()).or_default();
+            *polls += 1;
+            Ok(*polls > 1)
+        })
+        .await
     }
 }
 
-fn answer<T>(lost: bool, answer: T) -> Result<T, Error> {
-    if lost {
-        Err(Error::Unavailable("the answer was lost".into()))
-    } else {
-        Ok(answer)
-    }
+fn edit_all(record_sets: &mut RecordSets, edit: impl FnOnce(&mut Vec<RecordSet>)) {
+    let mut edited: Vec<_> = record_sets.iter().cloned().collect();
+    edit(&mut edited);
+    *record_sets = edited.into_iter().collect();
 }
 
 fn values_of<'a>(change: &Change<'a>) -> &'a [String] {
@@ -367,30 +609,6 @@ fn check_text(value: &str) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-type Key = (Vec<String>, String, String);
-
-/// Route 53 lists by the labels from the right, then by type and set identifier.
-///
-/// Source: Route 53 API Reference, `ListResourceRecordSets`, "Sort order".
-fn order(a: &Key, b: &Key) -> Ordering {
-    a.cmp(b)
-}
-
-fn key(record_set: &RecordSet) -> Key {
-    (
-        labels(&record_set.name),
-        record_set.record_type.to_string(),
-        record_set
-            .weighted()
-            .map(|(identifier, _)| identifier.to_string())
-            .unwrap_or_default(),
-    )
-}
-
-fn labels(name: &RecordName) -> Vec<String> {
-    name.as_str().rsplit('.').map(str::to_owned).collect()
 }
 
 /// The record sets that `aws route53 list-resource-record-sets` prints.
@@ -505,6 +723,7 @@ pub fn record_set_to_cli_json(record_set: &RecordSet) -> Value {
 /// The migration state machine's executions.
 #[derive(Default)]
 pub struct FakeExecutions {
+    line: Arc<Line>,
     executions: Mutex<BTreeMap<String, FakeExecution>>,
 }
 
@@ -517,6 +736,14 @@ struct FakeExecution {
 }
 
 impl FakeExecutions {
+    /// Executions whose calls come over `line`.
+    pub fn over(line: Arc<Line>) -> Self {
+        Self {
+            line,
+            ..Self::default()
+        }
+    }
+
     /// Lets an execution run.
     pub fn start(&self, name: &str, input: Value) {
         let execution = FakeExecution {
@@ -529,13 +756,10 @@ impl FakeExecutions {
             },
             state: None,
             unseen_error: None,
-            started_at: SystemTime::now(),
+            started_at: self.line.time.now(),
             aborted_at: None,
         };
-        self.executions
-            .lock()
-            .unwrap()
-            .insert(name.to_owned(), execution);
+        self.lock().insert(name.to_owned(), execution);
     }
 
     /// Lets somebody stop an execution in the console.
@@ -550,14 +774,14 @@ impl FakeExecutions {
 
     /// Lets an execution fail, and be described as running until somebody wants to stop it.
     pub fn fail_behind_the_scenes(&self, name: &str, error: &str) {
-        if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
+        if let Some(execution) = self.lock().get_mut(name) {
             execution.unseen_error = Some(error.to_owned());
         }
     }
 
     /// Lets an execution enter a state.
     pub fn enter(&self, name: &str, state: &str) {
-        if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
+        if let Some(execution) = self.lock().get_mut(name) {
             execution.state = Some(state.to_owned());
         }
     }
@@ -565,43 +789,44 @@ impl FakeExecutions {
     /// Lets an execution succeed.
     pub fn succeed(&self, name: &str) {
         self.end(name, None, None, false);
-        if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
+        if let Some(execution) = self.lock().get_mut(name) {
             execution.described.status = Status::Succeeded;
         }
     }
 
     /// Lets an execution that has ended run on.
     pub fn redrive(&self, name: &str) {
-        if let Some(execution) = self.executions.lock().unwrap().get_mut(name) {
+        if let Some(execution) = self.lock().get_mut(name) {
             execution.described.status = Status::Running;
-            execution.described.redriven_at = Some(SystemTime::now());
+            execution.described.redriven_at = Some(self.line.time.now());
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, FakeExecution>> {
+        self.executions.lock().unwrap()
+    }
+
     fn end(&self, name: &str, error: Option<&str>, cause: Option<&str>, is_abort: bool) {
-        if let Some(execution) = self.executions.lock().unwrap().get_mut(name)
+        if let Some(execution) = self.lock().get_mut(name)
             && execution.described.is_running()
         {
             execution.described.status = Status::Unsuccessful;
             execution.described.error = error.map(str::to_owned);
             execution.described.cause = cause.map(str::to_owned);
-            execution.aborted_at = is_abort.then(SystemTime::now);
+            execution.aborted_at = is_abort.then(|| self.line.time.now());
         }
     }
 
     /// Whether an execution is running.
     pub fn is_running(&self, name: &str) -> bool {
-        self.executions
-            .lock()
-            .unwrap()
+        self.lock()
             .get(name)
             .is_some_and(|execution| execution.described.is_running())
     }
 
     /// The error with which an execution ended.
     pub fn error(&self, name: &str) -> Option<String> {
-        let executions = self.executions.lock().unwrap();
-        executions.get(name)?.described.error.clone()
+        self.lock().get(name)?.described.error.clone()
     }
 }
 
@@ -611,44 +836,43 @@ impl Executions for FakeExecutions {
     }
 
     async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
-        let executions = self.executions.lock().unwrap();
-        Ok(executions
-            .get(name)
-            .map(|execution| execution.described.clone()))
+        let describe = |_| Ok(self.lock().get(name).map(|it| it.described.clone()));
+        self.line.call("DescribeExecution", describe).await
     }
 
     async fn list(&self, aborted_since: Option<SystemTime>) -> Result<Vec<Listed>, Error> {
-        let executions = self.executions.lock().unwrap();
         let is_listed = |execution: &FakeExecution| {
             execution.described.is_running()
                 || aborted_since.is_some_and(|since| execution.aborted_at >= Some(since))
         };
-        let listed = executions
-            .iter()
-            .filter(|(_, execution)| is_listed(execution))
-            .map(|(name, execution)| Listed {
-                name: name.clone(),
-                started_at: execution.started_at,
-            });
-        Ok(listed.collect())
+        let list = |_| {
+            let executions = self.lock();
+            let listed = executions
+                .iter()
+                .filter(|(_, execution)| is_listed(execution))
+                .map(|(name, execution)| Listed {
+                    name: name.clone(),
+                    started_at: execution.started_at,
+                });
+            Ok(listed.collect())
+        };
+        self.line.call("ListExecutions", list).await
     }
 
     async fn state(&self, name: &str) -> Result<Option<String>, Error> {
-        let executions = self.executions.lock().unwrap();
-        Ok(executions
-            .get(name)
-            .and_then(|execution| execution.state.clone()))
+        let state = |_| Ok(self.lock().get(name).and_then(|it| it.state.clone()));
+        self.line.call("GetExecutionHistory", state).await
     }
 
     async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {
-        let unseen_error = {
-            let executions = self.executions.lock().unwrap();
-            executions.get(name).and_then(|it| it.unseen_error.clone())
+        let stop = |_| {
+            let unseen_error = self.lock().get(name).and_then(|it| it.unseen_error.clone());
+            match unseen_error {
+                Some(unseen_error) => self.fail(name, &unseen_error, ""),
+                None => self.end(name, Some(error), Some(cause), true),
+            }
+            Ok(())
         };
-        match unseen_error {
-            Some(unseen_error) => self.fail(name, &unseen_error, ""),
-            None => self.end(name, Some(error), Some(cause), true),
-        }
-        Ok(())
+        self.line.call("StopExecution", stop).await
     }
 }
