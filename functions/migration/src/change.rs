@@ -479,10 +479,8 @@ pub fn restore(
     }
     let given_back = lease::original_texts(zone, name, journal, &mut found);
     let mut change = NameChange::new(name);
-    for (read, new) in restored {
-        change.replace_with(read, new, !found.is_empty());
-    }
-    for (read, new) in given_back {
+    // What has its original weight is part of the change too: nobody else may have written since.
+    for (read, new) in restored.into_iter().chain(given_back) {
         change.replace_with(read, new, true);
     }
     for record_type in journal.original.keys() {

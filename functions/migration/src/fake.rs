@@ -113,14 +113,24 @@ impl Line {
         self.lock().faults.clear();
     }
 
-    /// The calls so far, as the API's actions.
-    pub fn calls(&self) -> Vec<&'static str> {
-        self.lock().actions.clone()
+    /// How many calls there were.
+    pub fn calls(&self) -> usize {
+        self.lock().actions.len()
+    }
+
+    /// The action of a call.
+    pub fn action(&self, number: usize) -> Option<&'static str> {
+        self.lock().actions.get(number).copied()
     }
 
     /// How many faults have happened.
     pub fn injected(&self) -> usize {
         self.lock().injected
+    }
+
+    /// The time.
+    pub fn now(&self) -> SystemTime {
+        self.time.now()
     }
 
     /// Whether the process whose call was polled last has died since this was asked last.
@@ -132,7 +142,9 @@ impl Line {
         self.state.lock().unwrap()
     }
 
-    async fn call<T>(
+    /// Makes one call: `carry_out` is what it does where it arrives, after the edit of another
+    /// writer if there is one.
+    pub async fn call<T>(
         &self,
         action: &'static str,
         carry_out: impl FnOnce(Option<Edit>) -> Result<T, Error> + Send,
@@ -340,7 +352,7 @@ impl FakeRoute53 {
 
     /// How many calls there were.
     pub fn calls(&self) -> usize {
-        self.line.lock().actions.len()
+        self.line.calls()
     }
 
     /// The batches that were accepted: action and record set of each change.
@@ -720,10 +732,14 @@ pub fn record_set_to_cli_json(record_set: &RecordSet) -> Value {
     fields.into()
 }
 
+/// Is told which execution has ended, and its status in Step Functions' words.
+pub type OnEnd = Box<dyn Fn(&str, &str) + Send + Sync>;
+
 /// The migration state machine's executions.
 #[derive(Default)]
 pub struct FakeExecutions {
     line: Arc<Line>,
+    on_end: Option<OnEnd>,
     executions: Mutex<BTreeMap<String, FakeExecution>>,
 }
 
@@ -736,10 +752,11 @@ struct FakeExecution {
 }
 
 impl FakeExecutions {
-    /// Executions whose calls come over `line`.
-    pub fn over(line: Arc<Line>) -> Self {
+    /// Executions whose calls come over `line`, and of whose ends somebody is told.
+    pub fn over(line: Arc<Line>, on_end: OnEnd) -> Self {
         Self {
             line,
+            on_end: Some(on_end),
             ..Self::default()
         }
     }
@@ -756,7 +773,7 @@ impl FakeExecutions {
             },
             state: None,
             unseen_error: None,
-            started_at: self.line.time.now(),
+            started_at: self.line.now(),
             aborted_at: None,
         };
         self.lock().insert(name.to_owned(), execution);
@@ -764,12 +781,17 @@ impl FakeExecutions {
 
     /// Lets somebody stop an execution in the console.
     pub fn abort(&self, name: &str) {
-        self.end(name, None, None, true);
+        self.end(name, "ABORTED", None, None);
+    }
+
+    /// Lets an execution reach the end of its time.
+    pub fn time_out(&self, name: &str) {
+        self.end(name, "TIMED_OUT", None, None);
     }
 
     /// Lets an execution fail.
     pub fn fail(&self, name: &str, error: &str, cause: &str) {
-        self.end(name, Some(error), Some(cause), false);
+        self.end(name, "FAILED", Some(error), Some(cause));
     }
 
     /// Lets an execution fail, and be described as running until somebody wants to stop it.
@@ -788,17 +810,14 @@ impl FakeExecutions {
 
     /// Lets an execution succeed.
     pub fn succeed(&self, name: &str) {
-        self.end(name, None, None, false);
-        if let Some(execution) = self.lock().get_mut(name) {
-            execution.described.status = Status::Succeeded;
-        }
+        self.end(name, "SUCCEEDED", None, None);
     }
 
     /// Lets an execution that has ended run on.
     pub fn redrive(&self, name: &str) {
         if let Some(execution) = self.lock().get_mut(name) {
             execution.described.status = Status::Running;
-            execution.described.redriven_at = Some(self.line.time.now());
+            execution.described.redriven_at = Some(self.line.now());
         }
     }
 
@@ -806,14 +825,22 @@ impl FakeExecutions {
         self.executions.lock().unwrap()
     }
 
-    fn end(&self, name: &str, error: Option<&str>, cause: Option<&str>, is_abort: bool) {
+    fn end(&self, name: &str, status: &str, error: Option<&str>, cause: Option<&str>) {
         if let Some(execution) = self.lock().get_mut(name)
             && execution.described.is_running()
         {
-            execution.described.status = Status::Unsuccessful;
+            execution.described.status = match status {
+                "SUCCEEDED" => Status::Succeeded,
+                _ => Status::Unsuccessful,
+            };
             execution.described.error = error.map(str::to_owned);
             execution.described.cause = cause.map(str::to_owned);
-            execution.aborted_at = is_abort.then(|| self.line.time.now());
+            execution.aborted_at = (status == "ABORTED").then(|| self.line.now());
+        } else {
+            return;
+        }
+        if let Some(on_end) = &self.on_end {
+            on_end(name, status);
         }
     }
 
@@ -822,6 +849,13 @@ impl FakeExecutions {
         self.lock()
             .get(name)
             .is_some_and(|execution| execution.described.is_running())
+    }
+
+    /// Whether an execution has succeeded.
+    pub fn has_succeeded(&self, name: &str) -> bool {
+        self.lock()
+            .get(name)
+            .is_some_and(|execution| execution.described.status == Status::Succeeded)
     }
 
     /// The error with which an execution ended.
@@ -869,7 +903,7 @@ impl Executions for FakeExecutions {
             let unseen_error = self.lock().get(name).and_then(|it| it.unseen_error.clone());
             match unseen_error {
                 Some(unseen_error) => self.fail(name, &unseen_error, ""),
-                None => self.end(name, Some(error), Some(cause), true),
+                None => self.end(name, "ABORTED", Some(error), Some(cause)),
             }
             Ok(())
         };

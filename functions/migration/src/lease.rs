@@ -223,8 +223,13 @@ pub(crate) fn original_texts<'z>(
             }
         }
         for text in texts {
-            let record_type = text.record_type.as_ref();
-            let original = record_type.and_then(|record_type| side.original(record_type));
+            // Where its record is gone, ExternalDNS creates that again with its annotation's weight,
+            // which was the original one.
+            let record_types = match &text.record_type {
+                Some(record_type) => std::slice::from_ref(record_type),
+                None => text.form.record_types(),
+            };
+            let original = record_types.iter().find_map(|it| side.original(it));
             let original = original.unwrap_or_else(|| text.weight());
             let place = &text.read.name;
             match (&text.owner, owners.contains_key(&text.form)) {

@@ -13,6 +13,8 @@ use crate::name::{RecordName, SetIdentifier};
 use crate::steps::Percent;
 
 const NAMESPACE: &str = "Cutover";
+/// The environment variable that Lambda sets.
+const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Tells the share of the traffic that `to` has now.
 pub fn percent(zone: &RecordName, from: &SetIdentifier, to: &SetIdentifier, percent: Percent) {
@@ -36,6 +38,10 @@ pub fn alarms(function: &str, ok: usize, insufficient_data: usize, in_alarm: usi
 }
 
 fn write(line: &Value) {
+    // Only Lambda's log takes metrics from lines.
+    if std::env::var_os(FUNCTION_NAME).is_none() {
+        return;
+    }
     // A metric that gets lost must not end a migration.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -142,7 +142,8 @@ impl RecordSet {
     }
 
     /// The same record set with another weight and nothing else changed.
-    pub(crate) fn with_weight(&self, new_weight: u8) -> Self {
+    #[must_use]
+    pub fn with_weight(&self, new_weight: u8) -> Self {
         let mut changed = self.clone();
         if let Routing::Weighted { weight, .. } = &mut changed.routing {
             *weight = new_weight;

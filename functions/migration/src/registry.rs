@@ -194,7 +194,7 @@ impl Form {
     }
 
     /// The types of which the record of such a TXT may be; no two of them stand at one name.
-    fn record_types(self) -> &'static [RecordType] {
+    pub(crate) fn record_types(self) -> &'static [RecordType] {
         match self {
             Self::A => &[RecordType::A],
             Self::Aaaa => &[RecordType::Aaaa],

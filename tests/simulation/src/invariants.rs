@@ -430,7 +430,7 @@ pub(crate) fn replace_in_values(
     }
 }
 
-fn reweigh(record_sets: &mut [RecordSet], name: &str, side: &str, new_weight: u8) {
+pub(crate) fn reweigh(record_sets: &mut [RecordSet], name: &str, side: &str, new_weight: u8) {
     for record_set in record_sets {
         let is_of_it = record_set.name.as_str() == name
             || registered(record_set).is_some_and(|of| of.as_str() == name);
@@ -907,6 +907,25 @@ fn a_first_shift_writes_only_over_what_it_read() {
     let error = run(simulation.shift("early", &early, 0)).unwrap_err();
     assert_eq!(error.name(), "Conflict", "{error}");
     assert_eq!(simulation.route53.record_sets(), before);
+}
+
+/// A lost answer leaves no change id, so propagation is waited for instead.
+#[test]
+fn a_lost_answer_is_recognised_and_waited_for() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    let undisturbed = run(simulation.shift("run", &planned, 0)).unwrap();
+
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    simulation
+        .route53
+        .on_call(simulation.route53.calls() + 2, Fault::AnswerLost);
+    let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
+    assert_eq!(shifted["changeIds"], json!([]));
+    let wait = |answer: &Value| answer["waitSeconds"].as_u64().unwrap();
+    assert_eq!(wait(&shifted), wait(&undisturbed) + 60);
+    assert_eq!(simulation.route53.batches().len(), 1);
 }
 
 #[test]

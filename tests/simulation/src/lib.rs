@@ -1,30 +1,51 @@
-//! Whole migrations in process: the code of `shift-weight` and `rollback` on
-//! the strict fake of Route 53, called in the order of the state machine.
+//! Whole migrations in process: the code of the functions on strict fakes of Route 53, CloudWatch
+//! and Step Functions, called in the order of the state machines.
 //!
-//! No emulator, no clock: what the state machine decides by waiting is decided
-//! here by calling. The tests hold the design's invariants (`invariants`),
-//! refusals before anything is written (`refusals`), faults at every call
-//! (`faults`), rollbacks that events ask for (`events`), and migrations beside
-//! the model of ExternalDNS (`external_dns`, `releases`), of which the plan warns
-//! (`lints`).
+//! Histories (`tests/histories.rs`): everything that can happen to a migration, on a virtual clock.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`clock`] | time that passes only once nothing else can happen |
+//! | [`world`] | the fakes behind one line, the functions' processes, EventBridge |
+//! | [`machines`] | the order of calls of the state machines |
+//! | [`writers`] | other writers |
+//! | [`oracle`] | holds every batch, and the zone behind it, to the invariants |
+//! | [`history`] | one history, and what must hold at its end |
+//! | [`exhaustive`], [`random`] | which histories there are |
+//!
+//! Examples, by hand with [`Simulation`]: the design's invariants (`invariants`), refusals before
+//! anything is written (`refusals`), rollbacks that events ask for (`events`), migrations beside the
+//! model of ExternalDNS (`external_dns`, `releases`), of which the plan warns (`lints`), and what
+//! histories found once (`regressions`).
 
 #![expect(
     clippy::indexing_slicing,
     reason = "a missing field of a JSON value is null, not a panic"
 )]
 
+pub mod clock;
+pub mod cloudwatch;
+pub mod exhaustive;
+pub mod history;
+pub mod machines;
+pub mod oracle;
+pub mod random;
+pub mod world;
+pub mod writers;
+pub mod zones;
+
 #[cfg(test)]
 mod events;
 #[cfg(test)]
 mod external_dns;
-#[cfg(test)]
-mod faults;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod lints;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod regressions;
 #[cfg(test)]
 mod releases;
 

@@ -1,0 +1,98 @@
+//! CloudWatch with alarms that fire and clear.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use aws_smithy_types::DateTime;
+use check_alarms::cloudwatch::{Alarm, CloudWatch, LARGEST_PAGE, Page, Selection};
+use migration::Error;
+use migration::fake::Line;
+use serde_json::json;
+
+/// Alarms by name. It refuses what CloudWatch refuses, and leaves out of an answer what it leaves out.
+pub struct FakeCloudWatch {
+    line: Arc<Line>,
+    alarms: Mutex<BTreeMap<String, Vec<(SystemTime, &'static str)>>>,
+}
+
+impl FakeCloudWatch {
+    /// These alarms, all of them `OK` since long ago.
+    pub fn new(line: Arc<Line>, alarms: &[&str]) -> Self {
+        let alarms = alarms
+            .iter()
+            .map(|name| ((*name).to_owned(), vec![(SystemTime::UNIX_EPOCH, "OK")]));
+        Self {
+            line,
+            alarms: Mutex::new(alarms.collect()),
+        }
+    }
+
+    /// Brings an alarm to a state, now.
+    pub fn set(&self, name: &str, state: &'static str) {
+        if let Some(updates) = self.lock().get_mut(name) {
+            updates.push((self.line.now(), state));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<(SystemTime, &'static str)>>> {
+        self.alarms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CloudWatch for FakeCloudWatch {
+    async fn describe_alarms(
+        &self,
+        selection: Selection<'_>,
+        _next_token: Option<String>,
+    ) -> Result<Page<Alarm>, Error> {
+        let describe = |_| {
+            if let Selection::Names(names) = selection
+                && names.len() > LARGEST_PAGE
+            {
+                return Err(Error::InvalidInput(format!("{} alarm names", names.len())));
+            }
+            let alarms = self.lock();
+            let selected = alarms.iter().filter(|(name, _)| match selection {
+                Selection::Names(names) => names.contains(&name.as_str()),
+                Selection::Prefix(prefix) => name.starts_with(prefix),
+            });
+            let items = selected.filter_map(|(name, updates)| {
+                let (since, state) = updates.last()?;
+                Some(Alarm {
+                    name: name.clone(),
+                    state: (*state).to_owned(),
+                    reason: "Threshold Crossed".to_owned(),
+                    evaluation_state: None,
+                    changed_at: Some(DateTime::from(*since)),
+                })
+            });
+            Ok(Page {
+                items: items.collect(),
+                next_token: None,
+            })
+        };
+        self.line.call("DescribeAlarms", describe).await
+    }
+
+    async fn describe_alarm_history(
+        &self,
+        name: &str,
+        since: DateTime,
+        _next_token: Option<String>,
+    ) -> Result<Page<String>, Error> {
+        let describe = |_| {
+            let alarms = self.lock();
+            let updates = alarms.get(name).into_iter().flatten();
+            let items = updates
+                .rev()
+                .filter(|(at, _)| DateTime::from(*at) >= since)
+                .map(|(_, state)| json!({"newState": {"stateValue": state}}).to_string());
+            Ok(Page {
+                items: items.collect(),
+                next_token: None,
+            })
+        };
+        self.line.call("DescribeAlarmHistory", describe).await
+    }
+}

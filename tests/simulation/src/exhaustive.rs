@@ -1,0 +1,188 @@
+//! Every call of a migration, and everything that may happen at it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use migration::fake::{Fault, record_sets_from_cli_json};
+use migration::record::RecordSet;
+use serde_json::{Value, json};
+
+use crate::ZONE_ID;
+use crate::clock::Latency;
+use crate::history::{self, Report};
+use crate::world::{ALARM, World};
+use crate::writers::Writer;
+use crate::zones::{self, BLUE, GREEN};
+
+/// What happens to one call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// AWS asks to slow down.
+    Throttled,
+    /// AWS refuses the call.
+    Refused,
+    /// It never arrives.
+    Unavailable,
+    /// It is carried out, and its answer lost.
+    AnswerLost,
+    /// The process dies before it.
+    KilledBefore,
+    /// The process dies behind it.
+    KilledAfter,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Throttled,
+        Self::Refused,
+        Self::Unavailable,
+        Self::AnswerLost,
+        Self::KilledBefore,
+        Self::KilledAfter,
+    ];
+
+    /// The fault.
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Throttled => Fault::Throttled,
+            Self::Refused => Fault::Refused,
+            Self::Unavailable => Fault::Unavailable,
+            Self::AnswerLost => Fault::AnswerLost,
+            Self::KilledBefore => Fault::KilledBefore,
+            Self::KilledAfter => Fault::KilledAfter,
+        }
+    }
+}
+
+/// What disturbs a migration, once, at one of its calls.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Disturbance {
+    /// The call meets a fault.
+    Fault(Kind),
+    /// Another writer is there just before it.
+    Writer(Writer),
+    /// The same migration is started once more, as by an event that is delivered twice.
+    SecondMigration,
+    /// Its alarm fires, and the event is delivered three times.
+    Alarm,
+}
+
+/// What becomes of the execution at that call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Then {
+    /// It goes on as its definition says.
+    GoesOn,
+    /// Somebody aborts it, and its end starts a rollback.
+    Aborted,
+}
+
+/// The migration: two steps, each with a bake of two health checks.
+fn input() -> Value {
+    json!({
+        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
+        "steps": [10, 100], "bakeSeconds": 60, "alarms": {"names": [ALARM]},
+    })
+}
+
+/// All histories of a migration of so many names: every fault at every call, and the execution goes
+/// on or is aborted there.
+pub fn faults(names: usize) -> Report {
+    every_call(names, &Kind::ALL.map(Disturbance::Fault), |_| {})
+}
+
+/// The same with every other writer, a second migration and an alarm in place of the faults.
+pub fn interference(names: usize) -> Report {
+    let writers = Writer::ALL.map(Disturbance::Writer);
+    let others = [Disturbance::SecondMigration, Disturbance::Alarm];
+    let disturbances: Vec<_> = writers.into_iter().chain(others).collect();
+    every_call(names, &disturbances, |_| {})
+}
+
+/// All histories of a migration that its alarm rolls back in the bake of its last step: every
+/// fault at every call of the rollback as well.
+pub fn rollback(names: usize) -> Report {
+    let faults = Kind::ALL.map(Disturbance::Fault);
+    every_call(names, &faults, |world| {
+        let world = world.clone();
+        world.clone().spawn(async move {
+            world.clock.sleep(LAST_BAKE).await;
+            world.set_alarm("ALARM");
+        });
+    })
+}
+
+/// When the last step bakes in an undisturbed migration.
+const LAST_BAKE: Duration = Duration::from_secs(250);
+
+fn every_call(names: usize, disturbances: &[Disturbance], scene: impl Fn(&Rc<World>)) -> Report {
+    let record_sets = record_sets_from_cli_json(&zones::registered(names));
+    let undisturbed = play(&record_sets, None, Then::GoesOn, &scene);
+    let calls = undisturbed.calls;
+    let mut all = undisturbed;
+    for number in 0..calls {
+        for disturbance in disturbances {
+            for then in [Then::GoesOn, Then::Aborted] {
+                let mut report = play(&record_sets, Some((number, *disturbance)), then, &scene);
+                for violation in &mut report.violations {
+                    *violation = format!(
+                        "{names} names, {disturbance:?} at call {number}, {then:?}: {violation}"
+                    );
+                }
+                all.add(report);
+            }
+        }
+    }
+    all
+}
+
+fn play(
+    record_sets: &[RecordSet],
+    disturbed: Option<(usize, Disturbance)>,
+    then: Then,
+    scene: impl FnOnce(&Rc<World>),
+) -> Report {
+    let mut is_to_come = disturbed.is_some();
+    history::run(
+        record_sets.to_vec(),
+        Latency::Same(Duration::from_millis(100)),
+        |world| {
+            match disturbed {
+                Some((number, Disturbance::Fault(kind))) => {
+                    world.line.on_call(number, kind.fault());
+                }
+                Some((number, Disturbance::Writer(writer))) => {
+                    let (all, count) = (Arc::new(record_sets.to_vec()), &world.outside_writes);
+                    let edit = zones::first_name(record_sets)
+                        .map(|name| writer.edit(name, 77, all, count.clone()));
+                    if let Some(edit) = edit {
+                        world.line.on_call(number, Fault::OtherWriter(edit));
+                    }
+                }
+                Some((_, Disturbance::Alarm)) => {
+                    let three = || [1, 30, 200].map(Duration::from_secs).to_vec();
+                    *world.deliveries.borrow_mut() = Box::new(three);
+                }
+                Some((_, Disturbance::SecondMigration)) | None => {}
+            }
+            world.start("run", &input());
+            scene(world);
+        },
+        |world| {
+            let has_come = disturbed.is_some_and(|(number, _)| world.line.calls() > number);
+            if !(is_to_come && has_come) {
+                return;
+            }
+            is_to_come = false;
+            match disturbed {
+                Some((_, Disturbance::SecondMigration)) => world.start("second", &input()),
+                Some((_, Disturbance::Alarm)) => world.set_alarm("ALARM"),
+                _ => {}
+            }
+            if then == Then::Aborted {
+                world.abort("run");
+            }
+        },
+    )
+}

@@ -1,0 +1,580 @@
+//! The order of calls of the state machines of migrations and rollbacks, state by state.
+//!
+//! Not an interpreter of the definitions, but written after them: a Task's name, its function and
+//! its retries stand in [`TASKS`], which a test holds to the definitions. What only tells people
+//! (`PutEvents`) is left out, as is the budget of events.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::join;
+use migration::executions::{HOLDING, NOT_STARTED, ROLLING_BACK};
+use serde_json::{Value, json};
+
+use crate::world::{Approval, Failure, Function, World};
+
+/// What a definition says of a Task that calls a function.
+#[derive(Clone, Copy, Debug)]
+pub struct Task {
+    /// The definition: `migration` or `rollback`.
+    pub machine: &'static str,
+    /// The state's name.
+    pub state: &'static str,
+    /// The function.
+    pub function: Function,
+    /// How often it is tried again after a `Conflict`.
+    pub conflicts: u32,
+    /// How often it is tried again when it was throttled, got no answer, or died.
+    pub transients: u32,
+}
+
+const fn task(
+    machine: &'static str,
+    state: &'static str,
+    function: Function,
+    conflicts: u32,
+    transients: u32,
+) -> Task {
+    Task {
+        machine,
+        state,
+        function,
+        conflicts,
+        transients,
+    }
+}
+
+const PLAN: Task = task(
+    "migration",
+    "Plan the migration",
+    Function::ShiftWeight,
+    0,
+    5,
+);
+const PROBE: Task = task("migration", "Probe the new side", Function::Probe, 0, 5);
+const ALARMS: Task = task(
+    "migration",
+    "Check alarms before the start",
+    Function::CheckAlarms,
+    0,
+    5,
+);
+const SHIFT: Task = task("migration", "Shift weight", Function::ShiftWeight, 3, 5);
+const CONFIRM: Task = task(
+    "migration",
+    "Confirm the change",
+    Function::ShiftWeight,
+    0,
+    5,
+);
+const CHECK_ALARMS: Task = task("migration", "Check alarms", Function::CheckAlarms, 0, 3);
+const PROBE_AGAIN: Task = task("migration", "Probe again", Function::Probe, 0, 3);
+const CONFIRM_WEIGHTS: Task = task("migration", "Confirm weights", Function::ShiftWeight, 0, 3);
+const COMPLETE: Task = task(
+    "migration",
+    "Complete the migration",
+    Function::ShiftWeight,
+    3,
+    5,
+);
+const ROLL_BACK: Task = task("rollback", "Roll back", Function::Rollback, 10, 30);
+const CONFIRM_ROLLBACK: Task = task(
+    "rollback",
+    "Confirm the rollback",
+    Function::Rollback,
+    10,
+    30,
+);
+
+/// Every Task that calls a function.
+pub const TASKS: [Task; 11] = [
+    PLAN,
+    PROBE,
+    ALARMS,
+    SHIFT,
+    CONFIRM,
+    CHECK_ALARMS,
+    PROBE_AGAIN,
+    CONFIRM_WEIGHTS,
+    COMPLETE,
+    ROLL_BACK,
+    CONFIRM_ROLLBACK,
+];
+
+/// The errors that are tried again whatever the function does.
+pub const TRANSIENTS: [&str; 5] = [
+    "Throttled",
+    "Unavailable",
+    "States.Timeout",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+];
+
+const SYNC_SECONDS: u64 = 10;
+const SYNC_POLLS: usize = 90;
+const PASSES: usize = 30;
+
+/// The ARN of an execution of the migration state machine.
+pub fn arn(execution: &str) -> String {
+    format!("arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:{execution}")
+}
+
+/// How an execution ends that does not succeed.
+enum End {
+    Refused(Failure),
+    NotStarted(Failure),
+    Held(Failure),
+    RolledBack(Failure),
+    RollbackFailed(Failure),
+}
+
+/// `migration.asl.json`.
+pub(crate) async fn migrate(world: Rc<World>, execution: String, input: Value) {
+    let machine = Machine {
+        world: world.clone(),
+        execution: execution.clone(),
+    };
+    let (error, cause) = match machine.migrate(&input).await {
+        Ok(()) => return world.executions.succeed(&execution),
+        Err(End::Refused(failure) | End::NotStarted(failure)) => {
+            (failure.error, format!("{} {NOT_STARTED}", failure.cause))
+        }
+        Err(End::Held(failure)) => (
+            "Held".to_owned(),
+            format!("{}: {}", failure.error, failure.cause),
+        ),
+        Err(End::RolledBack(failure)) => (failure.error, failure.cause),
+        Err(End::RollbackFailed(failure)) => (
+            "RollbackFailed".to_owned(),
+            format!("{}: {}", failure.error, failure.cause),
+        ),
+    };
+    world.executions.fail(&execution, &error, &cause);
+}
+
+struct Machine {
+    world: Rc<World>,
+    execution: String,
+}
+
+impl Machine {
+    async fn migrate(&self, input: &Value) -> Result<(), End> {
+        let planned = self.plan(input).await?;
+        let migration = &planned["migration"];
+        let steps = migration["steps"].as_array().cloned().unwrap_or_default();
+        if migration["dryRun"] == true {
+            return Ok(());
+        }
+        if !steps.is_empty() {
+            if let Err(failure) = self.wait_until_ready(migration).await {
+                // Anything to undo?
+                return Err(if migration["adopted"] == json!([]) {
+                    End::NotStarted(failure)
+                } else {
+                    self.fail(migration, failure).await
+                });
+            }
+            for (step, wanted) in steps.iter().enumerate() {
+                if let Err(failure) = self.step(migration, step, wanted).await {
+                    return Err(self.fail(migration, failure).await);
+                }
+            }
+        }
+        match self.run(COMPLETE, migration, json!({})).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.error == "Drift" => Err(self.fail(migration, failure).await),
+            Err(failure) => Err(self.hold(failure).await),
+        }
+    }
+
+    async fn plan(&self, input: &Value) -> Result<Value, End> {
+        let mut waited = 0;
+        loop {
+            let event =
+                json!({"operation": "plan", "execution": arn(&self.execution), "input": input});
+            let planned = self.task(PLAN, event).await.map_err(End::Refused)?;
+            if planned["migration"].is_object() {
+                return Ok(planned);
+            }
+            let awaited = |field| planned["awaited"][field].as_u64().unwrap_or_default();
+            if waited >= awaited("timeoutSeconds") {
+                return Err(End::Refused(Failure::new("NoSuchPair", "")));
+            }
+            waited += awaited("checkSeconds");
+            self.wait(awaited("checkSeconds")).await;
+        }
+    }
+
+    async fn wait_until_ready(&self, migration: &Value) -> Result<(), Failure> {
+        if migration["probe"]["enabled"] == true {
+            let event = json!({ "migration": migration });
+            self.wait_for_pass(migration, PROBE, &event, None).await?;
+        }
+        let mut alarms = migration["alarms"].clone();
+        if alarms["missingData"] != "fail" {
+            alarms["missingData"] = json!("pass");
+        }
+        let event = json!({ "alarms": alarms });
+        self.wait_for_pass(migration, ALARMS, &event, Some("AlarmActive"))
+            .await
+    }
+
+    /// Asks until the verdict is a pass; one that fails is waited out, unless it is an error.
+    async fn wait_for_pass(
+        &self,
+        migration: &Value,
+        task: Task,
+        event: &Value,
+        error: Option<&str>,
+    ) -> Result<(), Failure> {
+        let pause = seconds(migration, "checkSeconds");
+        let mut waited = 0;
+        loop {
+            match self.task(task, event.clone()).await {
+                Ok(answer) if answer["verdict"] == "pass" => return Ok(()),
+                Ok(answer) if answer["verdict"] == "fail" && error.is_some() => {
+                    return Err(Failure::new(error.unwrap_or_default(), ""));
+                }
+                Err(failure) if !is_transient(&failure) => return Err(failure),
+                _ if waited >= seconds(migration, "readyTimeoutSeconds") => {
+                    return Err(Failure::new("NotReady", ""));
+                }
+                _ => {}
+            }
+            waited += pause;
+            self.wait(pause).await;
+        }
+    }
+
+    async fn step(&self, migration: &Value, step: usize, wanted: &Value) -> Result<(), Failure> {
+        let shifted = self.run(SHIFT, migration, json!({ "step": step })).await?;
+        let since = self.world.rfc3339();
+        let mut change_ids = shifted["changeIds"].clone();
+        for poll in 1.. {
+            self.wait(SYNC_SECONDS).await;
+            let more = json!({ "changeIds": change_ids });
+            let confirmed = self.run(CONFIRM, migration, more).await?;
+            if confirmed["status"] == "confirmed" {
+                break;
+            }
+            if poll >= SYNC_POLLS {
+                return Err(Failure::new("NotInSync", ""));
+            }
+            change_ids = confirmed["changeIds"].clone();
+        }
+        self.wait(seconds(&shifted, "waitSeconds")).await;
+        self.bake(migration, wanted, &since).await
+    }
+
+    async fn bake(&self, migration: &Value, wanted: &Value, since: &str) -> Result<(), Failure> {
+        let (bake, most) = (
+            seconds(wanted, "bakeSeconds"),
+            seconds(migration, "maxBakeSeconds"),
+        );
+        let pause = seconds(migration, "checkSeconds");
+        let (mut baked, mut failures, mut approved) = (0, 0, false);
+        loop {
+            let verdict = self.check_health(migration, since).await?;
+            failures += u64::from(verdict == "fail");
+            if failures >= seconds(migration, "failureThreshold") {
+                return Err(Failure::new("HealthCheckFailed", ""));
+            }
+            if verdict == "drift" {
+                return Err(Failure::new("Drift", ""));
+            }
+            if verdict == "pass" && baked >= bake {
+                if wanted["approval"] != true || approved {
+                    return Ok(());
+                }
+                self.ask_for_approval().await?;
+                approved = true;
+                continue;
+            }
+            if baked >= most {
+                return Err(Failure::new("HealthInconclusive", ""));
+            }
+            let left = bake.saturating_sub(baked);
+            let next = if left > 0 { left.min(pause) } else { pause };
+            baked += next;
+            self.wait(next).await;
+        }
+    }
+
+    async fn check_health(&self, migration: &Value, since: &str) -> Result<&'static str, Failure> {
+        let alarms = json!({"alarms": migration["alarms"], "since": since});
+        let probe = async {
+            if migration["probe"]["enabled"] == true {
+                self.task(PROBE_AGAIN, json!({ "migration": migration }))
+                    .await
+            } else {
+                Ok(json!({"verdict": "pass"}))
+            }
+        };
+        let (alarms, probe, weights) = join!(
+            self.task(CHECK_ALARMS, alarms),
+            probe,
+            self.run(CONFIRM_WEIGHTS, migration, json!({ "changeIds": [] })),
+        );
+        let weights = weights.map(|_| json!({"verdict": "pass"}));
+        let mut worst = "pass";
+        for observed in [alarms, probe, weights] {
+            let verdict = match observed {
+                Ok(answer) if answer["verdict"] == "pass" => "pass",
+                Ok(answer) if answer["verdict"] == "fail" => "fail",
+                Ok(_) => "inconclusive",
+                Err(failure) if failure.error == "Drift" => "drift",
+                Err(failure) if is_transient(&failure) => "inconclusive",
+                Err(failure) => return Err(failure),
+            };
+            let rank = |verdict| {
+                ["pass", "inconclusive", "drift", "fail"]
+                    .iter()
+                    .position(|it| *it == verdict)
+            };
+            if rank(verdict) > rank(worst) {
+                worst = verdict;
+            }
+        }
+        Ok(worst)
+    }
+
+    async fn ask_for_approval(&self) -> Result<(), Failure> {
+        self.enter("Ask for approval");
+        let (after, approval) = (self.world.approvals.borrow_mut())();
+        self.world.clock.sleep(after).await;
+        self.world
+            .note(format!("{}: approval {approval:?}", self.execution));
+        match approval {
+            Approval::Given => Ok(()),
+            Approval::Refused => Err(Failure::new("ApprovalRefused", "")),
+            Approval::None => Err(Failure::new("ApprovalTimedOut", "")),
+        }
+    }
+
+    /// Hold or roll back?
+    async fn fail(&self, migration: &Value, failure: Failure) -> End {
+        let reaction = match failure.error.as_str() {
+            "Busy" => "rollback",
+            "Drift" => migration["onDrift"].as_str().unwrap_or_default(),
+            "ApprovalRefused" | "ApprovalTimedOut" => {
+                migration["onRefusal"].as_str().unwrap_or_default()
+            }
+            _ => migration["onFailure"].as_str().unwrap_or_default(),
+        };
+        self.world
+            .note(format!("{}: {failure:?}, so {reaction}", self.execution));
+        if reaction == "hold" {
+            return self.hold(failure).await;
+        }
+        self.enter(ROLLING_BACK);
+        let request = json!({
+            "hostedZoneId": migration["hostedZoneId"],
+            "execution": arn(&self.execution),
+            "requestedBy": arn(&self.execution),
+            "adopted": migration["adopted"],
+            "reason": format!("{}: {}", failure.error, failure.cause),
+        });
+        for attempt in 0..=2 {
+            self.wait(2 * attempt).await;
+            if roll_back(&self.world, &request).await.is_ok() {
+                return End::RolledBack(failure);
+            }
+        }
+        End::RollbackFailed(failure)
+    }
+
+    async fn hold(&self, failure: Failure) -> End {
+        self.enter(HOLDING);
+        // Announce the hold.
+        self.wait(1).await;
+        End::Held(failure)
+    }
+
+    fn enter(&self, state: &str) {
+        self.world.executions.enter(&self.execution, state);
+    }
+
+    async fn wait(&self, seconds: u64) {
+        self.world.clock.sleep(Duration::from_secs(seconds)).await;
+    }
+
+    async fn run(&self, task: Task, migration: &Value, more: Value) -> Result<Value, Failure> {
+        let operation = match task.state {
+            "Shift weight" => "shift",
+            "Complete the migration" => "complete",
+            _ => "confirm",
+        };
+        let mut event = more;
+        event["operation"] = json!(operation);
+        event["execution"] = json!(arn(&self.execution));
+        event["migration"] = migration.clone();
+        self.task(task, event).await
+    }
+
+    async fn task(&self, task: Task, event: Value) -> Result<Value, Failure> {
+        self.enter(task.state);
+        let outcome = run_task(&self.world, task, &event).await;
+        if let Err(failure) = &outcome {
+            let Failure { error, cause } = failure;
+            self.world.note(format!(
+                "{}: {}: {error}: {cause}",
+                self.execution, task.state
+            ));
+        }
+        outcome
+    }
+}
+
+/// `rollback.asl.json`: the executions that are rolled back and the last message, or these and why it failed.
+pub(crate) async fn roll_back(
+    world: &Rc<World>,
+    request: &Value,
+) -> Result<(Vec<String>, String), (Vec<String>, Failure)> {
+    let mut executions: Vec<String> = Vec::new();
+    let mut event = request.clone();
+    let mut task = ROLL_BACK;
+    for _ in 0..=PASSES {
+        let answer = run_task(world, task, &event)
+            .await
+            .map_err(|failure| (executions.clone(), failure))?;
+        let concerned = answer["executions"].as_array().into_iter().flatten();
+        executions.extend(concerned.filter_map(Value::as_str).map(str::to_owned));
+        executions.sort();
+        executions.dedup();
+        let message = answer["message"].as_str().unwrap_or_default();
+        if answer["restored"] != 0 {
+            world.note(message);
+        }
+        for told in answer["migrations"].as_array().into_iter().flatten() {
+            let text = |field| told[field].as_str().unwrap_or_default().to_owned();
+            world
+                .told
+                .borrow_mut()
+                .insert((text("execution"), text("status")));
+        }
+        if answer["done"] == true {
+            let problems = answer["problems"].as_array().cloned().unwrap_or_default();
+            return if problems.is_empty() {
+                Ok((executions, message.to_owned()))
+            } else {
+                let failure = Failure::new("NotRestored", json!(problems).to_string());
+                Err((executions, failure))
+            };
+        }
+        world
+            .clock
+            .sleep(Duration::from_secs(seconds(&answer, "waitSeconds")))
+            .await;
+        event = json!({"request": request, "earlier": {
+            "changeIds": answer["changeIds"],
+            "executions": executions,
+        }});
+        task = CONFIRM_ROLLBACK;
+    }
+    Err((executions, Failure::new("Unavailable", "after 30 passes")))
+}
+
+async fn run_task(world: &Rc<World>, task: Task, event: &Value) -> Result<Value, Failure> {
+    let (mut conflicts, mut transients) = (0, 0);
+    loop {
+        let failure = match world.invoke(task.function, event.clone()).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        let (tries, most) = match failure.error.as_str() {
+            "Conflict" => (&mut conflicts, task.conflicts),
+            _ if is_transient(&failure) => (&mut transients, task.transients),
+            _ => return Err(failure),
+        };
+        if *tries >= most {
+            return Err(failure);
+        }
+        *tries += 1;
+        world
+            .clock
+            .sleep(Duration::from_secs(2 * u64::from(*tries)))
+            .await;
+    }
+}
+
+fn is_transient(failure: &Failure) -> bool {
+    TRANSIENTS.contains(&failure.error.as_str())
+}
+
+fn seconds(value: &Value, field: &str) -> u64 {
+    value[field].as_u64().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const MIGRATION: &str = include_str!("../../../statemachine/migration.asl.json");
+    const ROLLBACK: &str = include_str!("../../../statemachine/rollback.asl.json");
+
+    /// What a definition says of its Tasks that call functions: name, function, and how often they
+    /// are tried again after a `Conflict` and after what passes by itself.
+    fn defined(definition: &str) -> BTreeMap<String, (String, u64, u64)> {
+        let mut defined = BTreeMap::new();
+        collect(&serde_json::from_str(definition).unwrap(), &mut defined);
+        defined
+    }
+
+    fn collect(machine: &Value, defined: &mut BTreeMap<String, (String, u64, u64)>) {
+        for (name, state) in machine["States"].as_object().unwrap() {
+            for branch in state["Branches"].as_array().into_iter().flatten() {
+                collect(branch, defined);
+            }
+            let Some(function) = state["Arguments"]["FunctionName"].as_str() else {
+                continue;
+            };
+            let attempts = |error: &str| {
+                let retries = state["Retry"].as_array().into_iter().flatten();
+                let mut retries = retries.filter(|retry| {
+                    let errors = retry["ErrorEquals"].as_array().unwrap();
+                    errors.iter().any(|it| it == error)
+                });
+                retries
+                    .next()
+                    .map_or(0, |retry| retry["MaxAttempts"].as_u64().unwrap())
+            };
+            let transients: Vec<_> = TRANSIENTS.into_iter().map(attempts).collect();
+            assert!(transients.iter().all(|it| *it == transients[0]), "{name}");
+            let of_it = (function.to_owned(), attempts("Conflict"), transients[0]);
+            defined.insert(name.clone(), of_it);
+        }
+    }
+
+    #[test]
+    fn the_tasks_are_those_of_the_definitions() {
+        for (machine, definition) in [("migration", MIGRATION), ("rollback", ROLLBACK)] {
+            let modelled: BTreeMap<_, _> = TASKS
+                .into_iter()
+                .filter(|task| task.machine == machine)
+                .map(|task| {
+                    let function = format!("${{{:?}FunctionArn}}", task.function);
+                    let retries = (task.conflicts.into(), task.transients.into());
+                    (task.state.to_owned(), (function, retries.0, retries.1))
+                })
+                .collect();
+            assert_eq!(modelled, defined(definition));
+        }
+    }
+
+    /// What the model waits for and how often, in the definitions' words.
+    #[test]
+    fn the_waits_are_those_of_the_definitions() {
+        let migration: Value = serde_json::from_str(MIGRATION).unwrap();
+        assert_eq!(
+            migration["States"]["Wait for Route 53"]["Seconds"],
+            SYNC_SECONDS
+        );
+        assert!(MIGRATION.contains(&format!("$syncPolls >= {SYNC_POLLS}")));
+        assert!(ROLLBACK.contains(&format!("$passes >= {PASSES}")));
+        for state in [ROLLING_BACK, HOLDING] {
+            assert!(migration["States"][state].is_object());
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Who sees every batch that Route 53 accepts from a migration or a rollback, and holds it, and the
+//! zone behind it, to the design's invariants.
+//!
+//! Nothing else changes the zone but other writers, so what holds behind every batch holds always.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use migration::RecordName;
+use migration::fake::{RecordSets, Written};
+use migration::journal::Journal;
+use migration::record::{RecordSet, RecordType};
+use migration::weights::Weights;
+
+/// The invariants' keeper.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    /// What must not have happened.
+    pub violations: Vec<String>,
+    /// Executions that a rollback has undone, and confirmed: they must not write any more.
+    pub rolled_back: BTreeSet<String>,
+    /// How many names of each execution were restored.
+    pub restored: BTreeMap<String, usize>,
+    /// How many names of each execution ended at 100 percent.
+    pub completed: BTreeMap<String, usize>,
+    /// How many batches there were.
+    pub batches: usize,
+    /// The registry TXT records of each journaled name, as they were when its journal came.
+    registry: BTreeMap<RecordName, Vec<RecordSet>>,
+    /// Executions of which a journal has said that they have completed.
+    closing: BTreeSet<String>,
+}
+
+/// What one batch does to one name.
+#[derive(Default)]
+struct Change<'a> {
+    journals: [Option<&'a RecordSet>; 2],
+    moved: [Vec<&'a RecordSet>; 2],
+    texts: [Vec<&'a RecordSet>; 2],
+    is_late: bool,
+}
+
+/// The name whose registry TXT record this is.
+pub fn registered(record_set: &RecordSet) -> Option<RecordName> {
+    let is_registry = record_set
+        .values()
+        .iter()
+        .any(|value| value.contains("heritage=external-dns"));
+    let name = record_set.name.as_str();
+    let prefixes = ["a-", "aaaa-", "cname-"];
+    let covered = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
+    is_registry
+        .then(|| covered.unwrap_or(name).parse().ok())
+        .flatten()
+}
+
+/// The owner that a registry TXT names, and its value without it.
+fn owner(record_set: &RecordSet) -> Option<(String, String)> {
+    let value = record_set.values().first()?;
+    let (start, rest) = value.split_once("external-dns/owner=")?;
+    let end = rest.find([',', '"'])?;
+    let (owner, rest) = rest.split_at(end);
+    Some((owner.to_owned(), format!("{start}{rest}")))
+}
+
+impl Oracle {
+    /// Sees a batch, and the zone behind it.
+    pub fn see(&mut self, batch: &[Written], zone: &RecordSets) {
+        self.batches += 1;
+        let mut changes: BTreeMap<RecordName, Change<'_>> = BTreeMap::new();
+        for (action, record_set) in batch {
+            let slot = usize::from(action == "CREATE");
+            if action != "CREATE" && action != "DELETE" {
+                self.violations
+                    .push(format!("{action} of {}", record_set.name));
+                continue;
+            }
+            let journaled = record_set.name.journaled();
+            let covered = registered(record_set);
+            let name = journaled.clone().or(covered.clone());
+            let change = changes
+                .entry(name.unwrap_or_else(|| record_set.name.clone()))
+                .or_default();
+            change.is_late |= slot == 0 && change.has_created();
+            if journaled.is_some() {
+                change.journals[slot] = Some(record_set);
+            } else if covered.is_some() {
+                change.texts[slot].push(record_set);
+            } else {
+                change.moved[slot].push(record_set);
+            }
+        }
+        for (name, change) in &changes {
+            if let Err(violation) = self.check(name, change, zone) {
+                self.violations.push(format!("{name}: {violation}"));
+            }
+        }
+    }
+
+    fn check(
+        &mut self,
+        name: &RecordName,
+        change: &Change<'_>,
+        zone: &RecordSets,
+    ) -> Result<(), String> {
+        if change.is_late {
+            return Err("a DELETE behind a CREATE".into());
+        }
+        let [old, new] = change.journals.map(|journal| journal.map(Journal::parse));
+        let (old, new) = (old.transpose()?, new.transpose()?);
+        only_weights_change(&change.moved)?;
+        only_weight_and_owner_change(&change.texts)?;
+        let after = zone.at(name);
+        let texts: Vec<_> = texts_of(name, zone).collect();
+        for text in &change.texts[1] {
+            has_its_records_weight(text, after)?;
+        }
+        if !change.moved[1].is_empty() {
+            no_group_is_all_zero(after)?;
+        }
+        match (old, new) {
+            (None, None) => Err("changed without its journal".into()),
+            (None, Some(new)) => {
+                self.registry
+                    .insert(name.clone(), before(&texts, &change.texts));
+                self.check_first(&new, change, after, &texts)
+            }
+            (Some(old), Some(new)) => self.check_next(&old, &new, change, after, &texts),
+            (Some(old), None) => {
+                let registry = self.registry.remove(name).unwrap_or_default();
+                self.check_last(&old, change, after, &texts, &registry)
+            }
+        }
+    }
+
+    fn check_first(
+        &mut self,
+        new: &Journal,
+        change: &Change<'_>,
+        after: &[RecordSet],
+        texts: &[&RecordSet],
+    ) -> Result<(), String> {
+        if new.sequence != 1 {
+            return Err(format!("a journal begins with sequence {}", new.sequence));
+        }
+        let live: Vec<_> = after.iter().collect();
+        let earlier = before(&live, &change.moved);
+        let weights = weights_of(&earlier, new);
+        if new.original != weights {
+            return Err(format!(
+                "the journal says {:?} of original weights {weights:?}",
+                new.original
+            ));
+        }
+        self.check_step(new, &weights, after, texts)
+    }
+
+    fn check_next(
+        &mut self,
+        old: &Journal,
+        new: &Journal,
+        change: &Change<'_>,
+        after: &[RecordSet],
+        texts: &[&RecordSet],
+    ) -> Result<(), String> {
+        if new.sequence != old.sequence + 1 {
+            return Err(format!("sequence {} behind {}", new.sequence, old.sequence));
+        }
+        if new.original != old.original {
+            return Err("the original weights in the journal have changed".into());
+        }
+        if new.percent < old.percent {
+            return Err(format!("{} percent behind {}", new.percent, old.percent));
+        }
+        if change.moved[1].is_empty() {
+            // The end of a migration, or a release.
+            self.closing
+                .extend(new.completed.then(|| new.execution.clone()));
+            let given_back = !change.texts[1].is_empty()
+                && new.written == old.written
+                && new.execution == old.execution;
+            return if new.completed || given_back {
+                Ok(())
+            } else {
+                self.check_step(new, &old.written, after, texts)
+            };
+        }
+        let live: Vec<_> = after.iter().collect();
+        let earlier = weights_of(&before(&live, &change.moved), old);
+        if earlier != old.written {
+            return Err(format!(
+                "another writer's {earlier:?} is overwritten, the journal said {:?}",
+                old.written
+            ));
+        }
+        self.check_step(new, &earlier, after, texts)
+    }
+
+    /// A step: from the weights `earlier` to the zone as it is now.
+    fn check_step(
+        &mut self,
+        new: &Journal,
+        earlier: &BTreeMap<RecordType, Weights>,
+        after: &[RecordSet],
+        texts: &[&RecordSet],
+    ) -> Result<(), String> {
+        let live = weights_of(after, new);
+        if live != new.written {
+            return Err(format!(
+                "mixed: the journal says {:?} of {live:?}",
+                new.written
+            ));
+        }
+        for (record_type, now) in &live {
+            let fell = earlier
+                .get(record_type)
+                .is_some_and(|before| share(*now) < share(*before));
+            if fell {
+                return Err(format!("the share of {} falls in a step", new.to));
+            }
+        }
+        if self.rolled_back.contains(&new.execution) {
+            return Err(format!("{} was rolled back, and goes on", new.execution));
+        }
+        for text in texts {
+            let side = text.weighted().map(|(side, _)| side);
+            let is_ours = side == Some(&new.from) || side == Some(&new.to);
+            let Some((owner, _)) = owner(text) else {
+                continue;
+            };
+            if is_ours && new.is_leased() && owner != format!("cutover/{}", new.execution) {
+                return Err(format!("{} is {owner}'s while it is leased", text.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_last(
+        &mut self,
+        old: &Journal,
+        change: &Change<'_>,
+        after: &[RecordSet],
+        texts: &[&RecordSet],
+        registry: &[RecordSet],
+    ) -> Result<(), String> {
+        let execution = old.execution.clone();
+        let is_completed = change.moved[1].is_empty() && self.closing.contains(&execution);
+        if is_completed {
+            *self.completed.entry(execution).or_default() += 1;
+            return Ok(());
+        }
+        *self.restored.entry(execution).or_default() += 1;
+        for (record_type, original) in &old.original {
+            for (side, weight) in [(&old.from, original.from), (&old.to, original.to)] {
+                let live = after.iter().find_map(|record_set| {
+                    let (identifier, weight) = record_set.weighted()?;
+                    (record_set.record_type == *record_type && identifier == side).then_some(weight)
+                });
+                if live.is_some_and(|live| live != weight) {
+                    return Err(format!(
+                        "{record_type} of {side} is left at {live:?} instead of its original {weight}"
+                    ));
+                }
+            }
+        }
+        for text in texts {
+            let same = registry.iter().find(|original| {
+                original.name == text.name
+                    && original.weighted().map(|(side, _)| side)
+                        == text.weighted().map(|(side, _)| side)
+            });
+            if let Some(original) = same
+                && owner(original).map(|(owner, _)| owner) != owner(text).map(|(owner, _)| owner)
+            {
+                return Err(format!("{} is not given back", text.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Change<'_> {
+    fn has_created(&self) -> bool {
+        self.journals[1].is_some() || !self.moved[1].is_empty() || !self.texts[1].is_empty()
+    }
+}
+
+/// The record sets as they were before a batch that left `live`.
+fn before(live: &[&RecordSet], [deleted, created]: &[Vec<&RecordSet>; 2]) -> Vec<RecordSet> {
+    let kept = live.iter().filter(|live| !created.contains(live));
+    kept.chain(deleted).map(|it| RecordSet::clone(it)).collect()
+}
+
+fn texts_of<'a>(name: &'a RecordName, zone: &'a RecordSets) -> impl Iterator<Item = &'a RecordSet> {
+    ["", "a-", "aaaa-", "cname-"]
+        .into_iter()
+        .filter_map(move |prefix| format!("{prefix}{name}").parse().ok())
+        .flat_map(|name: RecordName| zone.at(&name))
+        .filter(|record_set| registered(record_set).is_some())
+}
+
+fn weights_of(record_sets: &[RecordSet], journal: &Journal) -> BTreeMap<RecordType, Weights> {
+    let weight = |record_type: &RecordType, side: &str| {
+        record_sets.iter().find_map(|record_set| {
+            let (identifier, weight) = record_set.weighted()?;
+            (record_set.record_type == *record_type && identifier.as_str() == side)
+                .then_some(weight)
+        })
+    };
+    RecordType::MOVED
+        .into_iter()
+        .filter_map(|record_type| {
+            let from = weight(&record_type, journal.from.as_str())?;
+            let to = weight(&record_type, journal.to.as_str())?;
+            Some((record_type, Weights { from, to }))
+        })
+        .collect()
+}
+
+fn share(weights: Weights) -> f64 {
+    f64::from(weights.to) / (f64::from(weights.from) + f64::from(weights.to)).max(1.0)
+}
+
+/// The counterparts of what was deleted, all of it.
+fn counterparts<'a>(
+    [deleted, created]: &'a [Vec<&'a RecordSet>; 2],
+) -> Result<Vec<(&'a RecordSet, &'a RecordSet)>, String> {
+    let key = |record_set: &RecordSet| {
+        let side = record_set.weighted().map(|(side, _)| side.to_string());
+        (
+            record_set.name.clone(),
+            record_set.record_type.clone(),
+            side,
+        )
+    };
+    if deleted.len() != created.len() {
+        return Err(format!(
+            "{} record sets are deleted and {} created",
+            deleted.len(),
+            created.len()
+        ));
+    }
+    deleted
+        .iter()
+        .map(|old| {
+            let new = created.iter().find(|new| key(new) == key(old));
+            new.map(|new| (*old, *new))
+                .ok_or_else(|| format!("{} is deleted and not created again", old.name))
+        })
+        .collect()
+}
+
+fn only_weights_change(moved: &[Vec<&RecordSet>; 2]) -> Result<(), String> {
+    for (old, new) in counterparts(moved)? {
+        let weight = new.weighted().map_or(0, |(_, weight)| weight);
+        if old.with_weight(weight) != *new {
+            return Err(format!("more than the weight changes: {old:?} to {new:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn only_weight_and_owner_change(texts: &[Vec<&RecordSet>; 2]) -> Result<(), String> {
+    for (old, new) in counterparts(texts)? {
+        let rest = |text: &RecordSet| owner(text).map(|(_, rest)| rest);
+        if rest(old) != rest(new) {
+            return Err(format!("more than the owner changes: {old:?} to {new:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn has_its_records_weight(text: &RecordSet, after: &[RecordSet]) -> Result<(), String> {
+    let Some((side, weight)) = text.weighted() else {
+        return Ok(());
+    };
+    let form = text.name.as_str().split('-').next().unwrap_or_default();
+    let of_its_type = |record_set: &&RecordSet| match form {
+        "a" => record_set.record_type == RecordType::A,
+        "aaaa" => record_set.record_type == RecordType::Aaaa,
+        _ => true,
+    };
+    let mut records = after
+        .iter()
+        .filter(of_its_type)
+        .filter_map(RecordSet::weighted)
+        .filter(|(of, _)| *of == side)
+        .peekable();
+    if records.peek().is_none() || records.any(|(_, live)| live == weight) {
+        return Ok(());
+    }
+    Err(format!("{} has another weight than its record", text.name))
+}
+
+fn no_group_is_all_zero(after: &[RecordSet]) -> Result<(), String> {
+    let mut groups: BTreeMap<_, Vec<u8>> = BTreeMap::new();
+    for record_set in after {
+        if let Some((_, weight)) = record_set.weighted() {
+            groups
+                .entry(&record_set.record_type)
+                .or_default()
+                .push(weight);
+        }
+    }
+    match groups
+        .iter()
+        .find(|(_, weights)| weights.iter().all(|weight| *weight == 0))
+    {
+        Some((record_type, _)) => Err(format!("{record_type} is all zero")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,219 @@
+//! Random histories: everything that may happen, at random, from one seed.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use migration::RecordName;
+use migration::fake::record_sets_from_cli_json;
+use migration::record::RecordSet;
+use serde_json::{Value, json};
+
+use crate::ZONE_ID;
+use crate::clock::Latency;
+use crate::exhaustive::Kind;
+use crate::history::{self, Report};
+use crate::world::{ALARM, Approval, World};
+use crate::writers::Writer;
+use crate::zones::{BLUE, GREEN, alias, registry, soa};
+
+/// Within this time all that is to happen from outside has begun.
+const LONGEST_SECONDS: u64 = 900;
+/// Calls that may meet a fault; those behind them don't, so that histories end.
+const CALLS: usize = 400;
+
+/// The history of a seed.
+pub fn play(seed: u64) -> Report {
+    let mut random = Rng::with_seed(seed);
+    let zone = zone(&mut random);
+    let input = input(&mut random);
+    let latency = Duration::from_millis(random.u64(1..=2_000));
+    let latency = Latency::UpTo(latency, random.fork());
+    let mut report = history::run(
+        zone.clone(),
+        latency,
+        |world| prepare(world, &mut random, &Arc::new(zone), &input),
+        |_| {},
+    );
+    for violation in &mut report.violations {
+        *violation = format!("seed {seed}: {violation}");
+    }
+    report
+}
+
+fn prepare(world: &Rc<World>, random: &mut Rng, zone: &Arc<Vec<RecordSet>>, input: &Value) {
+    let chance = *pick(random, &[0.0, 0.0, 0.01, 0.03, 0.1]);
+    for number in 0..CALLS {
+        if random.f64() < chance {
+            let kind = *pick(random, &Kind::ALL);
+            world.line.on_call(number, kind.fault());
+        }
+    }
+    let mut arrivals = random.fork();
+    *world.deliveries.borrow_mut() = Box::new(move || {
+        let times = *pick(&mut arrivals, &[1, 1, 1, 2, 3]);
+        let arrival = |_| Duration::from_millis(arrivals.u64(100..=300_000));
+        (0..times).map(arrival).collect()
+    });
+    let mut answers = random.fork();
+    *world.approvals.borrow_mut() = Box::new(move || {
+        let given = [
+            Approval::Given,
+            Approval::Given,
+            Approval::Refused,
+            Approval::None,
+        ];
+        let after = Duration::from_secs(answers.u64(1..=600));
+        (after, *pick(&mut answers, &given))
+    });
+    let names: Vec<RecordName> = moved_names(zone);
+    world.start("execution-1", input);
+    for _ in 0..random.usize(0..=6) {
+        let at = Duration::from_millis(random.u64(0..=1_000) * random.u64(0..=LONGEST_SECONDS));
+        let happens = happening(random, &names, zone.clone(), input);
+        let world = world.clone();
+        world.clone().spawn(async move {
+            world.clock.sleep(at).await;
+            happens(&world);
+        });
+    }
+}
+
+type Happening = Box<dyn FnOnce(&Rc<World>)>;
+
+/// Something that happens from outside.
+fn happening(
+    random: &mut Rng,
+    names: &[RecordName],
+    zone: Arc<Vec<RecordSet>>,
+    input: &Value,
+) -> Happening {
+    let name = pick(random, names).clone();
+    let weight = random.u8(..);
+    match random.u8(0..13) {
+        0 => Box::new(|world| world.abort("execution-1")),
+        1 => Box::new(|world| world.time_out("execution-1")),
+        2 => Box::new(|world| world.set_alarm("ALARM")),
+        3 => Box::new(|world| {
+            world.set_alarm("ALARM");
+            world.set_alarm("OK");
+        }),
+        4 => Box::new(|world| world.become_unhealthy()),
+        5 => {
+            let mut again = input.clone();
+            if random.bool() {
+                (again["from"], again["to"]) = (json!(GREEN), json!(BLUE));
+            }
+            Box::new(move |world| {
+                let name = format!("execution-{}", world.started.borrow().len() + 1);
+                world.start(&name, &again);
+            })
+        }
+        6 => Box::new(|world| {
+            world.roll_back(json!({"hostedZoneId": ZONE_ID, "execution": "execution-1"}));
+        }),
+        7 => Box::new(|world| {
+            world.roll_back(json!({"hostedZoneId": ZONE_ID, "names": ["*"]}));
+        }),
+        writer => {
+            let writer = Writer::ALL[usize::from(writer - 8)];
+            Box::new(move |world| {
+                let edit = writer.edit(name.clone(), weight, zone, world.outside_writes.clone());
+                world.write(&format!("{writer:?} writes, at {name}"), edit);
+            })
+        }
+    }
+}
+
+fn pick<'a, T>(random: &mut Rng, choices: &'a [T]) -> &'a T {
+    &choices[random.usize(..choices.len())]
+}
+
+fn moved_names(zone: &[RecordSet]) -> Vec<RecordName> {
+    let moved = zone.iter().filter(|it| it.record_type.moves());
+    let mut names: Vec<_> = moved.map(|record_set| record_set.name.clone()).collect();
+    names.dedup();
+    names
+}
+
+fn input(random: &mut Rng) -> Value {
+    let mut percents: Vec<u8> = (0..random.usize(0..=2))
+        .map(|_| random.u8(1..100))
+        .collect();
+    percents.push(100);
+    percents.sort_unstable();
+    percents.dedup();
+    let steps: Vec<_> = percents
+        .into_iter()
+        .map(|percent| {
+            json!({
+                "percent": percent,
+                "bakeSeconds": random.u32(1..=180),
+                "approval": random.u8(0..8) == 0,
+            })
+        })
+        .collect();
+    let reaction = |random: &mut Rng, rollbacks: u8| {
+        if random.u8(0..10) < rollbacks {
+            "rollback"
+        } else {
+            "hold"
+        }
+    };
+    json!({
+        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
+        "steps": steps,
+        "checkSeconds": random.u32(10..=120),
+        "failureThreshold": random.u32(1..=2),
+        "readyTimeoutSeconds": 300,
+        "approvalTimeoutSeconds": 600,
+        "probe": {"enabled": random.u8(0..5) > 0},
+        "alarms": {"names": if random.u8(0..5) > 0 { json!([ALARM]) } else { json!([]) }},
+        "externalDns": {"mode": if random.u8(0..5) > 0 { "lease" } else { "ignore" }},
+        "onFailure": reaction(random, 8),
+        "onDrift": reaction(random, 4),
+        "onRefusal": reaction(random, 8),
+    })
+}
+
+/// Up to four names of any types, alias or not, with a registry or without, beside others.
+fn zone(random: &mut Rng) -> Vec<RecordSet> {
+    let mut record_sets = vec![soa()];
+    for number in 0..random.usize(1..=4) {
+        let name = format!("name-{number}.example.com.");
+        let kinds = *pick(random, &[&["A"][..], &["AAAA"], &["A", "AAAA"], &["CNAME"]]);
+        let is_alias = random.bool();
+        let is_registered = random.u8(0..4) > 0;
+        let from = *pick(random, &[100, 100, 100, 255, 50, 1]);
+        let to = *pick(random, &[0, 0, 0, 1, 30]);
+        let mut sides = vec![(BLUE, from), (GREEN, to)];
+        if random.u8(0..6) == 0 {
+            sides.push(("dr", random.u8(0..=20)));
+        }
+        for kind in kinds {
+            for (side, weight) in &sides {
+                let mut record_set = json!({
+                    "Name": name, "Type": kind, "SetIdentifier": side, "Weight": weight,
+                });
+                if is_alias && *kind != "CNAME" {
+                    record_set["AliasTarget"] = alias(side);
+                } else {
+                    let value = match *kind {
+                        "A" => "192.0.2.1",
+                        "AAAA" => "2001:db8::1",
+                        _ => "lb.example.net",
+                    };
+                    record_set["TTL"] = json!(30);
+                    record_set["ResourceRecords"] = json!([{"Value": value}]);
+                }
+                record_sets.push(record_set);
+                if is_registered && *side != "dr" {
+                    let form = kind.to_lowercase();
+                    record_sets.push(registry(&format!("{form}-{name}"), side, *weight));
+                }
+            }
+        }
+    }
+    record_sets_from_cli_json(&json!({ "ResourceRecordSets": record_sets }).to_string())
+}

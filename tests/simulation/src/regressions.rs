@@ -1,0 +1,78 @@
+//! What random histories have found, each as the shortest history that shows it.
+
+use migration::fake::Fault;
+use migration::record::RecordSet;
+use serde_json::json;
+
+use crate::invariants::{canary, of_one_name, reweigh, run};
+use crate::zones::{BLUE, GREEN};
+use crate::{Simulation, ZONE_ID};
+
+const BURNHAM: &str = "burnham.eks-blueprint.example.com";
+
+/// Found with seed 23792: the record was created again by ExternalDNS, with its annotation's weight,
+/// and its registry TXT was given back with the weight of the step.
+#[test]
+fn the_registry_txt_of_a_record_that_is_gone_is_given_back_with_the_original_weight() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    simulation.route53.edit(|record_sets| {
+        record_sets.retain(|record_set| {
+            let side = record_set.weighted().map(|(side, _)| side.as_str());
+            record_set.name.as_str() != BURNHAM || side != Some(GREEN)
+        });
+    });
+    let rolled_back = run(simulation.roll_back_all(&json!({"execution": "run"}))).unwrap();
+    assert_eq!(rolled_back[0]["problems"], json!([]));
+    let texts: Vec<_> = simulation
+        .route53
+        .record_sets()
+        .into_iter()
+        .filter(|text| text.name.as_str().ends_with(&format!("-{BURNHAM}")))
+        .filter_map(|text| {
+            let (side, weight) = text.weighted()?;
+            (side.as_str() == GREEN).then_some(weight)
+        })
+        .collect();
+    assert_eq!(texts, [0, 0]);
+}
+
+/// Found with seed 65199: a step that left a name's weights as they were, and an edit of one of them
+/// between the rollback's reading and its writing. The edit stayed, beside a registry TXT with the
+/// original weight, and nobody was told.
+#[test]
+fn a_rollback_writes_only_over_what_it_read_where_it_changes_no_weight() {
+    let simulation = Simulation::blueprint();
+    simulation.route53.edit(|record_sets| {
+        reweigh(record_sets, BURNHAM, BLUE, 70);
+        reweigh(record_sets, BURNHAM, GREEN, 30);
+    });
+    let before = simulation.route53.record_sets();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+
+    // The zone, its one page, then the change.
+    let change = simulation.route53.calls() + 2;
+    let edit = Fault::OtherWriter(Box::new(|record_sets| {
+        for record_set in record_sets {
+            let side = record_set.weighted().map(|(side, _)| side.as_str());
+            if record_set.name.as_str() == BURNHAM && side == Some(BLUE) {
+                *record_set = record_set.with_weight(7);
+            }
+        }
+    }));
+    simulation.route53.on_call(change, edit);
+    let request = json!({"hostedZoneId": ZONE_ID, "names": [BURNHAM]});
+    let answers = run(simulation.roll_back_all(&request)).unwrap();
+    let found = answers[0]["migrations"][0]["found"].to_string();
+    assert!(found.contains("had weight 7 instead of 70"), "{found}");
+    let of_burnham = |record_sets: Vec<RecordSet>| -> Vec<_> {
+        let is_of_it = |it: &RecordSet| it.name.as_str().ends_with(BURNHAM);
+        record_sets.into_iter().filter(is_of_it).collect()
+    };
+    assert_eq!(
+        of_burnham(simulation.route53.record_sets()),
+        of_burnham(before)
+    );
+}

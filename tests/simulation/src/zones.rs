@@ -1,0 +1,58 @@
+//! Zones to play histories in.
+
+use migration::RecordName;
+use migration::record::RecordSet;
+use serde_json::{Value, json};
+
+/// The side that serves.
+pub const BLUE: &str = "eks-blueprint-blue";
+/// The side that shall serve.
+pub const GREEN: &str = "eks-blueprint-green";
+
+/// A zone with so many names, each an alias with A and AAAA on both sides, and ExternalDNS's
+/// registry TXT of its present version.
+pub fn registered(names: usize) -> String {
+    let mut record_sets = vec![soa()];
+    for number in 0..names {
+        let name = format!("svc-{number:04}.example.com.");
+        for (side, weight) in [(BLUE, 100), (GREEN, 0)] {
+            for kind in ["A", "AAAA"] {
+                record_sets.push(json!({
+                    "Name": name, "Type": kind, "SetIdentifier": side, "Weight": weight,
+                    "AliasTarget": alias(side),
+                }));
+                let form = kind.to_lowercase();
+                record_sets.push(registry(&format!("{form}-{name}"), side, weight));
+            }
+        }
+    }
+    json!({ "ResourceRecordSets": record_sets }).to_string()
+}
+
+/// The first name of a zone that moves.
+pub fn first_name(record_sets: &[RecordSet]) -> Option<RecordName> {
+    let mut moved = record_sets.iter().filter(|it| it.weighted().is_some());
+    moved.find_map(|it| it.record_type.moves().then(|| it.name.clone()))
+}
+
+/// A zone's SOA record.
+pub fn soa() -> Value {
+    json!({"Name": "example.com.", "Type": "SOA", "TTL": 900, "ResourceRecords": [
+        {"Value": "ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}
+    ]})
+}
+
+/// A load balancer of a side.
+pub fn alias(side: &str) -> Value {
+    json!({"HostedZoneId": "Z3Q77PNBQS71R4", "EvaluateTargetHealth": true,
+        "DNSName": format!("{side}-1234567890.eu-west-3.elb.amazonaws.com.")})
+}
+
+/// A registry TXT of a side.
+pub fn registry(name: &str, side: &str, weight: u8) -> Value {
+    let value = format!(
+        "\"heritage=external-dns,external-dns/owner={side},external-dns/resource=ingress/default/app\""
+    );
+    json!({"Name": name, "Type": "TXT", "SetIdentifier": side, "Weight": weight, "TTL": 300,
+        "ResourceRecords": [{"Value": value}]})
+}

@@ -1,0 +1,109 @@
+//! Thousands of whole migrations with everything that may happen to them, each held to the design's
+//! invariants on every state of the zone; and the closing lines.
+//!
+//! `cargo test --package simulation --test histories` runs them; with `SEED=42` the one random
+//! history of that seed with what happened in it, with `HISTORIES=100000` so many random ones.
+//!
+//! Applied to the code by hand, each of these was caught here:
+//!
+//! | mutation | caught as |
+//! |---|---|
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use simulation::history::Report;
+use simulation::{exhaustive, random};
+
+/// Random histories of an ordinary run: the seeds from 0 on.
+const HISTORIES: u64 = 4_000;
+
+/// So that both cores have work to the end.
+const PARTS: u64 = 4;
+
+static TOTAL: Mutex<Option<Report>> = Mutex::new(None);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if let Some(seed) = number("SEED") {
+        return replay(seed);
+    }
+    let mut trials = Vec::new();
+    for names in [1, 2, 50] {
+        let mut add = |what: &str, play: fn(usize) -> Report| {
+            let name = format!("exhaustive::{what}_{names}");
+            trials.push(Trial::test(name, move || judge(play(names))));
+        };
+        add("faults", exhaustive::faults);
+        add("rollback", exhaustive::rollback);
+        if names < 50 {
+            add("interference", exhaustive::interference);
+        }
+    }
+    let histories = number("HISTORIES").unwrap_or(HISTORIES);
+    for part in 0..PARTS {
+        let seeds = histories * part / PARTS..histories * (part + 1) / PARTS;
+        let name = format!("random::seeds_{}_to_{}", seeds.start, seeds.end);
+        trials.push(Trial::test(name, move || {
+            let mut all = Report::default();
+            seeds.for_each(|seed| all.add(random::play(seed)));
+            judge(all)
+        }));
+    }
+    let began = Instant::now();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(total) = TOTAL.lock().ok().and_then(|mut total| total.take()) {
+        close(&total, began);
+    }
+    conclusion.exit_code()
+}
+
+/// Adds to the closing lines what was played, and fails if something must not have happened.
+fn judge(report: Report) -> Result<(), Failed> {
+    let failed = report.violations.first().map(|first| {
+        format!(
+            "{} violations, the first one: {first}\n{}",
+            report.violations.len(),
+            report.timeline.join("\n")
+        )
+    });
+    if let Ok(mut total) = TOTAL.lock() {
+        total.get_or_insert_default().add(report);
+    }
+    failed.map_or(Ok(()), |failed| Err(failed.into()))
+}
+
+#[expect(clippy::print_stdout, reason = "the closing lines are what it is for")]
+fn close(total: &Report, began: Instant) {
+    println!("histories        {:>9}", total.histories);
+    println!("calls            {:>9}", total.calls);
+    println!("faults injected  {:>9}", total.faults);
+    println!("outside writes   {:>9}", total.outside_writes);
+    println!("batches accepted {:>9}", total.batches);
+    println!("largest payload  {:>9} bytes", total.largest_payload);
+    println!("violations       {:>9}", total.violations.len());
+    for (end, count) in &total.ends {
+        println!("  {end:<20}  {count:>9}");
+    }
+    println!("in {:.0} seconds\n", began.elapsed().as_secs_f64());
+}
+
+#[expect(clippy::print_stdout, reason = "somebody wants to see a history")]
+fn replay(seed: u64) -> ExitCode {
+    let report = random::play(seed);
+    println!("{}", report.timeline.join("\n"));
+    println!("\nseed {seed}: {} violations", report.violations.len());
+    for violation in &report.violations {
+        println!("  {violation}");
+    }
+    ExitCode::from(u8::from(!report.violations.is_empty()))
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| {
+        panic!("{variable}: expected a number, found {text:?}");
+    }))
+}
