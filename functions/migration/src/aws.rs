@@ -32,6 +32,10 @@ const REQUEST_CODES: [&str; 4] = [
     "ValidationError",
     "ValidationException",
 ];
+/// The codes by which Route 53 refuses a change that makes no sense in this zone.
+///
+/// Source: Route 53 API Reference, `ChangeResourceRecordSets`, "Errors".
+const REFUSAL_CODES: [&str; 3] = ["InvalidChangeBatch", "InvalidInput", "NoSuchHealthCheck"];
 /// More events than there are in a state that is not a Parallel, with a few retries.
 const EVENTS_OF_A_STATE: i32 = 50;
 /// Characters of the cause with which an execution is stopped.
@@ -167,16 +171,7 @@ impl Route53 for aws_sdk_route53::Client {
             .change_batch(batch)
             .send()
             .await
-            .map_err(|error| {
-                // The SDK leaves `messages` empty; Route 53's text is in `message`.
-                match error.code() {
-                    Some("InvalidChangeBatch" | "InvalidInput") => Error::ChangeRefused(format!(
-                        "Route 53 refused the change: {}",
-                        error.message().unwrap_or("without a reason")
-                    )),
-                    _ => zone_error("route53:ChangeResourceRecordSets", id, &error),
-                }
-            })?;
+            .map_err(|error| change_error(id, &error))?;
         output
             .change_info()
             .map(|info| info.id().to_owned())
@@ -196,6 +191,23 @@ impl Route53 for aws_sdk_route53::Client {
             .change_info()
             .is_some_and(|info| *info.status() == sdk::ChangeStatus::Insync))
     }
+}
+
+fn change_error<E>(id: &HostedZoneId, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    if error
+        .code()
+        .is_some_and(|code| REFUSAL_CODES.contains(&code))
+    {
+        // The SDK leaves `messages` empty; Route 53's text is in `message`.
+        return Error::ChangeRefused(format!(
+            "Route 53 refused the change: {}",
+            error.message().unwrap_or("without a reason")
+        ));
+    }
+    zone_error("route53:ChangeResourceRecordSets", id, error)
 }
 
 fn zone_error<E>(action: &str, id: &HostedZoneId, error: &SdkError<E, HttpResponse>) -> Error
@@ -489,6 +501,10 @@ fn system_time(time: DateTime) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_route53::error::ErrorMetadata;
+    use aws_sdk_route53::operation::change_resource_record_sets::ChangeResourceRecordSetsError;
+    use aws_smithy_types::body::SdkBody;
+
     use super::*;
     use crate::fake::record_sets_from_cli_json;
 
@@ -511,6 +527,24 @@ mod tests {
                 assert_eq!(*change_to_sdk(&change).unwrap().action(), action);
             }
         }
+    }
+
+    #[test]
+    fn a_change_without_its_health_check_is_refused_for_good() {
+        let said = ErrorMetadata::builder()
+            .code("NoSuchHealthCheck")
+            .message("A health check with id 6c9c7e2f does not exist.")
+            .build();
+        let error = ChangeResourceRecordSetsError::generic(said);
+        let response = HttpResponse::new(404.try_into().unwrap(), SdkBody::empty());
+        let error = SdkError::service_error(error, response);
+        assert_eq!(
+            change_error(&"Z0EXAMPLE".parse().unwrap(), &error),
+            Error::ChangeRefused(
+                "Route 53 refused the change: A health check with id 6c9c7e2f does not exist."
+                    .into()
+            )
+        );
     }
 
     #[test]

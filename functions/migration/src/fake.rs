@@ -2,8 +2,10 @@
 //!
 //! It refuses what Route 53 refuses: a stale DELETE, a CREATE of what exists,
 //! mixed routing, differing TTLs in a weighted group, a CNAME beside other
-//! types, names outside the zone, malformed TXT, batches that are empty or over
-//! the limits. A weight over 255 it can't even be given. On demand a call
+//! types or at the apex, names outside the zone, aliases without a target,
+//! malformed values, batches that are empty or over the limits, the loss of the
+//! zone's own NS and SOA records. A weight over 255 it can't even be given. The
+//! crate `conformance` holds it to Route 53's behaviour. On demand a call
 //! fails, loses its answer after the change was applied, meets another writer,
 //! or is the last one of its process; see [`Line`].
 
@@ -13,8 +15,9 @@
     reason = "a test's fixture that can't be read shall panic; locks are never poisoned"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{pending, ready};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
@@ -24,9 +27,24 @@ use serde_json::{Map, Value, json};
 use crate::Error;
 use crate::change::{LARGEST_BATCH_CHARACTERS, LARGEST_BATCH_RECORDS};
 use crate::executions::{Execution, Executions, Listed, Status};
-use crate::name::{HostedZoneId, RecordName};
+use crate::name::{HostedZoneId, RecordName, WILDCARD_LABEL};
 use crate::record::{Answer, RecordSet, RecordType, Routing};
-use crate::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
+use crate::route53::{Change, ChangeId, HostedZone, LARGEST_PAGE, ListStart, Page, Route53};
+
+/// What stands before a change's id. Source: Route 53 API Reference, `ChangeInfo`.
+const CHANGE_ID_PREFIX: &str = "/change/";
+/// The most weighted record sets of one name and type.
+///
+/// Source: Route 53 API Reference, `ResourceRecordSet`, `Weight`.
+const LARGEST_WEIGHTED_GROUP: usize = 100;
+/// Characters of one value. Source: Route 53 API Reference, `ResourceRecord`.
+const LONGEST_VALUE: usize = 4_000;
+/// Characters of one string of a TXT value, an escape being one.
+///
+/// Source: Route 53 Developer Guide, "TXT record type".
+const LONGEST_STRING: usize = 255;
+/// Seconds. Source: Route 53 API Reference, `ResourceRecordSet`, `TTL`.
+const LONGEST_TTL: u32 = i32::MAX.unsigned_abs();
 
 /// What happens to one call.
 pub enum Fault {
@@ -187,20 +205,31 @@ impl Line {
     }
 }
 
+/// How a change is taken back.
+enum Undo<'c> {
+    Insert(RecordSet),
+    Remove(&'c RecordSet),
+}
+
 /// The one action that changes a zone.
 const CHANGE: &str = "ChangeResourceRecordSets";
 
 /// The record sets of a zone, in Route 53's order.
 ///
-/// Route 53 lists by the labels from the right, then by type and set identifier. Source: Route 53
-/// API Reference, `ListResourceRecordSets`, "Sort order".
+/// Route 53 lists by the name with its labels reversed, then by type and set identifier. Source:
+/// Route 53 API Reference, `ListResourceRecordSets`, "Sort order".
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct RecordSets(BTreeMap<Vec<String>, Vec<RecordSet>>);
+pub struct RecordSets(BTreeMap<Reversed, Vec<RecordSet>>);
 
 impl RecordSets {
     /// The record sets at `name`.
     pub fn at(&self, name: &RecordName) -> &[RecordSet] {
-        self.0.get(&labels(name)).map_or(&[], Vec::as_slice)
+        self.0.get(&reversed(name)).map_or(&[], Vec::as_slice)
+    }
+
+    fn has(&self, name: &RecordName, record_type: &RecordType) -> bool {
+        let mut group = self.at(name).iter();
+        group.any(|record_set| record_set.record_type == *record_type)
     }
 
     /// All of them.
@@ -213,37 +242,35 @@ impl RecordSets {
     }
 
     fn insert(&mut self, record_set: RecordSet) {
-        let group = self.0.entry(labels(&record_set.name)).or_default();
+        let group = self.0.entry(reversed(&record_set.name)).or_default();
         let position = group.partition_point(|other| place(other) <= place(&record_set));
         group.insert(position, record_set);
     }
 
-    fn remove(&mut self, record_set: &RecordSet) -> bool {
-        let labels = labels(&record_set.name);
-        let Some(group) = self.0.get_mut(&labels) else {
-            return false;
-        };
-        let Some(position) = group.iter().position(|live| live == record_set) else {
-            return false;
-        };
-        group.remove(position);
+    /// Takes out exactly this record set, and gives it as it stood there.
+    fn remove(&mut self, record_set: &RecordSet) -> Option<RecordSet> {
+        let reversed = reversed(&record_set.name);
+        let group = self.0.get_mut(&reversed)?;
+        let wanted = in_any_order(record_set);
+        let position = group.iter().position(|live| in_any_order(live) == wanted)?;
+        let removed = group.remove(position);
         if group.is_empty() {
-            self.0.remove(&labels);
+            self.0.remove(&reversed);
         }
-        true
+        Some(removed)
     }
 
     /// Those at or behind `start`.
     fn from(&self, start: &ListStart) -> impl Iterator<Item = &RecordSet> {
-        let first = labels(&start.name);
+        let first = reversed(&start.name);
         let begin = (
             start.record_type.clone().unwrap_or_default(),
             start.set_identifier.clone().unwrap_or_default(),
         );
         self.0
             .range(first.clone()..)
-            .flat_map(move |(labels, group)| {
-                let skipped = if *labels == first {
+            .flat_map(move |(reversed, group)| {
+                let skipped = if *reversed == first {
                     group.partition_point(|record_set| {
                         let (record_type, set_identifier) = place(record_set);
                         (record_type, set_identifier) < (begin.0.as_str(), begin.1.as_str())
@@ -274,8 +301,25 @@ fn place(record_set: &RecordSet) -> (&str, &str) {
     (record_set.record_type.as_str(), set_identifier)
 }
 
-fn labels(name: &RecordName) -> Vec<String> {
-    name.as_str().rsplit('.').map(str::to_owned).collect()
+/// A name where it is listed. The name itself stands behind it because an escaped dot looks like
+/// one between labels.
+type Reversed = (Vec<u8>, RecordName);
+
+/// `www.example.com` as `com.example.www.`, with the dot that is greater than some characters of a
+/// name, and each escape as the character that it stands for, so that a `*` comes before both.
+fn reversed(name: &RecordName) -> Reversed {
+    let mut reversed = Vec::new();
+    for label in name.as_str().rsplit('.') {
+        let mut parts = label.split('\\');
+        reversed.extend(parts.next().unwrap_or_default().bytes());
+        for part in parts {
+            let (code, text) = part.split_at(3);
+            reversed.push(u8::from_str_radix(code, 8).unwrap());
+            reversed.extend(text.bytes());
+        }
+        reversed.push(b'.');
+    }
+    (reversed, name.clone())
 }
 
 /// An action of a batch, and the record set that it is about.
@@ -418,7 +462,11 @@ impl FakeRoute53 {
             .iter()
             .map(|change| values_of(change).len().max(1))
             .sum();
-        let characters: usize = changes.iter().flat_map(values_of).map(String::len).sum();
+        let characters: usize = changes
+            .iter()
+            .flat_map(values_of)
+            .map(|value| value.chars().count())
+            .sum();
         if changes.is_empty()
             || records > LARGEST_BATCH_RECORDS
             || characters > LARGEST_BATCH_CHARACTERS
@@ -428,41 +476,108 @@ impl FakeRoute53 {
             ));
         }
         let mut applied = Vec::with_capacity(changes.len());
+        let mut result = Ok(());
         for change in changes {
-            if let Err(problem) = self.apply_one(record_sets, change) {
-                for change in applied.into_iter().rev() {
-                    match change {
-                        Change::Delete(deleted) => record_sets.insert(RecordSet::clone(deleted)),
-                        Change::Create(created) => {
-                            record_sets.remove(created);
-                        }
+            match self.apply_one(record_sets, change) {
+                Ok(undo) => applied.push(undo),
+                Err(problem) => {
+                    result = Err(problem);
+                    break;
+                }
+            }
+        }
+        let result = result.and_then(|()| self.check_result(record_sets, changes));
+        if result.is_err() {
+            for undo in applied.into_iter().rev() {
+                match undo {
+                    Undo::Insert(deleted) => record_sets.insert(deleted),
+                    Undo::Remove(created) => {
+                        record_sets.remove(created);
                     }
                 }
-                return Err(problem);
             }
-            applied.push(*change);
         }
-        Ok(())
+        result
     }
 
-    fn apply_one(&self, record_sets: &mut RecordSets, change: &Change<'_>) -> Result<(), String> {
+    fn apply_one<'c>(
+        &self,
+        record_sets: &mut RecordSets,
+        change: &Change<'c>,
+    ) -> Result<Undo<'c>, String> {
         match change {
             Change::Delete(deleted) => {
-                if !record_sets.remove(deleted) {
-                    return Err(format!(
+                let removed = record_sets.remove(deleted).ok_or_else(|| {
+                    format!(
                         "Tried to delete resource record set [name='{}', type='{}'] but it was not found, \
                          or the values provided do not match the current values",
                         deleted.name.fully_qualified(),
                         deleted.record_type
-                    ));
-                }
+                    )
+                })?;
+                Ok(Undo::Insert(removed))
             }
             Change::Create(created) => {
                 self.check_create(record_sets.at(&created.name), created)?;
                 record_sets.insert(RecordSet::clone(created));
+                Ok(Undo::Remove(created))
+            }
+        }
+    }
+
+    /// What holds of the zone once all changes are made.
+    fn check_result(&self, result: &RecordSets, changes: &[Change<'_>]) -> Result<(), String> {
+        for change in changes {
+            match change {
+                Change::Create(created) => self.check_alias_target(result, created)?,
+                Change::Delete(deleted) => {
+                    let is_the_zones_own = deleted.name == self.name
+                        && ["NS", "SOA"].contains(&deleted.record_type.as_str());
+                    if is_the_zones_own && !result.has(&deleted.name, &deleted.record_type) {
+                        return Err(format!(
+                            "A HostedZone must contain a {} record for the zone itself",
+                            deleted.record_type
+                        ));
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// An alias has the type of what it stands for: of another record set of the zone, or of what
+    /// an AWS resource has, which are addresses.
+    fn check_alias_target(&self, live: &RecordSets, created: &RecordSet) -> Result<(), String> {
+        let Answer::Alias {
+            hosted_zone_id,
+            dns_name,
+            ..
+        } = &created.answer
+        else {
+            return Ok(());
+        };
+        let shown = format!(
+            "Tried to create an alias that targets {dns_name}, type {} in zone {hosted_zone_id}",
+            created.record_type
+        );
+        if *hosted_zone_id != self.id.as_str() {
+            return match created.record_type {
+                RecordType::A | RecordType::Aaaa => Ok(()),
+                _ => Err(format!("{shown}, but that target was not found")),
+            };
+        }
+        let target: RecordName = dns_name.parse()?;
+        if !target.is_in(&self.name) {
+            return Err(format!(
+                "{shown}, but the alias target name does not lie within the target zone"
+            ));
+        }
+        let is_found = target != created.name && live.has(&target, &created.record_type);
+        if is_found {
+            Ok(())
+        } else {
+            Err(format!("{shown}, but that target was not found"))
+        }
     }
 
     fn check_create(&self, live: &[RecordSet], created: &RecordSet) -> Result<(), String> {
@@ -474,10 +589,24 @@ impl FakeRoute53 {
         if !created.name.is_in(&self.name) {
             return Err(format!("{shown} is not permitted in zone {}", self.name));
         }
-        if created.record_type == RecordType::Txt {
-            for value in created.values() {
-                check_text(value)?;
-            }
+        if created.name == self.name && created.record_type == RecordType::Cname {
+            return Err(format!(
+                "{shown} is not permitted at apex in zone {}",
+                self.name
+            ));
+        }
+        let is_wildcard = created.name.as_str().split('.').next() == Some(WILDCARD_LABEL);
+        if is_wildcard && created.record_type.as_str() == "NS" {
+            return Err(format!("{shown} is not permitted as a wildcard"));
+        }
+        check_values(created)?;
+        let group = live
+            .iter()
+            .filter(|other| other.record_type == created.record_type);
+        if created.weighted().is_some() && group.count() >= LARGEST_WEIGHTED_GROUP {
+            return Err(format!(
+                "{shown} would be in a weighted group of more than {LARGEST_WEIGHTED_GROUP}"
+            ));
         }
         for other in live {
             let cname_beside_others = (other.record_type == RecordType::Cname)
@@ -532,13 +661,20 @@ impl Route53 for FakeRoute53 {
         max_items: usize,
     ) -> Result<Page, Error> {
         self.call("ListResourceRecordSets", Some(id), |state| {
+            if max_items == 0 {
+                return Err(Error::InvalidInput("MaxItems is 0".into()));
+            }
             let start = start.cloned().unwrap_or_else(|| ListStart {
                 name: self.name.clone(),
                 record_type: None,
                 set_identifier: None,
             });
             let mut listed = state.record_sets.from(&start);
-            let record_sets = listed.by_ref().take(max_items).cloned().collect();
+            let record_sets = listed
+                .by_ref()
+                .take(max_items.min(LARGEST_PAGE))
+                .cloned()
+                .collect();
             Ok(Page {
                 record_sets,
                 next: listed.next().map(|next| ListStart {
@@ -572,7 +708,7 @@ impl Route53 for FakeRoute53 {
                 observer(&batch, &state.record_sets);
             }
             state.batches.push(batch);
-            Ok(format!("C{}", state.batches.len()))
+            Ok(change_id(state.batches.len()))
         })
         .await
     }
@@ -580,7 +716,15 @@ impl Route53 for FakeRoute53 {
     /// Pending when first asked about, in sync from then on.
     async fn is_in_sync(&self, change_id: &str) -> Result<bool, Error> {
         self.call("GetChange", None, |state| {
-            let polls = state.polls.entry(change_id.to_owned()).or_default();
+            // AWS's clients leave the prefix out.
+            let bare = change_id.trim_start_matches(CHANGE_ID_PREFIX);
+            let is_known = |number| self::change_id(number).ends_with(&format!("/{bare}"));
+            if !(1..=state.batches.len()).any(is_known) {
+                return Err(Error::Unavailable(format!(
+                    "NoSuchChange: a change with the ID {change_id} does not exist"
+                )));
+            }
+            let polls = state.polls.entry(bare.to_owned()).or_default();
             *polls += 1;
             Ok(*polls > 1)
         })
@@ -607,20 +751,100 @@ fn ttl(record_set: &RecordSet) -> Option<u32> {
     }
 }
 
-/// A TXT value is one or more quoted strings of at most 255 characters.
-fn check_text(value: &str) -> Result<(), String> {
-    let quoted = value
-        .strip_prefix('"')
-        .and_then(|value| value.strip_suffix('"'));
-    let strings = quoted
-        .ok_or_else(|| format!("InvalidCharacterString in {value}"))?
-        .split("\" \"");
-    for string in strings {
-        if string.len() > 255 || string.contains('"') {
-            return Err(format!("InvalidCharacterString in {value}"));
+/// The id of the batch with this number, the first of all being 1.
+fn change_id(number: usize) -> ChangeId {
+    format!("{CHANGE_ID_PREFIX}C{number}")
+}
+
+/// The record set with its values sorted: they are a set (RFC 2181, section 5), so that a DELETE
+/// may name them in any order.
+fn in_any_order(record_set: &RecordSet) -> RecordSet {
+    let mut sorted = record_set.clone();
+    if let Answer::Values { values, .. } = &mut sorted.answer {
+        values.sort();
+    }
+    sorted
+}
+
+/// TTL and values are such as the type has.
+///
+/// Source: Route 53 Developer Guide, "Supported DNS record types".
+fn check_values(created: &RecordSet) -> Result<(), String> {
+    let Answer::Values {
+        ttl_seconds,
+        values,
+    } = &created.answer
+    else {
+        return Ok(());
+    };
+    let is_single = match created.record_type.as_str() {
+        "CNAME" | "SOA" => values.len() == 1,
+        _ => !values.is_empty(),
+    };
+    if !is_single || *ttl_seconds > LONGEST_TTL {
+        return Err(format!(
+            "{} values and a TTL of {ttl_seconds} in a {} record",
+            values.len(),
+            created.record_type
+        ));
+    }
+    let different: BTreeSet<_> = values.iter().collect();
+    if different.len() < values.len() {
+        return Err(format!("Duplicate Resource Record among {values:?}"));
+    }
+    for value in values {
+        let is_right = match created.record_type {
+            RecordType::A => value.parse::<Ipv4Addr>().is_ok(),
+            RecordType::Aaaa => value.parse::<Ipv6Addr>().is_ok(),
+            RecordType::Cname => value.parse::<RecordName>().is_ok(),
+            RecordType::Txt => is_text(value),
+            RecordType::Other(_) => true,
+        };
+        if !is_right || value.chars().count() > LONGEST_VALUE {
+            return Err(format!(
+                "Invalid Resource Record: FATAL problem encountered with '{value}'"
+            ));
         }
     }
     Ok(())
+}
+
+/// A TXT value is one or more quoted strings. `\"` and `\\` stand for themselves, `\ooo` for any byte.
+///
+/// Source: Route 53 Developer Guide, "TXT record type".
+fn is_text(value: &str) -> bool {
+    let mut rest = value;
+    loop {
+        let Some(after) = rest.strip_prefix('"').and_then(after_string) else {
+            return false;
+        };
+        rest = after.trim_start_matches(' ');
+        if rest.is_empty() {
+            return true;
+        }
+    }
+}
+
+/// What stands behind the string whose first quote has been taken, if it is a right one.
+fn after_string(text: &str) -> Option<&str> {
+    let mut bytes = text.bytes();
+    for _ in 0..=LONGEST_STRING {
+        match bytes.next()? {
+            b'"' => return text.get(text.len() - bytes.len()..),
+            b'\\' => match bytes.next()? {
+                b'"' | b'\\' => {}
+                b'0'..=b'3' => {
+                    for _ in 0..2 {
+                        bytes.next().filter(|digit| (b'0'..=b'7').contains(digit))?;
+                    }
+                }
+                _ => return None,
+            },
+            byte if byte == b' ' || byte.is_ascii_graphic() => {}
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// The record sets that `aws route53 list-resource-record-sets` prints.

@@ -13,10 +13,14 @@
 //! whether it ended as it should; [`Follower`] tells meanwhile what a person
 //! wants to see. The demo and the end-to-end tests play the same scenarios.
 //!
+//! [`EmulatedRoute53`] is the emulator without all that, for the suite that says where it differs
+//! from Route 53.
+//!
 //! What the emulator is and does otherwise than AWS is nobody's business outside
 //! of this crate.
 
 mod deployment;
+mod emulated_route53;
 mod emulator;
 mod events;
 mod execution;
@@ -35,6 +39,7 @@ mod workspace;
 mod zone;
 
 pub use crate::external_dns::ExternalDns;
+pub use emulated_route53::EmulatedRoute53;
 pub use events::{alarm_event, cluster_created_event, status_event};
 pub use execution::{Ended, Execution};
 pub use follower::{Follower, Moment, Seen, Watch};

@@ -386,7 +386,7 @@ impl Stack {
     }
 }
 
-fn sdk_config(endpoint: SocketAddr, credentials: Credentials) -> SdkConfig {
+pub(crate) fn sdk_config(endpoint: SocketAddr, credentials: Credentials) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(format!("http://{endpoint}"))

@@ -1,5 +1,7 @@
 //! The hosted zone: loading it, reading it, and editing it as another person does.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::{Context, Result, ensure};
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, RrType};
 use migration::aws::{from_sdk, to_sdk};
@@ -13,6 +15,9 @@ use crate::traffic::Traffic;
 /// A zone as two clusters of the EKS Blueprints leave it, as
 /// `aws route53 list-resource-record-sets` prints it.
 const BLUEPRINT: &str = include_str!("../../zone-blueprint.json");
+
+/// How many zones were created: one with the reference of another would be that other one.
+static ZONES: AtomicUsize = AtomicUsize::new(0);
 
 /// The blueprint's record sets.
 pub fn blueprint() -> Vec<RecordSet> {
@@ -52,10 +57,11 @@ impl Zone {
             .iter()
             .find(|record_set| record_set.record_type.as_str() == "SOA")
             .context("a zone without a SOA record")?;
+        let count = ZONES.fetch_add(1, Ordering::Relaxed);
         let created = client
             .create_hosted_zone()
             .name(soa.name.fully_qualified())
-            .caller_reference("local-stack")
+            .caller_reference(format!("local-stack-{count}"))
             .send()
             .await?;
         let id = created.hosted_zone().context("no zone was created")?.id();

@@ -1,0 +1,49 @@
+//! The strict fake does whatever Route 53 does, without exception.
+
+use conformance::{Zone, behaviours, behaviours_of_the_api, known_record_sets};
+use migration::fake::{FakeRoute53, record_set_to_cli_json};
+use serde_json::json;
+
+fn zone() -> Zone<FakeRoute53> {
+    let record_sets: Vec<_> = known_record_sets()
+        .iter()
+        .map(record_set_to_cli_json)
+        .collect();
+    let listing = json!({ "ResourceRecordSets": record_sets }).to_string();
+    let route53 = FakeRoute53::from_cli_json("Z0CONFORMANCE", &listing);
+    let id = route53.id().clone();
+    Zone { route53, id }
+}
+
+#[tokio::test]
+async fn the_fake_does_what_route_53_does() {
+    let mut broken = Vec::new();
+    for behaviour in behaviours() {
+        if let Err(problem) = (behaviour.check)(&zone()).await {
+            broken.push(format!(
+                "{} ({}): {problem:#}",
+                behaviour.name, behaviour.says
+            ));
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "the fake differs:\n{}",
+        broken.join("\n")
+    );
+}
+
+#[test]
+fn each_behaviour_has_a_name_of_its_own() {
+    let narrow = behaviours::<FakeRoute53>();
+    let mut names: Vec<_> = narrow.iter().map(|behaviour| behaviour.name).collect();
+    names.extend(
+        behaviours_of_the_api()
+            .iter()
+            .map(|behaviour| behaviour.name),
+    );
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
