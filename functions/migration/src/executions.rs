@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::input::from_json;
-use crate::{Error, HostedZoneId};
+use crate::{Error, HostedZoneId, quoted, shortened};
 
 /// The state in which the migration state machine waits for a rollback that it asked for. To stop
 /// it then would stop the rollback as well.
@@ -16,6 +16,11 @@ pub const ROLLING_BACK: &str = "Roll back";
 pub const HOLDING: &str = "Announce the hold";
 /// What the cause of an execution ends with that ended before its first write.
 pub const NOT_STARTED: &str = "No weight was changed.";
+
+/// Characters of an execution's name.
+///
+/// Source: Step Functions API Reference, `StartExecution`.
+pub const LONGEST_NAME: usize = 80;
 
 /// The calls of Step Functions' API that shift-weight and rollback need; an
 /// execution is named by its name, its machine is the migration state machine.
@@ -101,13 +106,15 @@ pub fn zone_of(
             let id = execution.input.get("hostedZoneId").unwrap_or(&Value::Null);
             from_json(id).map_err(|_| {
                 Error::InvalidInput(format!(
-                    "hostedZoneId: expected the id of the zone, as the input of execution {name} names none"
+                    "hostedZoneId: expected the id of the zone, as the input of execution {} names none",
+                    shortened(name, LONGEST_NAME)
                 ))
             })
         }
         (None, None) => Err(Error::ExecutionNotFound(format!(
-            "execution: the migration state machine has no execution {name:?}; give the name as the console lists it, \
-             or add `hostedZoneId` if it ended more than 90 days ago"
+            "execution: the migration state machine has no execution {}; give the name as the console lists it, \
+             or add `hostedZoneId` if it ended more than 90 days ago",
+            quoted(name)
         ))),
     }
 }

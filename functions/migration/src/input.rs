@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
-use crate::Error;
 use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier, deserialize_from_str};
 use crate::registry::ExternalDns;
 use crate::steps::{LONGEST_BAKE_SECONDS, Steps};
 use crate::whole::Whole;
+use crate::{Error, quoted, shortened};
 
 /// A migration as an operator asks for it.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -265,6 +265,11 @@ mod defaults {
 /// The fields that have no default, to be told all at once when they are missing.
 const REQUIRED: [&str; 4] = ["hostedZoneId", "from", "to", "steps"];
 
+/// Characters of a field's path in a message.
+const LONGEST_PATH: usize = 200;
+/// Characters of what is wrong with a field.
+const LONGEST_PROBLEM: usize = 1_500;
+
 /// The input of an execution, or what is wrong with it.
 pub fn parse(value: &Value) -> Result<Input, Error> {
     let missing: Vec<_> = REQUIRED
@@ -346,8 +351,9 @@ pub fn parse(value: &Value) -> Result<Input, Error> {
 /// found and what was expected.
 pub fn from_json<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let problem = error.into_inner();
+        // Both repeat what others wrote, such as the name of an unknown field.
+        let path = shortened(&error.path().to_string(), LONGEST_PATH);
+        let problem = shortened(&error.into_inner().to_string(), LONGEST_PROBLEM);
         Error::InvalidInput(match path.as_str() {
             "." => format!("input: {problem}"),
             path => format!("{path}: {problem}"),
@@ -362,7 +368,8 @@ pub fn to_json<T: Serialize>(answer: &T) -> Result<Value, Error> {
     })
 }
 
-/// How many times the longest TTL is waited out: 1 to 10.
+/// How many times the longest TTL is waited out: 1 to 10, in thousandths, so that it is the same in every
+/// state that it is handed to: JSON is not exact to the last of 17 digits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TtlFactor(f64);
 
@@ -389,7 +396,7 @@ impl<'de> Deserialize<'de> for TtlFactor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let factor = f64::deserialize(deserializer)?;
         if (1.0..=10.0).contains(&factor) {
-            Ok(Self(factor))
+            Ok(Self((factor * 1_000.0).round() / 1_000.0))
         } else {
             Err(de::Error::custom(format!(
                 "expected a number from 1 to 10, found {factor}"
@@ -450,7 +457,8 @@ impl FromStr for StatusRange {
         match (status(first), status(last)) {
             (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
             _ => Err(format!(
-                "expected an HTTP status such as 200 or a range such as 200-399, found {text:?}"
+                "expected an HTTP status such as 200 or a range such as 200-399, found {}",
+                quoted(text)
             )),
         }
     }
@@ -485,7 +493,8 @@ impl FromStr for Path {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(
-                "expected a path that begins with `/`, without spaces (as %20) or `#`, found {text:?}"
+                "expected a path that begins with `/`, without spaces (as %20) or `#`, found {}",
+                quoted(text)
             ))
         }
     }
@@ -516,7 +525,8 @@ impl FromStr for Label {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(
-                "expected a label of a host name (1 to 63 of a-z, 0-9 and -), found {text:?}"
+                "expected a label of a host name (1 to 63 of a-z, 0-9 and -), found {}",
+                quoted(text)
             ))
         }
     }
@@ -527,7 +537,6 @@ deserialize_from_str!(StatusRange, Path, Label);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use serde_json::json;
 
     fn smallest() -> Value {
@@ -675,72 +684,26 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_short_however_long_the_input_is() {
+        let long = "x".repeat(100_000);
+        for value in [json!({ long.as_str(): 1 }), json!([long]), json!(long)] {
+            for field in ["hostedZoneId", "names", "steps", "probe", "alarms"] {
+                let mut input = smallest();
+                input[field] = value.clone();
+                let problem = parse(&input).unwrap_err().to_string();
+                assert!(problem.len() < 2_000, "{problem}");
+            }
+        }
+        let mut misspelt = smallest();
+        misspelt[long.as_str()] = json!(1);
+        assert!(parse(&misspelt).unwrap_err().to_string().len() < 2_000);
+    }
+
+    #[test]
     fn the_schema_is_generated_from_these_types() {
         let mut schema = serde_json::to_value(schemars::schema_for!(Input)).unwrap();
         schema["title"] = "Input of a Cutover migration".into();
         expect_test::expect_file!["../../../statemachine/input.schema.json"]
             .assert_eq(&format!("{schema:#}\n"));
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            ".{0,12}".prop_map(Value::from),
-            "(AllAtOnce|Canary|Linear)[0-9]{0,9}Percent(Every)?[0-9]{0,9}Minutes?"
-                .prop_map(Value::from),
-            "[a-z*.\\\\0-9]{0,20}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(3, 24, 6, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                proptest::collection::btree_map("[a-zA-Z]{1,12}", inner, 0..6)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
-            ]
-        })
-    }
-
-    const FIELDS: [&str; 18] = [
-        "hostedZoneId",
-        "from",
-        "to",
-        "names",
-        "exclude",
-        "steps",
-        "bakeSeconds",
-        "maxBakeSeconds",
-        "checkSeconds",
-        "failureThreshold",
-        "ttlFactor",
-        "readyTimeoutSeconds",
-        "probe",
-        "alarms",
-        "onFailure",
-        "onDrift",
-        "dryRun",
-        "more",
-    ];
-
-    proptest! {
-        #[test]
-        fn any_json_is_a_migration_or_invalid(value in any_json()) {
-            if let Err(error) = parse(&value) {
-                prop_assert_eq!(error.name(), "InvalidInput");
-            }
-        }
-
-        #[test]
-        fn any_value_in_any_field_is_accepted_or_invalid(
-            field in proptest::sample::select(&FIELDS),
-            value in any_json(),
-        ) {
-            let mut input = smallest();
-            input[field] = value;
-            if let Err(error) = parse(&input) {
-                prop_assert_eq!(error.name(), "InvalidInput");
-            }
-        }
     }
 }

@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
+use crate::executions::LONGEST_NAME;
 use crate::name::{RecordName, SetIdentifier};
 use crate::record::{RecordSet, RecordType};
 use crate::registry::{Form, Registry, RegistryNames, Sides};
+use crate::shortened;
 use crate::steps::Percent;
 use crate::weights::Weights;
 
@@ -21,6 +23,8 @@ const VERSION: &str = "1";
 const TTL_SECONDS: u32 = 60;
 /// A TXT record's strings hold at most this many bytes each (RFC 1035, 3.3).
 const LONGEST_STRING: usize = 255;
+/// Characters of why a journal can't be read, which repeats what stands there.
+const LONGEST_PROBLEM: usize = 500;
 
 /// What a migration has done to one name, and how to undo it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -110,7 +114,7 @@ impl Journal {
     /// The journal in `record_set`, or why it can't be read.
     pub fn parse(record_set: &RecordSet) -> Result<Self, String> {
         match record_set.values() {
-            [value] => decode(value),
+            [value] => decode(value).map_err(|problem| shortened(&problem, LONGEST_PROBLEM)),
             values => Err(format!("expected one value, found {}", values.len())),
         }
     }
@@ -186,7 +190,7 @@ fn decode(value: &str) -> Result<Journal, String> {
         None => return Err("it has no format version `cutover=1`".to_owned()),
     }
     let journal = Journal {
-        execution: field(&mut fields, "execution")?,
+        execution: field::<ExecutionName>(&mut fields, "execution")?.0,
         from: field(&mut fields, "from")?,
         to: field(&mut fields, "to")?,
         sequence: field::<Number>(&mut fields, "sequence")?.0,
@@ -251,13 +255,12 @@ fn decode_registry(fields: &mut BTreeMap<String, String>, side: &str) -> Result<
     let prefix = format!("owner.{side}.");
     let keys: Vec<_> = fields
         .keys()
-        .filter(|key| key.starts_with(&prefix))
-        .cloned()
+        .filter_map(|key| Some((key.clone(), key.strip_prefix(&prefix)?.to_owned())))
         .collect();
     let mut owners: BTreeMap<Form, String> = BTreeMap::new();
-    for key in keys {
+    for (key, forms) in keys {
         let owner = fields.remove(&key).unwrap_or_default();
-        for form in key.trim_start_matches(&prefix).split('+') {
+        for form in forms.split('+') {
             let form = form
                 .parse()
                 .map_err(|problem| format!("{key}: {problem}"))?;
@@ -267,6 +270,21 @@ fn decode_registry(fields: &mut BTreeMap<String, String>, side: &str) -> Result<
         }
     }
     Ok(Registry { names, owners })
+}
+
+struct ExecutionName(String);
+
+impl FromStr for ExecutionName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.chars().count() {
+            1..=LONGEST_NAME => Ok(Self(text.to_owned())),
+            count => Err(format!(
+                "expected a name of 1 to {LONGEST_NAME} characters, found {count}"
+            )),
+        }
+    }
 }
 
 struct Number(u32);
@@ -438,6 +456,14 @@ mod tests {
             "owner.from.AAAA+CNAME: a second owner of the same records",
         );
         check_refused(
+            &format!("{encoded} \"owner.from.owner.from.A=eks-green\""),
+            "owner.from.owner.from.A: expected A, AAAA, CNAME or ANY, found \"owner.from.A\"",
+        );
+        check_refused(
+            &encoded.replace("2026-10-upgrade", &"x".repeat(81)),
+            "execution: expected a name of 1 to 80 characters, found 81",
+        );
+        check_refused(
             &format!("{encoded} \"more=1\""),
             "it has an unknown key \"more\"",
         );
@@ -493,11 +519,6 @@ mod tests {
                 prop_assert!(string.len() <= LONGEST_STRING + 2);
             }
             prop_assert_eq!(decode(&encoded), Ok(journal));
-        }
-
-        #[test]
-        fn any_text_is_a_journal_or_refused(value in "\\PC{0,300}") {
-            let _ = decode(&value);
         }
     }
 }

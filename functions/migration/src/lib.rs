@@ -32,5 +32,5 @@ pub mod zone;
 pub use error::Error;
 pub use name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
 pub use steps::Percent;
-pub use verdict::{Verdict, shortened};
+pub use verdict::{Verdict, quoted, shortened};
 pub use whole::Whole;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::Serialize;
 use wildmatch::WildMatchPattern;
 
+use crate::quoted;
+
 /// A DNS name in the one spelling that Route 53 lists: lower case, without the
 /// trailing dot, every byte but `a-z 0-9 - _ .` as an octal escape, so that a
 /// wildcard record is `\052.apps.example.com`.
@@ -15,7 +17,7 @@ use wildmatch::WildMatchPattern;
 pub struct RecordName(String);
 
 /// The first label of a wildcard record.
-pub(crate) const WILDCARD_LABEL: &str = "\\052";
+const WILDCARD_LABEL: &str = "\\052";
 /// The label under which a name's journal stands.
 const JOURNAL_LABEL: &str = "_cutover";
 /// What stands for [`WILDCARD_LABEL`] in a journal's name: a journal must not be a wildcard itself.
@@ -45,11 +47,9 @@ impl RecordName {
     /// Where this name's journal stands: `_cutover.<name>`.
     #[must_use]
     pub fn journal(&self) -> RecordName {
-        let rest = match self.0.strip_prefix(WILDCARD_LABEL) {
-            Some(rest) if rest.is_empty() || rest.starts_with('.') => {
-                format!("{JOURNAL_WILDCARD_LABEL}{rest}")
-            }
-            _ => self.0.clone(),
+        let rest = match self.wildcard_parent() {
+            Some(parent) => format!("{JOURNAL_WILDCARD_LABEL}{parent}"),
+            None => self.0.clone(),
         };
         RecordName(format!("{JOURNAL_LABEL}.{rest}"))
     }
@@ -73,10 +73,17 @@ impl RecordName {
     /// A host name that the record answers for: the name itself, or `label` in
     /// place of a wildcard record's `*`.
     pub fn host(&self, label: &str) -> String {
-        match self.0.strip_prefix(WILDCARD_LABEL) {
+        match self.wildcard_parent() {
             Some(parent) => format!("{label}{parent}"),
             None => self.0.clone(),
         }
+    }
+
+    /// What is behind a wildcard record's `*`, with its dot. A `*` that is not a whole label is one like
+    /// any other character.
+    pub(crate) fn wildcard_parent(&self) -> Option<&str> {
+        let parent = self.0.strip_prefix(WILDCARD_LABEL)?;
+        (parent.is_empty() || parent.starts_with('.')).then_some(parent)
     }
 }
 
@@ -93,7 +100,8 @@ impl FromStr for RecordName {
         let canonical = canonical(text)?;
         if canonical.is_empty() || length(&canonical) > LONGEST_NAME {
             return Err(format!(
-                "expected a DNS name of 1 to {LONGEST_NAME} characters, found {text:?}"
+                "expected a DNS name of 1 to {LONGEST_NAME} characters, found {}",
+                quoted(text)
             ));
         }
         if let Some(label) = canonical
@@ -101,7 +109,9 @@ impl FromStr for RecordName {
             .find(|label| label.is_empty() || length(label) > LONGEST_LABEL)
         {
             return Err(format!(
-                "expected a DNS name with labels of 1 to {LONGEST_LABEL} characters, found {label:?} in {text:?}"
+                "expected a DNS name with labels of 1 to {LONGEST_LABEL} characters, found {} in {}",
+                quoted(label),
+                quoted(text)
             ));
         }
         Ok(Self(canonical.replace('*', WILDCARD_LABEL)))
@@ -145,6 +155,20 @@ impl FromStr for NamePattern {
             // What selects one name has to be one.
             text.parse::<RecordName>()?;
         }
+        if canonical.split('.').any(str::is_empty) {
+            return Err(format!(
+                "expected a pattern that a DNS name can match, found an empty label in {}",
+                quoted(text)
+            ));
+        }
+        let stars = canonical.matches('*').count();
+        // More stars than characters match nothing that fewer don't match.
+        if length(&canonical) - stars > LONGEST_NAME || stars > LONGEST_NAME {
+            return Err(format!(
+                "expected a pattern that a DNS name of {LONGEST_NAME} characters can match, found {}",
+                quoted(text)
+            ));
+        }
         Ok(Self(canonical))
     }
 }
@@ -158,7 +182,10 @@ fn canonical(text: &str) -> Result<String, String> {
         let escaped = byte == b'\\';
         let byte = if escaped {
             octal(&mut bytes).ok_or_else(|| {
-                format!("expected three octal digits behind `\\`, as in \\052, found {text:?}")
+                format!(
+                    "expected three octal digits behind `\\`, as in \\052, found {}",
+                    quoted(text)
+                )
             })?
         } else {
             byte
@@ -167,7 +194,10 @@ fn canonical(text: &str) -> Result<String, String> {
             byte @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => canonical.push(char::from(byte)),
             byte @ (b'.' | b'*') if !escaped => canonical.push(char::from(byte)),
             b' ' if !escaped => {
-                return Err(format!("expected a DNS name, found a space in {text:?}"));
+                return Err(format!(
+                    "expected a DNS name, found a space in {}",
+                    quoted(text)
+                ));
             }
             byte if escaped || byte.is_ascii_graphic() => {
                 // Writing to a String can't fail.
@@ -175,7 +205,8 @@ fn canonical(text: &str) -> Result<String, String> {
             }
             _ => {
                 return Err(format!(
-                    "expected a DNS name in ASCII (an international name in its xn-- form), found {text:?}"
+                    "expected a DNS name in ASCII (an international name in its xn-- form), found {}",
+                    quoted(text)
                 ));
             }
         }
@@ -259,7 +290,8 @@ impl FromStr for HostedZoneId {
             Ok(Self(id.to_owned()))
         } else {
             Err(format!(
-                "expected the id of a hosted zone (Z and then capital letters and digits, as `aws route53 list-hosted-zones` prints it), found {text:?}"
+                "expected the id of a hosted zone (Z and then capital letters and digits, as `aws route53 list-hosted-zones` prints it), found {}",
+                quoted(text)
             ))
         }
     }
@@ -342,6 +374,41 @@ mod tests {
         check_pattern("\\052.apps.example.com", "\\052.apps.example.com", true);
         check_pattern("\\052.apps.example.com", "x.apps.example.com", false);
         check_pattern("*.apps.example.com", "x.apps.example.com", true);
+    }
+
+    #[track_caller]
+    fn check_pattern_refused(pattern: &str, expect: &str) {
+        assert_eq!(pattern.parse::<NamePattern>().unwrap_err(), expect);
+    }
+
+    #[test]
+    fn a_pattern_that_no_name_can_match_is_refused() {
+        check_pattern_refused(
+            "*..example.com",
+            "expected a pattern that a DNS name can match, found an empty label in \"*..example.com\"",
+        );
+        let long = format!("*{}", "a".repeat(254));
+        let stars = "*a".repeat(254);
+        for pattern in [long, stars] {
+            check_pattern_refused(
+                &pattern,
+                &format!(
+                    "expected a pattern that a DNS name of 253 characters can match, found {}",
+                    quoted(&pattern)
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn a_star_is_replaced_where_it_is_the_whole_label() {
+        for (name, host) in [
+            ("*.example.com", "any.example.com"),
+            ("*a.example.com", "\\052a.example.com"),
+            ("a.example.com", "a.example.com"),
+        ] {
+            assert_eq!(name.parse::<RecordName>().unwrap().host("any"), host);
+        }
     }
 
     #[test]

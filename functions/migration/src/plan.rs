@@ -199,6 +199,12 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
                 name.journal()
             )));
         }
+        if let Some(other) = name.journal().journaled().filter(|other| other != name) {
+            return Err(Error::InvalidInput(format!(
+                "names: the journal {} of {name} would be taken for that of {other}; exclude the name",
+                name.journal()
+            )));
+        }
         let paired = zone.paired(name, &input.from, &input.to, &input.external_dns)?;
         reject_all_zero(zone, &paired, input)?;
         if let Some(journal) = writer.own_or_adoptable(&paired)? {

@@ -6,6 +6,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::quoted;
 use crate::whole::Whole;
 
 /// The share of the traffic that `to` shall have, in hundredths of a percent.
@@ -65,7 +66,7 @@ impl std::str::FromStr for Percent {
         text.parse()
             .ok()
             .and_then(Self::from_number)
-            .ok_or_else(|| format!("expected a percent from 0 to 100, found {text:?}"))
+            .ok_or_else(|| format!("expected a percent from 0 to 100, found {}", quoted(text)))
     }
 }
 
@@ -315,7 +316,8 @@ fn preset(name: &str) -> Result<Steps, String> {
     let unknown = || {
         format!(
             "expected AllAtOnce, Canary<percent>Percent<minutes>Minutes \
-             or Linear<percent>PercentEvery<minutes>Minutes, such as Canary10Percent15Minutes, found {name:?}"
+             or Linear<percent>PercentEvery<minutes>Minutes, such as Canary10Percent15Minutes, found {}",
+            quoted(name)
         )
     };
     let all = StepInput {
@@ -342,13 +344,15 @@ fn preset(name: &str) -> Result<Steps, String> {
     let minutes: u32 = minutes.parse().map_err(|_| unknown())?;
     if !(1..=99).contains(&percent) {
         return Err(format!(
-            "expected 1 to 99 percent in the preset, found {percent} in {name:?}"
+            "expected 1 to 99 percent in the preset, found {percent} in {}",
+            quoted(name)
         ));
     }
     let longest = LONGEST_BAKE_SECONDS / 60;
     if !(1..=longest).contains(&minutes) {
         return Err(format!(
-            "expected 1 to {longest} minutes in the preset, found {minutes} in {name:?}"
+            "expected 1 to {longest} minutes in the preset, found {minutes} in {}",
+            quoted(name)
         ));
     }
     let bake_seconds = Some(minutes * 60);

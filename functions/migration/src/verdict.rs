@@ -37,6 +37,14 @@ pub fn shortened(text: &str, characters: usize) -> String {
     }
 }
 
+/// Characters of a text that a message repeats.
+const LONGEST_QUOTE: usize = 300;
+
+/// The beginning of `text`, which others wrote, in quotes, for the message that refuses it.
+pub fn quoted(text: &str) -> String {
+    format!("{:?}", shortened(text, LONGEST_QUOTE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +70,7 @@ mod tests {
         assert_eq!(shortened("grün", 4), "grün");
         assert_eq!(shortened("grüner", 4), "grün…");
         assert_eq!(shortened("", 0), "");
+        assert_eq!(quoted("gr\"ün"), "\"gr\\\"ün\"");
+        assert_eq!(quoted(&"x".repeat(1_000)).chars().count(), 303);
     }
 }

@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quoted;
 use crate::record::RecordType;
 use crate::steps::Percent;
 
@@ -62,7 +63,7 @@ impl FromStr for Weights {
                     to: to.parse().ok()?,
                 })
             })
-            .ok_or_else(|| format!("expected two weights such as 90/10, found {text:?}"))
+            .ok_or_else(|| format!("expected two weights such as 90/10, found {}", quoted(text)))
     }
 }
 
@@ -80,7 +81,19 @@ pub fn count_weights(
 /// step and the last: chosen once for a migration, so that all its names show
 /// the same weights.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "u8")]
 pub struct FreeSum(u8);
+
+impl TryFrom<u8> for FreeSum {
+    type Error = String;
+
+    fn try_from(sum: u8) -> Result<Self, String> {
+        Self::CHOICES
+            .into_iter()
+            .find(|choice| choice.0 == sum)
+            .ok_or_else(|| format!("expected 100, 200 or 250, found {sum}"))
+    }
+}
 
 impl Default for FreeSum {
     fn default() -> Self {
@@ -192,6 +205,17 @@ mod tests {
         check_sum(
             &[0.4, 0.5, 100.0],
             "no weights express all these percents exactly; use multiples of 0.5, or multiples of 0.4, not both",
+        );
+    }
+
+    /// A sum of 0 would write weights of 0 only.
+    #[test]
+    fn no_other_sum_is_read_from_a_plan() {
+        let read = |text| serde_json::from_str::<FreeSum>(text).map_err(|error| error.to_string());
+        assert_eq!(read("250"), Ok(FreeSum(250)));
+        assert_eq!(
+            read("0"),
+            Err("expected 100, 200 or 250, found 0".to_owned())
         );
     }
 

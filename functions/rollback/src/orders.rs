@@ -8,9 +8,9 @@ use migration::executions::{
     Execution, Executions, HOLDING, NOT_STARTED, ROLLING_BACK, Status, zone_of,
 };
 use migration::input::{self, Input, Reaction};
-use migration::{Error, HostedZoneId, NamePattern, shortened};
+use migration::{Error, HostedZoneId, NamePattern, quoted, shortened};
 
-use crate::request::{Alarm, Call, Ended, OfExecution, OfNames, Request};
+use crate::request::{Alarm, Call, Ended, LONGEST_WORD, OfExecution, OfNames, Request};
 
 /// The error with which an execution is stopped whose names are restored.
 const STOPPED: &str = "StoppedForRollback";
@@ -151,7 +151,8 @@ async fn of_ended(ended: &Ended, executions: &impl Executions) -> Result<Orders,
     } = ended;
     let Some(execution) = executions.describe(name).await? else {
         return Err(Error::ExecutionNotFound(format!(
-            "executionArn: the migration state machine has no execution {name:?}"
+            "executionArn: the migration state machine has no execution {}",
+            quoted(name)
         )));
     };
     let is_redriven = execution.redriven_at.is_some() && execution.redriven_at > *stopped_at;
@@ -267,7 +268,7 @@ async fn of_alarm(
         orders,
         message: format!(
             "no migration that was running watches the alarm {}",
-            alarm.name
+            shortened(&alarm.name, LONGEST_WORD)
         ),
     })
 }

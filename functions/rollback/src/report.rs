@@ -6,14 +6,19 @@ use migration::executions::Executions;
 use migration::input::Reaction;
 use migration::journal::Journal;
 use migration::zone::Zone;
-use migration::{HostedZoneId, Percent, RecordName, SetIdentifier, metrics};
+use migration::{HostedZoneId, Percent, RecordName, SetIdentifier, metrics, shortened};
 use serde::Serialize;
 
 use crate::journals::Undo;
 use crate::orders::{Order, Whose};
+use crate::request::LONGEST_WORD;
 
 /// How many findings an answer lists; the rest is counted.
 const LISTED: usize = 20;
+/// Characters of a finding: some repeat what others wrote into the zone, or Route 53's own words.
+const LONGEST_LINE: usize = 1_000;
+/// Characters of the names that a message lists.
+const LONGEST_LIST: usize = 1_000;
 
 /// What came of one migration.
 #[derive(Debug, PartialEq, Serialize)]
@@ -199,10 +204,10 @@ pub(crate) fn tell_metrics(reports: &[Report]) {
 
 pub(crate) fn message(order: &Order, zone: &Zone, reports: &[Report]) -> String {
     let of_what = match &order.whose {
-        Whose::Migration(of) => format!("execution {}", of.name),
+        Whose::Migration(of) => format!("execution {}", shortened(&of.name, LONGEST_WORD)),
         Whose::Names(patterns) => {
             let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
-            patterns.join(", ")
+            shortened(&patterns.join(", "), LONGEST_LIST)
         }
     };
     let count = |outcome: Outcome| -> usize {
@@ -242,6 +247,9 @@ pub(crate) fn first_ones(mut lines: Vec<String>) -> Vec<String> {
         let more = lines.len() - LISTED;
         lines.truncate(LISTED);
         lines.push(format!("and {more} more"));
+    }
+    for line in &mut lines {
+        *line = shortened(line, LONGEST_LINE);
     }
     lines
 }

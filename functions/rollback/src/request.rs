@@ -8,12 +8,16 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use migration::executions::execution_name;
 use migration::input::from_json;
-use migration::{Error, HostedZoneId, NamePattern};
+use migration::{Error, HostedZoneId, NamePattern, quoted, shortened};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The state of an alarm that rolls back.
 const ALARM: &str = "ALARM";
+/// Characters of a name or a state that a message repeats: the longest name of an alarm.
+///
+/// Source: CloudWatch API Reference, `PutMetricAlarm`.
+pub(crate) const LONGEST_WORD: usize = 255;
 
 /// What one call asks for: a pass of a rollback.
 #[derive(Debug)]
@@ -176,7 +180,8 @@ fn parse_request(value: &Value) -> Result<Request, Error> {
         Some("Step Functions Execution Status Change") => status_event(value),
         Some(other) => Err(Error::InvalidInput(format!(
             "detail-type: expected \"CloudWatch Alarm State Change\" or \"Step Functions Execution Status Change\", \
-             found {other:?}"
+             found {}",
+            quoted(other)
         ))),
         None if value.get("alarmData").is_some() => alarm_event(value),
         None => written(from_json(value)?),
@@ -187,8 +192,9 @@ fn alarm_event(value: &Value) -> Result<Request, Error> {
     let AlarmDetail { alarm_name, state } = from_json::<AlarmEvent>(value)?.detail;
     if state.value != ALARM {
         return Ok(Request::Nothing(format!(
-            "the alarm {alarm_name} is {}, which is no reason to roll back",
-            state.value
+            "the alarm {} is {}, which is no reason to roll back",
+            shortened(&alarm_name, LONGEST_WORD),
+            shortened(&state.value, LONGEST_WORD)
         )));
     }
     Ok(Request::Alarm(Alarm {
@@ -207,7 +213,8 @@ fn timestamp(text: &str) -> Result<SystemTime, Error> {
         .and_then(|time| time.try_into().ok())
         .ok_or_else(|| {
             Error::InvalidInput(format!(
-                "state.timestamp: expected a time such as 2019-10-02T17:04:40.989+0000, found {text:?}"
+                "state.timestamp: expected a time such as 2019-10-02T17:04:40.989+0000, found {}",
+                quoted(text)
             ))
         })
 }
@@ -221,7 +228,9 @@ fn status_event(value: &Value) -> Result<Request, Error> {
     let name = execution_name(&execution_arn).to_owned();
     if !["FAILED", "ABORTED", "TIMED_OUT"].contains(&status.as_str()) {
         return Ok(Request::Nothing(format!(
-            "the execution {name} is {status}, which is no reason to roll back"
+            "the execution {} is {}, which is no reason to roll back",
+            shortened(&name, LONGEST_WORD),
+            shortened(&status, LONGEST_WORD)
         )));
     }
     Ok(Request::Ended(Ended {

@@ -275,7 +275,10 @@ async fn shift_weights(
         percent,
         changed: written,
         change_ids,
-        wait_seconds: migration.ttl_factor.times(migration.ttl_seconds(&zone)) + propagation,
+        wait_seconds: migration
+            .ttl_factor
+            .times(migration.ttl_seconds(&zone))
+            .saturating_add(propagation),
         weights,
     })
 }

@@ -13,7 +13,7 @@ use migration::registry::{ExternalDns, Mode};
 use migration::route53::{Route53, apply, read_names, read_zone};
 use migration::weights::count_weights;
 use migration::zone::Zone;
-use migration::{Error, HostedZoneId, Percent, RecordName, SetIdentifier, Whole};
+use migration::{Error, HostedZoneId, Percent, RecordName, SetIdentifier, Whole, shortened};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,6 +44,8 @@ const INTERVALS: u32 = 2;
 const LOOKS: u32 = 12;
 /// The longest time for which weights that snapped back stay unseen.
 const LONGEST_CHECK_SECONDS: u32 = 30;
+/// Characters of the names that a message lists.
+const LONGEST_LIST: usize = 1_000;
 
 #[derive(Deserialize)]
 pub(crate) struct PlanRequest {
@@ -367,7 +369,7 @@ fn unreadable_stay(names: &[&RecordName]) -> String {
     let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
     format!(
         "; the journals of these names can't be read, and whoever's they are, they stay as they are: {}",
-        names.join(", ")
+        shortened(&names.join(", "), LONGEST_LIST)
     )
 }
 

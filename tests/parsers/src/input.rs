@@ -1,0 +1,122 @@
+//! What an operator writes, and what the state machine hands back of it.
+
+use migration::input::{self, from_json, to_json};
+use migration::plan::Migration;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shift_weight::Release;
+
+use crate::examples::{EXECUTION, ZONE_ID};
+use crate::world::World;
+use crate::{assert_documented, assert_invalid, json};
+
+/// The input of an execution, JSON: it is refused as `InvalidInput`, or planned in the blueprint's
+/// zone without a write. The plan is not much longer than the input, and is itself read as written.
+pub fn execution_input(bytes: &[u8]) {
+    let Some(mut input) = json(bytes) else { return };
+    if let Err(error) = input::parse(&input) {
+        return assert_invalid(&error);
+    }
+    if let Some(fields) = input.as_object_mut() {
+        fields.insert("hostedZoneId".to_owned(), json!(ZONE_ID));
+    }
+    let world = World::blueprint();
+    let event = json!({"operation": "plan", "execution": EXECUTION, "input": input});
+    match world.shift_weight(&event) {
+        Err(error) => assert_documented(&error),
+        Ok(planned) => {
+            assert!(planned.to_string().len() <= 8 * bytes.len() + 32_000);
+            if let Some(migration) = planned.get("migration").filter(|it| !it.is_null()) {
+                assert_read_as_written::<Migration>(&migration.to_string());
+            }
+        }
+    }
+    world.assert_same(World::original());
+}
+
+/// A resolved migration or release as the state machine hands it back, JSON: it is refused as
+/// `InvalidInput`, or read as it is written. Whatever it asks for in the blueprint's zone, only weights
+/// change there, and an execution that has made its first step can be rolled back without a trace.
+pub fn resolved_plan(bytes: &[u8]) {
+    let Some(plan) = json(bytes) else { return };
+    match from_json::<Release>(&plan) {
+        Err(error) => assert_invalid(&error),
+        Ok(release) => {
+            assert_read_as_written::<Release>(&to_json(&release).unwrap().to_string());
+            release_shifted(&plan);
+        }
+    }
+    match from_json::<Migration>(&plan) {
+        Err(error) => assert_invalid(&error),
+        Ok(migration) => {
+            assert_read_as_written::<Migration>(&to_json(&migration).unwrap().to_string());
+            migrate_and_roll_back(&plan);
+        }
+    }
+}
+
+fn migrate_and_roll_back(migration: &Value) {
+    let world = World::blueprint();
+    let migration = in_the_zone(migration);
+    world.executions.start(EXECUTION, Value::Null);
+    let shift = |step: usize| json!({"operation": "shift", "execution": EXECUTION, "migration": migration, "step": step});
+    for event in [
+        shift(0),
+        json!({"operation": "confirm", "execution": EXECUTION, "migration": migration, "changeIds": []}),
+        shift(1),
+        shift(usize::MAX),
+        json!({"operation": "complete", "execution": EXECUTION, "migration": migration}),
+    ] {
+        if let Err(error) = world.shift_weight(&event) {
+            assert_documented(&error);
+        }
+        world.assert_only_weights_changed(World::original());
+    }
+    let journals = |world: &World| {
+        let record_sets = world.route53.record_sets();
+        record_sets
+            .iter()
+            .filter(|read| read.name.journaled().is_some())
+            .count()
+    };
+    if journals(&world) > 0 {
+        let request = json!({"execution": EXECUTION, "hostedZoneId": ZONE_ID});
+        world.roll_back(&request).unwrap();
+        world.assert_same(World::original());
+    }
+}
+
+fn release_shifted(release: &Value) {
+    let world = World::shifted();
+    let before = world.route53.record_sets();
+    let release = in_the_zone(release);
+    for event in [
+        json!({"operation": "giveBack", "release": release, "names": 1}),
+        json!({"operation": "giveBack", "release": release, "names": usize::MAX}),
+        json!({"operation": "takeAgain", "release": release}),
+        json!({"operation": "giveBack", "release": release, "names": usize::MAX}),
+        json!({"operation": "endRelease", "release": release}),
+    ] {
+        if let Err(error) = world.shift_weight(&event) {
+            assert_documented(&error);
+        }
+        world.assert_only_weights_changed(&before);
+    }
+}
+
+/// The same in the blueprint's zone, whichever it was for.
+fn in_the_zone(plan: &Value) -> Value {
+    let mut plan = plan.clone();
+    if let Some(fields) = plan.as_object_mut() {
+        fields.insert("hostedZoneId".to_owned(), json!(ZONE_ID));
+    }
+    plan
+}
+
+/// What has been written as `text` is the same when it is read, and written the same again.
+fn assert_read_as_written<T: DeserializeOwned + Serialize>(text: &str) {
+    let value: Value = serde_json::from_str(text).unwrap();
+    let read: T = from_json(&value).unwrap();
+    assert_eq!(to_json(&read).unwrap().to_string(), text);
+}

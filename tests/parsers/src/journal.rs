@@ -1,0 +1,104 @@
+//! What may stand where a journal does: whoever may write into the zone may write it.
+
+use migration::RecordName;
+use migration::journal::Journal;
+use migration::record::{Answer, RecordSet, RecordType, Routing};
+use serde_json::{Value, json};
+
+use crate::examples::{EXECUTION, ZONE_ID};
+use crate::world::World;
+use crate::{assert_documented, assert_short, text};
+
+/// The name at which the journal stands.
+const NAME: &str = "burnham.eks-blueprint.example.com";
+
+/// The value of a TXT record at a journal's name. It is refused with a short message, or the journal
+/// is the same when it is written and read again, in strings that a TXT record can hold. A rollback
+/// of the name restores it or says why not, and leaves what it can't read.
+pub fn journal_text(bytes: &[u8]) {
+    let name: RecordName = NAME.parse().unwrap();
+    let read = text_record(name.journal(), text(bytes));
+    match Journal::parse(&read) {
+        Err(problem) => assert_short(&problem),
+        Ok(journal) => {
+            let written = journal.record_set(&name);
+            assert_strings(&written);
+            assert_eq!(Journal::parse(&written), Ok(journal));
+        }
+    }
+    roll_back(&name, &read);
+    plan_beside(&read);
+}
+
+fn roll_back(name: &RecordName, journal: &RecordSet) {
+    let world = World::blueprint();
+    world.route53.edit(|live| live.push(journal.clone()));
+    let request = json!({"hostedZoneId": ZONE_ID, "names": [name.as_str()]});
+    let answer = world.roll_back(&request).unwrap();
+    world.assert_only_weights_changed(World::original());
+    let is_left = world.route53.record_sets().contains(journal);
+    assert_eq!(
+        answer.get("restored") == Some(&json!(1)) || is_taken_away(&answer),
+        !is_left
+    );
+    let problems = answer.get("problems").and_then(Value::as_array).unwrap();
+    assert_eq!(!problems.is_empty(), is_left);
+    assert!(answer.to_string().len() <= 32_000);
+}
+
+fn is_taken_away(answer: &Value) -> bool {
+    answer.pointer("/migrations/0/status") == Some(&json!("Completed"))
+}
+
+fn plan_beside(journal: &RecordSet) {
+    let world = World::blueprint();
+    world.route53.edit(|live| live.push(journal.clone()));
+    let input = json!({
+        "hostedZoneId": ZONE_ID,
+        "from": "eks-blueprint-blue",
+        "to": "eks-blueprint-green",
+        "names": [NAME],
+        "steps": [100],
+    });
+    for event in [
+        json!({"operation": "plan", "execution": "another", "input": input}),
+        json!({"operation": "plan", "execution": EXECUTION, "input": input}),
+        json!({"operation": "planRelease", "input": {"execution": EXECUTION, "hostedZoneId": ZONE_ID}}),
+    ] {
+        if let Err(error) = world.shift_weight(&event) {
+            assert_documented(&error);
+        }
+    }
+}
+
+/// One or more quoted strings of at most 255 visible characters (RFC 1035, 3.3).
+fn assert_strings(written: &RecordSet) {
+    for value in written.values() {
+        let quoted = value
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
+        for string in quoted.unwrap().split("\" \"") {
+            assert!((1..=255).contains(&string.len()));
+            assert!(
+                string
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+            );
+        }
+    }
+}
+
+/// A TXT record with one value.
+pub(crate) fn text_record(name: RecordName, value: String) -> RecordSet {
+    RecordSet {
+        name,
+        record_type: RecordType::Txt,
+        routing: Routing::Simple,
+        answer: Answer::Values {
+            ttl_seconds: 60,
+            values: vec![value],
+        },
+        health_check_id: None,
+        traffic_policy_instance_id: None,
+    }
+}

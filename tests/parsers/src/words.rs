@@ -1,0 +1,79 @@
+//! The short words of inputs, journals and names: each is read as it is written.
+
+use std::fmt::Debug;
+
+use migration::input::{Label, Path, StatusRange, TtlFactor, from_json, to_json};
+use migration::registry::{Affix, Form};
+use migration::steps::Steps;
+use migration::weights::{FreeSum, Weights};
+use migration::{HostedZoneId, Percent, SetIdentifier, Whole};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{assert_invalid, assert_short, json, text};
+
+/// A word: a percent, steps, weights, an identifier, a range of statuses, a path, a label, a part of a
+/// name. Whatever takes it writes it as it reads it; whatever refuses it does so with a short message.
+/// Bytes that are JSON are tried as such as well.
+pub fn short_words(bytes: &[u8]) {
+    let text = text(bytes);
+    written::<Percent>(&text, ToString::to_string);
+    written::<Weights>(&text, ToString::to_string);
+    written::<SetIdentifier>(&text, ToString::to_string);
+    written::<HostedZoneId>(&text, ToString::to_string);
+    written::<StatusRange>(&text, ToString::to_string);
+    written::<Path>(&text, |path| path.as_str().to_owned());
+    written::<Label>(&text, |label| label.as_str().to_owned());
+    written::<Affix>(&text, |affix| affix.as_str().to_owned());
+    written::<Form>(&text, |form| form.as_str().to_owned());
+    for value in [Some(json!(text)), json(bytes)].into_iter().flatten() {
+        value_as_written::<Percent>(&value);
+        value_as_written::<SetIdentifier>(&value);
+        value_as_written::<HostedZoneId>(&value);
+        value_as_written::<StatusRange>(&value);
+        value_as_written::<TtlFactor>(&value);
+        value_as_written::<FreeSum>(&value);
+        value_as_written::<Whole<1, 3_600>>(&value);
+        steps(&value);
+    }
+}
+
+/// What is parsed from a text is written so that it is parsed as the same.
+fn written<T>(text: &str, write: impl Fn(&T) -> String)
+where
+    T: std::str::FromStr<Err = String> + Debug + PartialEq,
+{
+    match text.parse::<T>() {
+        Err(problem) => assert_short(&problem),
+        Ok(parsed) => {
+            let written = write(&parsed);
+            assert_eq!(written.parse().as_ref(), Ok(&parsed));
+        }
+    }
+}
+
+/// The same of JSON, which is written as text in between.
+fn value_as_written<T: DeserializeOwned + Serialize + Debug + PartialEq>(value: &Value) {
+    match from_json::<T>(value) {
+        Err(error) => assert_invalid(&error),
+        Ok(parsed) => {
+            let written = to_json(&parsed).unwrap().to_string();
+            let read: Value = serde_json::from_str(&written).unwrap();
+            assert_eq!(from_json::<T>(&read).as_ref(), Ok(&parsed));
+        }
+    }
+}
+
+/// Steps ascend to 100 percent, and none is zero.
+fn steps(value: &Value) {
+    match from_json::<Steps>(value) {
+        Err(error) => assert_invalid(&error),
+        Ok(steps) => {
+            let steps = steps.with_default_bake(300);
+            assert_eq!(steps.last().unwrap().percent, Percent::ALL);
+            assert!(steps.iter().all(|step| step.percent > Percent::ZERO));
+            assert!(steps.is_sorted_by(|one, other| one.percent < other.percent));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A zone with fakes around it, and what must hold of the zone whoever wrote into it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use migration::Error;
+use migration::fake::{FakeExecutions, FakeRoute53};
+use migration::record::{RecordSet, RecordType, Routing};
+use serde_json::{Value, json};
+
+use crate::examples::{BLUEPRINT, EXECUTION, FAILED_EXECUTION, SHIFTED_INPUT, ZONE_ID};
+use crate::ready;
+
+/// A zone, its executions, and the functions that work on them.
+pub(crate) struct World {
+    pub(crate) route53: FakeRoute53,
+    pub(crate) executions: FakeExecutions,
+}
+
+/// The zone before any migration, in Route 53's order.
+static ORIGINAL: LazyLock<Vec<RecordSet>> =
+    LazyLock::new(|| FakeRoute53::from_cli_json(ZONE_ID, BLUEPRINT).record_sets());
+
+/// The zone behind the first step of [`EXECUTION`].
+static SHIFTED: LazyLock<Vec<RecordSet>> = LazyLock::new(|| {
+    let world = World::blueprint();
+    world.shift_first_step();
+    world.route53.record_sets()
+});
+
+impl World {
+    /// The blueprint's zone before any migration.
+    pub(crate) fn blueprint() -> Self {
+        Self {
+            route53: FakeRoute53::from_cli_json(ZONE_ID, SMALLEST_ZONE),
+            executions: FakeExecutions::default(),
+        }
+        .with(&ORIGINAL)
+    }
+
+    /// The blueprint's zone while [`EXECUTION`] is running and has made its first step; another one has failed.
+    pub(crate) fn shifted() -> Self {
+        let world = Self::blueprint().with(&SHIFTED);
+        for execution in [EXECUTION, FAILED_EXECUTION] {
+            world.executions.start(execution, json_of(SHIFTED_INPUT));
+        }
+        world
+            .executions
+            .fail(FAILED_EXECUTION, "Drift", "somebody was there");
+        world
+    }
+
+    fn with(self, record_sets: &[RecordSet]) -> Self {
+        self.route53.edit(|live| *live = record_sets.to_vec());
+        self
+    }
+
+    fn shift_first_step(&self) {
+        let input = json_of(SHIFTED_INPUT);
+        self.executions.start(EXECUTION, input.clone());
+        let planned = self
+            .shift_weight(&json!({"operation": "plan", "execution": EXECUTION, "input": input}))
+            .unwrap();
+        self.shift_weight(&json!({
+            "operation": "shift",
+            "execution": EXECUTION,
+            "migration": planned.get("migration"),
+            "step": 0,
+        }))
+        .unwrap();
+    }
+
+    pub(crate) fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
+        ready(shift_weight::handle(event, &self.route53, &self.executions))
+    }
+
+    pub(crate) fn roll_back(&self, event: &Value) -> Result<Value, Error> {
+        ready(rollback::handle(event, &self.route53, &self.executions))
+    }
+
+    /// Whatever was done to the zone since it was `before`, but for journals and registry TXT records:
+    /// no name answers with all its records equally, and nothing but weights has changed.
+    #[track_caller]
+    pub(crate) fn assert_only_weights_changed(&self, before: &[RecordSet]) {
+        let after = self.route53.record_sets();
+        let moved = |record_sets: &[RecordSet]| -> BTreeSet<String> {
+            let moved = record_sets.iter().filter(|set| set.record_type.moves());
+            moved.map(|set| format!("{:?}", unweighted(set))).collect()
+        };
+        assert_eq!(moved(&after), moved(before));
+        let lightest = total_weights(before);
+        for (group, weight) in total_weights(&after) {
+            assert!(
+                weight > 0 || lightest.get(&group) == Some(&0),
+                "{group:?} has no weight left"
+            );
+        }
+    }
+
+    /// The zone is as it was before, byte for byte.
+    #[track_caller]
+    pub(crate) fn assert_same(&self, before: &[RecordSet]) {
+        let after = self.route53.record_sets();
+        let gone = before.iter().find(|read| !after.contains(read));
+        let new = after.iter().find(|read| !before.contains(read));
+        assert_eq!(gone, new);
+        assert_eq!(after.len(), before.len());
+    }
+
+    /// The blueprint's record sets before any migration.
+    pub(crate) fn original() -> &'static [RecordSet] {
+        &ORIGINAL
+    }
+}
+
+/// What a fake needs to know the zone's name.
+const SMALLEST_ZONE: &str = r#"{"ResourceRecordSets": [{
+    "Name": "eks-blueprint.example.com.", "Type": "SOA", "TTL": 900, "ResourceRecords": [{"Value": "ns."}]
+}]}"#;
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn unweighted(record_set: &RecordSet) -> RecordSet {
+    let mut unweighted = record_set.clone();
+    if let Routing::Weighted { weight, .. } = &mut unweighted.routing {
+        *weight = 0;
+    }
+    unweighted
+}
+
+fn total_weights(record_sets: &[RecordSet]) -> BTreeMap<(String, RecordType), u32> {
+    let mut totals = BTreeMap::new();
+    for record_set in record_sets {
+        if let (true, Some((_, weight))) = (record_set.record_type.moves(), record_set.weighted()) {
+            let group = (record_set.name.to_string(), record_set.record_type.clone());
+            *totals.entry(group).or_default() += u32::from(weight);
+        }
+    }
+    totals
+}
