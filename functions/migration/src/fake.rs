@@ -27,7 +27,7 @@ use serde_json::{Map, Value, json};
 use crate::Error;
 use crate::change::{LARGEST_BATCH_CHARACTERS, LARGEST_BATCH_RECORDS};
 use crate::executions::{Execution, Executions, Listed, Status};
-use crate::name::{HostedZoneId, RecordName, WILDCARD_LABEL};
+use crate::name::{HostedZoneId, RecordName};
 use crate::record::{Answer, RecordSet, RecordType, Routing};
 use crate::route53::{Change, ChangeId, HostedZone, LARGEST_PAGE, ListStart, Page, Route53};
 
@@ -595,8 +595,7 @@ impl FakeRoute53 {
                 self.name
             ));
         }
-        let is_wildcard = created.name.as_str().split('.').next() == Some(WILDCARD_LABEL);
-        if is_wildcard && created.record_type.as_str() == "NS" {
+        if created.name.wildcard_parent().is_some() && created.record_type.as_str() == "NS" {
             return Err(format!("{shown} is not permitted as a wildcard"));
         }
         check_values(created)?;
