@@ -89,7 +89,12 @@ fn input() -> Value {
 /// All histories of a migration of so many names: every fault at every call, and the execution goes
 /// on or is aborted there.
 pub fn faults(names: usize) -> Report {
-    every_call(names, &Kind::ALL.map(Disturbance::Fault), |_| {})
+    every_call(
+        names,
+        &Kind::ALL.map(Disturbance::Fault),
+        "Completed",
+        |_| {},
+    )
 }
 
 /// The same with every other writer, a second migration and an alarm in place of the faults.
@@ -97,14 +102,14 @@ pub fn interference(names: usize) -> Report {
     let writers = Writer::ALL.map(Disturbance::Writer);
     let others = [Disturbance::SecondMigration, Disturbance::Alarm];
     let disturbances: Vec<_> = writers.into_iter().chain(others).collect();
-    every_call(names, &disturbances, |_| {})
+    every_call(names, &disturbances, "Completed", |_| {})
 }
 
 /// All histories of a migration that its alarm rolls back in the bake of its last step: every
 /// fault at every call of the rollback as well.
 pub fn rollback(names: usize) -> Report {
     let faults = Kind::ALL.map(Disturbance::Fault);
-    every_call(names, &faults, |world| {
+    every_call(names, &faults, "StoppedForRollback", |world| {
         let world = world.clone();
         world.clone().spawn(async move {
             world.clock.sleep(LAST_BAKE).await;
@@ -116,11 +121,21 @@ pub fn rollback(names: usize) -> Report {
 /// When the last step bakes in an undisturbed migration.
 const LAST_BAKE: Duration = Duration::from_secs(250);
 
-fn every_call(names: usize, disturbances: &[Disturbance], scene: impl Fn(&Rc<World>)) -> Report {
+/// Every history of so many names; undisturbed, it has this end.
+fn every_call(
+    names: usize,
+    disturbances: &[Disturbance],
+    end: &str,
+    scene: impl Fn(&Rc<World>),
+) -> Report {
     let record_sets = record_sets_from_cli_json(&zones::registered(names));
     let undisturbed = play(&record_sets, None, Then::GoesOn, &scene);
     let calls = undisturbed.calls;
     let mut all = undisturbed;
+    if !all.ends.contains_key(end) {
+        let ends = format!("{names} names, undisturbed: {:?}", all.ends);
+        all.violations.push(ends);
+    }
     for number in 0..calls {
         for disturbance in disturbances {
             for then in [Then::GoesOn, Then::Aborted] {

@@ -192,6 +192,12 @@ impl Oracle {
                 old.written
             ));
         }
+        let is_at_its_goal = new.execution == old.execution
+            && new.percent == old.percent
+            && new.written == old.written;
+        if is_at_its_goal {
+            return Err(format!("is at {} percent, and written again", new.percent));
+        }
         self.check_step(new, &earlier, after, texts)
     }
 
