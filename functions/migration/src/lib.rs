@@ -28,9 +28,11 @@ mod verdict;
 pub mod weights;
 mod whole;
 pub mod zone;
+mod zone_names;
 
 pub use error::Error;
 pub use name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
 pub use steps::Percent;
 pub use verdict::{Verdict, quoted, shortened};
 pub use whole::Whole;
+pub use zone_names::ZoneNames;

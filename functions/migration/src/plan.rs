@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::change::{Shift, Writer, batches, shift};
-use crate::input::{Alarms, Input, Probe, Reaction, TtlFactor};
+use crate::input::{Alarms, Input, Probe, Reaction, TtlFactor, to_json};
 use crate::lint::{NO_RECORDS, Registries, lint};
 use crate::name::{HostedZoneId, NamePattern, RecordName, SetIdentifier};
 use crate::registry::{ExternalDns, Mode, RegistryText};
@@ -15,6 +15,7 @@ use crate::route53::{LARGEST_PAGE, PROPAGATION_SECONDS};
 use crate::steps::{Percent, Step};
 use crate::weights::{FreeSum, count_weights};
 use crate::zone::{PairedName, Zone, lowest_percent};
+use crate::zone_names::ZoneNames;
 
 /// The events at which the migration state machine ends by itself, below the 25,000 at which
 /// Step Functions would end it without a rollback.
@@ -29,6 +30,11 @@ const EVENTS_OF_A_STEP: usize = 60;
 const EVENTS_OF_A_POLL: usize = 12;
 /// The time for which the migration state machine may run (its `TimeoutSeconds`).
 const LONGEST_MIGRATION_SECONDS: u64 = 604_800;
+/// Characters of a migration in JSON: with all that goes beside it from state to state, below a
+/// quarter of the 256 KiB that Step Functions takes.
+///
+/// Source: Step Functions Developer Guide, "Service quotas".
+const LARGEST_MIGRATION: usize = 56_000;
 
 /// A migration with every default filled in: what the state machine hands from state to state.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -36,14 +42,12 @@ const LONGEST_MIGRATION_SECONDS: u64 = 604_800;
 pub struct Migration {
     /// The id of the hosted zone.
     pub hosted_zone_id: HostedZoneId,
-    /// The zone's name.
-    pub zone_name: RecordName,
     /// The side that serves now.
     pub from: SetIdentifier,
     /// The side that shall serve.
     pub to: SetIdentifier,
-    /// The names that move, all of them.
-    pub names: Vec<RecordName>,
+    /// The zone, and the names that move, all of them.
+    pub names: ZoneNames,
     /// The lowest share of `to` when the migration was planned: the steps up to it are left out,
     /// so the first shift must still find it.
     pub start_percent: Percent,
@@ -249,10 +253,9 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
     };
     let migration = Migration {
         hosted_zone_id: zone.id.clone(),
-        zone_name: zone.name.clone(),
         from: input.from.clone(),
         to: input.to.clone(),
-        names: names.clone(),
+        names: ZoneNames::new(zone.name.clone(), names.clone()),
         start_percent: lowest_percent(&paired_names),
         adopted,
         steps,
@@ -271,6 +274,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         on_drift: input.on_drift,
         dry_run: input.dry_run,
     };
+    reject_too_large(&migration)?;
     let records_timeout_seconds = input.records_timeout_seconds.get();
     warnings.extend(lint(input, zone, &paired_names));
     let plan = describe(
@@ -282,6 +286,19 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         warnings,
     )?;
     Ok((migration, plan))
+}
+
+/// Refuses more names than go from state to state.
+fn reject_too_large(migration: &Migration) -> Result<(), Error> {
+    let size = to_json(migration)?.to_string().len();
+    if size > LARGEST_MIGRATION {
+        return Err(Error::InvalidInput(format!(
+            "names: {} names are too many for one migration, which would have {size} characters where Step Functions \
+             is handed {LARGEST_MIGRATION} at most; split them into several migrations with `names` or `exclude`",
+            migration.names.len()
+        )));
+    }
+    Ok(())
 }
 
 fn describe(

@@ -181,7 +181,7 @@ pub async fn handle(
     } = &migration;
     if names.is_empty() {
         return Err(Error::InvalidInput(
-            "migration.names: expected at least one name, found an empty list".to_owned(),
+            "migration.names: expected at least one name, found none".to_owned(),
         ));
     }
     if !probe.enabled {

@@ -43,10 +43,9 @@ fn event(names: &[&str], probe: &Value) -> Value {
     }
     json!({"migration": {
         "hostedZoneId": ZONE_ID,
-        "zoneName": "eks-blueprint.example.com",
         "from": "eks-blueprint-blue",
         "to": "eks-blueprint-green",
-        "names": names,
+        "names": {"zone": "eks-blueprint.example.com", "relative": names.iter().map(|name| format!("{name}.")).collect::<Vec<_>>()},
         "startPercent": 0,
         "adopted": [],
         "steps": [],

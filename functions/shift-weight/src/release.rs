@@ -13,7 +13,9 @@ use migration::registry::{ExternalDns, Mode};
 use migration::route53::{Route53, apply, read_names, read_zone};
 use migration::weights::count_weights;
 use migration::zone::Zone;
-use migration::{Error, HostedZoneId, Percent, RecordName, SetIdentifier, Whole, shortened};
+use migration::{
+    Error, HostedZoneId, Percent, RecordName, SetIdentifier, Whole, ZoneNames, shortened,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -69,8 +71,6 @@ pub(crate) struct ReleaseRequest {
 pub struct Release {
     /// The id of the hosted zone.
     pub hosted_zone_id: HostedZoneId,
-    /// The zone's name.
-    pub zone_name: RecordName,
     /// The name of the migration's execution.
     pub execution: String,
     /// Its ARN.
@@ -79,8 +79,9 @@ pub struct Release {
     pub from: SetIdentifier,
     /// The side that serves now.
     pub to: SetIdentifier,
-    /// The names with a journal: those that are leased first, to be given back in this order.
-    pub names: Vec<RecordName>,
+    /// The zone, and its names with a journal: those that are leased first, to be given back in this
+    /// order.
+    pub names: ZoneNames,
     /// How many of them are leased.
     pub leased: usize,
     /// Whether all were given back and watched before, and only their journals are left.
@@ -249,12 +250,11 @@ pub(crate) async fn plan(
         weights: journals.weights(),
         release: Some(Release {
             hosted_zone_id,
-            zone_name: zone.name.clone(),
             execution: name.to_owned(),
             execution_arn: executions.arn(name),
             from: first.from.clone(),
             to: first.to.clone(),
-            names,
+            names: ZoneNames::new(zone.name.clone(), names),
             leased,
             closing: journals.are_closing(),
             external_dns: ExternalDns {
@@ -299,7 +299,8 @@ pub(crate) async fn take_again(
 ) -> Result<TakenAgain, Error> {
     let ReleaseRequest { release } = request;
     let zone = release.read(&release.names, route53).await?;
-    let (journals, unreadable) = Journals::readable(&release.execution, &zone, &release.names);
+    let (journals, unreadable) =
+        Journals::readable(&release.execution, &zone, release.names.iter());
     let is_closing = journals.are_closing();
     let changes: Vec<_> = journals
         .iter()

@@ -11,7 +11,7 @@
 //! | [`writers`] | other writers |
 //! | [`oracle`] | holds every batch, and the zone behind it, to the invariants |
 //! | [`history`] | one history, and what must hold at its end |
-//! | [`exhaustive`], [`random`] | which histories there are |
+//! | [`exhaustive`], [`random`], [`limits`] | which histories there are |
 //!
 //! Examples, by hand with [`Simulation`]: the design's invariants (`invariants`), refusals before
 //! anything is written (`refusals`), rollbacks that events ask for (`events`), migrations beside the
@@ -27,6 +27,7 @@ pub mod clock;
 pub mod cloudwatch;
 pub mod exhaustive;
 pub mod history;
+pub mod limits;
 pub mod machines;
 pub mod oracle;
 pub mod random;
@@ -245,7 +246,9 @@ impl Simulation {
     /// The first name alone, then all, each given back, watched, and looked at until a look finds
     /// nothing to give back; then the end.
     async fn give_back(&self, planned: &Value, between: &impl AsyncFn()) -> Result<(), Error> {
-        let all = planned["release"]["names"].as_array().map_or(0, Vec::len);
+        let all = planned["release"]["names"]["relative"]
+            .as_array()
+            .map_or(0, Vec::len);
         let is_closing = planned["release"]["closing"] == true;
         for names in [1, all].into_iter().filter(|_| !is_closing) {
             retried(async || self.give_back_names(planned, names).await).await?;

@@ -145,7 +145,13 @@ fn the_first_name_to_be_given_back_is_a_leased_one_and_alone() {
     run(simulation.migrate("run", &canary())).unwrap();
     let planned = run(simulation.plan_release("run")).unwrap();
     assert_eq!(planned["release"]["leased"], 4);
-    assert_eq!(planned["release"]["names"].as_array().unwrap().len(), 7);
+    assert_eq!(
+        planned["release"]["names"]["relative"]
+            .as_array()
+            .unwrap()
+            .len(),
+        7
+    );
     run(simulation.give_back_names(&planned, 1)).unwrap();
     assert!(!clusters.is_leased("argocd.eks-blueprint.example.com"));
     for name in ["burnham", "ecsfrontend", "skiapp"] {

@@ -29,6 +29,29 @@ pub fn registered(names: usize) -> String {
     json!({ "ResourceRecordSets": record_sets }).to_string()
 }
 
+/// A zone of so many record sets: names with an A record and its registry TXT on both sides, and
+/// others that no migration touches.
+pub fn large(names: usize, all: usize) -> String {
+    let mut record_sets = vec![soa()];
+    for number in 0..names {
+        let name = format!("svc-{number:04}.team-{}.example.com.", number % 40);
+        for (side, weight) in [(BLUE, 100), (GREEN, 0)] {
+            record_sets.push(json!({
+                "Name": name, "Type": "A", "SetIdentifier": side, "Weight": weight,
+                "AliasTarget": alias(side),
+            }));
+            record_sets.push(registry(&format!("a-{name}"), side, weight));
+        }
+    }
+    for number in record_sets.len()..all {
+        record_sets.push(json!({
+            "Name": format!("other-{number}.example.com."), "Type": "A", "TTL": 60,
+            "ResourceRecords": [{"Value": "192.0.2.1"}],
+        }));
+    }
+    json!({ "ResourceRecordSets": record_sets }).to_string()
+}
+
 /// The first name of a zone that moves.
 pub fn first_name(record_sets: &[RecordSet]) -> Option<RecordName> {
     let mut moved = record_sets.iter().filter(|it| it.weighted().is_some());

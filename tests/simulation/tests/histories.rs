@@ -14,8 +14,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use simulation::exhaustive::{Kind, Then};
 use simulation::history::Report;
-use simulation::{exhaustive, random};
+use simulation::{exhaustive, limits, random};
 
 /// Random histories of an ordinary run: the seeds from 0 on.
 const HISTORIES: u64 = 4_000;
@@ -23,6 +24,7 @@ const HISTORIES: u64 = 4_000;
 /// So that both cores have work to the end.
 const PARTS: u64 = 4;
 
+static LIMITS: Mutex<String> = Mutex::new(String::new());
 static TOTAL: Mutex<Option<Report>> = Mutex::new(None);
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
             add("interference", exhaustive::interference);
         }
     }
+    trials.push(Trial::test("limits::two_thousand_names", the_limits));
     let histories = number("HISTORIES").unwrap_or(HISTORIES);
     for part in 0..PARTS {
         let seeds = histories * part / PARTS..histories * (part + 1) / PARTS;
@@ -58,6 +61,31 @@ fn main() -> ExitCode {
         close(&total, began);
     }
     conclusion.exit_code()
+}
+
+/// A migration of 2,000 names among 10,000 record sets, whole, and with faults in the 37th batch.
+fn the_limits() -> Result<(), Failed> {
+    let (whole, changes) = limits::whole_migration();
+    let batches = changes.len();
+    let calls = whole.calls;
+    let ends = whole.ends.clone();
+    judge(whole)?;
+    if ends.keys().ne(["Completed"]) {
+        return Err(format!("undisturbed it ends as {ends:?}").into());
+    }
+    if let Ok(mut lines) = LIMITS.lock() {
+        *lines = format!(
+            "{} names among {} record sets: {calls} calls, {batches} of them batches of changes",
+            limits::NAMES,
+            limits::RECORD_SETS
+        );
+    }
+    let failing = changes.get(limits::FAILING_BATCH - 1);
+    let failing = failing.ok_or_else(|| format!("there are only {batches} batches"))?;
+    for kind in Kind::ALL {
+        judge(limits::failing(*failing, kind, Then::GoesOn))?;
+    }
+    judge(limits::failing(*failing, Kind::KilledAfter, Then::Aborted))
 }
 
 /// Adds to the closing lines what was played, and fails if something must not have happened.
@@ -86,6 +114,9 @@ fn close(total: &Report, began: Instant) {
     println!("violations       {:>9}", total.violations.len());
     for (end, count) in &total.ends {
         println!("  {end:<20}  {count:>9}");
+    }
+    if let Ok(lines) = LIMITS.lock() {
+        println!("{lines}");
     }
     println!("in {:.0} seconds\n", began.elapsed().as_secs_f64());
 }
