@@ -61,6 +61,8 @@ impl Kind {
 pub enum Disturbance {
     /// The call meets a fault.
     Fault(Kind),
+    /// From here on no call arrives, for so long that no retry outlasts it.
+    Outage,
     /// Another writer is there just before it.
     Writer(Writer),
     /// The same migration is started once more, as by an event that is delivered twice.
@@ -104,6 +106,15 @@ pub fn interference(names: usize) -> Report {
     let disturbances: Vec<_> = writers.into_iter().chain(others).collect();
     every_call(names, &disturbances, "Completed", |_| {})
 }
+
+/// An outage of AWS that begins at any call, and that neither the migration nor the rollbacks which
+/// its end starts outlast.
+pub fn outage(names: usize) -> Report {
+    every_call(names, &[Disturbance::Outage], "Completed", |_| {})
+}
+
+/// Longer than all retries of a migration and of the rollbacks that its end starts.
+const OUTAGE_CALLS: usize = 300;
 
 /// All histories of a migration that its alarm rolls back in the bake of its last step: every
 /// fault at every call of the rollback as well.
@@ -166,6 +177,11 @@ fn play(
             match disturbed {
                 Some((number, Disturbance::Fault(kind))) => {
                     world.line.on_call(number, kind.fault());
+                }
+                Some((number, Disturbance::Outage)) => {
+                    for call in number..number + OUTAGE_CALLS {
+                        world.line.on_call(call, Fault::Unavailable);
+                    }
                 }
                 Some((number, Disturbance::Writer(writer))) => {
                     let (all, count) = (Arc::new(record_sets.to_vec()), &world.outside_writes);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use migration::RecordName;
-use migration::fake::record_sets_from_cli_json;
+use migration::fake::{Fault, record_sets_from_cli_json};
 use migration::record::RecordSet;
 use serde_json::{Value, json};
 
@@ -48,6 +48,12 @@ fn prepare(world: &Rc<World>, random: &mut Rng, zone: &Arc<Vec<RecordSet>>, inpu
         if random.f64() < chance {
             let kind = *pick(random, &Kind::ALL);
             world.line.on_call(number, kind.fault());
+        }
+    }
+    if random.u8(0..10) == 0 {
+        let begin = random.usize(0..200);
+        for number in begin..begin + random.usize(20..200) {
+            world.line.on_call(number, Fault::Unavailable);
         }
     }
     let mut arrivals = random.fork();

@@ -1,4 +1,5 @@
-//! What random histories have found, each as the shortest history that shows it.
+//! What random histories have found, each as the shortest history that shows it; and what the
+//! runbook in `SEMANTICS.md` rests on.
 
 use migration::fake::Fault;
 use migration::record::RecordSet;
@@ -75,4 +76,29 @@ fn a_rollback_writes_only_over_what_it_read_where_it_changes_no_weight() {
         of_burnham(simulation.route53.record_sets()),
         of_burnham(before)
     );
+}
+
+/// What the runbook says to do when a journal was deleted by hand.
+#[test]
+fn a_journal_that_is_written_again_leads_back() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.record_sets();
+    let planned = run(simulation.plan("run", &of_one_name())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    let is_journal = |record_set: &RecordSet| record_set.name.journaled().is_some();
+    let mut deleted = simulation.route53.record_sets();
+    deleted.retain(is_journal);
+    simulation
+        .route53
+        .edit(|record_sets| record_sets.retain(|record_set| !is_journal(record_set)));
+    simulation.executions.fail("run", "Held", "Drift");
+    let request = json!({"execution": "run"});
+    let answers = run(simulation.roll_back_all(&request)).unwrap();
+    assert_eq!(answers[0]["restored"], 0);
+
+    simulation
+        .route53
+        .edit(|record_sets| record_sets.extend(deleted));
+    run(simulation.roll_back_all(&request)).unwrap();
+    assert_eq!(simulation.route53.record_sets(), before);
 }

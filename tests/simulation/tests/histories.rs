@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         add("rollback", exhaustive::rollback);
         if names < 50 {
             add("interference", exhaustive::interference);
+            add("outage", exhaustive::outage);
         }
     }
     trials.push(Trial::test("limits::two_thousand_names", the_limits));
