@@ -5,7 +5,7 @@ use migration::executions::{HOLDING, ROLLING_BACK};
 use migration::fake::Fault;
 use serde_json::{Value, json};
 
-use crate::invariants::{canary, check_history, large_zone, run};
+use crate::invariants::{canary, large_zone, run};
 use crate::{Simulation, ZONE_ID};
 
 const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
@@ -490,7 +490,7 @@ fn a_completion_that_is_aborted_is_undone_or_finished_as_a_whole() {
             }
             simulation.executions.abort("run");
             run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
-            check_history(&simulation, &before);
+            simulation.expect_invariants();
             let after = simulation.route53.record_sets();
             assert!(
                 after == before || after == completed,

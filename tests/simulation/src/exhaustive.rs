@@ -80,6 +80,11 @@ pub enum Then {
     Aborted,
 }
 
+impl Then {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::GoesOn, Self::Aborted];
+}
+
 /// The migration: two steps, each with a bake of two health checks.
 fn input() -> Value {
     json!({
@@ -91,12 +96,8 @@ fn input() -> Value {
 /// All histories of a migration of so many names: every fault at every call, and the execution goes
 /// on or is aborted there.
 pub fn faults(names: usize) -> Report {
-    every_call(
-        names,
-        &Kind::ALL.map(Disturbance::Fault),
-        "Completed",
-        |_| {},
-    )
+    let faults = Kind::ALL.map(Disturbance::Fault);
+    every_call(names, &faults, &Then::ALL, "Completed", |_| {})
 }
 
 /// The same with every other writer, a second migration and an alarm in place of the faults.
@@ -104,13 +105,19 @@ pub fn interference(names: usize) -> Report {
     let writers = Writer::ALL.map(Disturbance::Writer);
     let others = [Disturbance::SecondMigration, Disturbance::Alarm];
     let disturbances: Vec<_> = writers.into_iter().chain(others).collect();
-    every_call(names, &disturbances, "Completed", |_| {})
+    every_call(names, &disturbances, &Then::ALL, "Completed", |_| {})
 }
 
 /// An outage of AWS that begins at any call, and that neither the migration nor the rollbacks which
 /// its end starts outlast.
 pub fn outage(names: usize) -> Report {
-    every_call(names, &[Disturbance::Outage], "Completed", |_| {})
+    every_call(
+        names,
+        &[Disturbance::Outage],
+        &Then::ALL,
+        "Completed",
+        |_| {},
+    )
 }
 
 /// Longer than all retries of a migration and of the rollbacks that its end starts.
@@ -120,13 +127,19 @@ const OUTAGE_CALLS: usize = 300;
 /// fault at every call of the rollback as well.
 pub fn rollback(names: usize) -> Report {
     let faults = Kind::ALL.map(Disturbance::Fault);
-    every_call(names, &faults, "StoppedForRollback", |world| {
-        let world = world.clone();
-        world.clone().spawn(async move {
-            world.clock.sleep(LAST_BAKE).await;
-            world.set_alarm("ALARM");
-        });
-    })
+    every_call(
+        names,
+        &faults,
+        &[Then::GoesOn],
+        "StoppedForRollback",
+        |world| {
+            let world = world.clone();
+            world.clone().spawn(async move {
+                world.clock.sleep(LAST_BAKE).await;
+                world.set_alarm("ALARM");
+            });
+        },
+    )
 }
 
 /// When the last step bakes in an undisturbed migration.
@@ -136,6 +149,7 @@ const LAST_BAKE: Duration = Duration::from_secs(250);
 fn every_call(
     names: usize,
     disturbances: &[Disturbance],
+    thens: &[Then],
     end: &str,
     scene: impl Fn(&Rc<World>),
 ) -> Report {
@@ -149,8 +163,8 @@ fn every_call(
     }
     for number in 0..calls {
         for disturbance in disturbances {
-            for then in [Then::GoesOn, Then::Aborted] {
-                let mut report = play(&record_sets, Some((number, *disturbance)), then, &scene);
+            for then in thens {
+                let mut report = play(&record_sets, Some((number, *disturbance)), *then, &scene);
                 for violation in &mut report.violations {
                     *violation = format!(
                         "{names} names, {disturbance:?} at call {number}, {then:?}: {violation}"

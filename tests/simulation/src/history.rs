@@ -11,7 +11,8 @@ use migration::record::RecordSet;
 use serde_json::json;
 
 use crate::clock::{self, Latency};
-use crate::world::{World, lock};
+use crate::oracle::lock;
+use crate::world::World;
 
 /// What a history was, for the closing lines.
 #[derive(Clone, Debug, Default)]

@@ -1,16 +1,15 @@
 //! The design's invariants, on every state that a zone goes through.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use expect_test::expect;
 use migration::RecordName;
-use migration::fake::{Fault, record_set_to_cli_json};
-use migration::journal::Journal;
+use migration::fake::Fault;
 use migration::record::{Answer, RecordSet, RecordType, Routing};
-use migration::weights::Weights;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::oracle::registered;
 use crate::{Simulation, ZONE_ID};
 
 const BLUE: &str = "eks-blueprint-blue";
@@ -33,212 +32,11 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Replays the accepted batches on `before` and checks each of them and each state.
-#[track_caller]
-pub(crate) fn check_history(simulation: &Simulation, before: &[RecordSet]) {
-    let mut live = before.to_vec();
-    for batch in simulation.route53.batches() {
-        check_batch(&batch);
-        for (action, record_set) in batch {
-            if action == "DELETE" {
-                live.retain(|live| *live != record_set);
-            } else {
-                live.push(record_set);
-            }
-        }
-        check_state(before, &live);
-    }
-}
-
-/// Invariants 1 and 4: deletes first, and the journal of every name in the batch.
-#[track_caller]
-pub(crate) fn check_batch(batch: &[(String, RecordSet)]) {
-    let mut journals: BTreeMap<RecordName, [Option<Journal>; 2]> = BTreeMap::new();
-    let mut reweighed = BTreeSet::new();
-    let mut created = BTreeSet::new();
-    for (action, record_set) in batch {
-        let name = record_set
-            .name
-            .journaled()
-            .or_else(|| registered(record_set))
-            .unwrap_or_else(|| record_set.name.clone());
-        if action == "CREATE" {
-            created.insert(name.clone());
-        } else {
-            assert!(
-                !created.contains(&name),
-                "a DELETE of {name} behind its CREATE"
-            );
-        }
-        if record_set.name.journaled().is_some() {
-            let journal = Journal::parse(record_set).unwrap();
-            let slot = usize::from(action == "CREATE");
-            journals.entry(name).or_default()[slot] = Some(journal);
-        } else {
-            reweighed.insert(name);
-        }
-    }
-    for name in &reweighed {
-        assert!(
-            journals.contains_key(name),
-            "{name} changed without its journal"
-        );
-    }
-    for (name, journals) in journals {
-        match journals {
-            [None, Some(new)] => assert_eq!(new.sequence, 1, "{name}"),
-            [Some(old), Some(new)] => assert_eq!(new.sequence, old.sequence + 1, "{name}"),
-            [_, None] => {}
-        }
-    }
-}
-
-/// The name that a registry TXT of the blueprint is for.
-fn registered(record_set: &RecordSet) -> Option<RecordName> {
-    let is_registry = record_set
-        .values()
-        .iter()
-        .any(|value| value.contains("heritage=external-dns"));
-    let (_, name) = record_set.name.as_str().split_once('-')?;
-    is_registry.then(|| name.parse().unwrap())
-}
-
-/// The owner that a registry TXT names, and its value without it.
-fn owner(record_set: &RecordSet) -> (String, String) {
-    let value = &record_set.values()[0];
-    let (start, rest) = value.split_once("external-dns/owner=").unwrap();
-    let end = rest.find([',', '"']).unwrap();
-    (rest[..end].to_owned(), format!("{start}{}", &rest[end..]))
-}
-
-/// A registry TXT always has its record's weight. It is leased while there is a journal, and
-/// otherwise as it was before.
-#[track_caller]
-fn check_registry(before: &[RecordSet], live: &[RecordSet], text: &RecordSet) {
-    let name = registered(text).unwrap();
-    let side = text.weighted().unwrap().0;
-    let record_type = if text.name.as_str().starts_with("aaaa-") {
-        RecordType::Aaaa
-    } else {
-        RecordType::A
-    };
-    let record = live.iter().find(|record_set| {
-        record_set.name == name
-            && record_set.record_type == record_type
-            && record_set.weighted().is_some_and(|(of, _)| of == side)
-    });
-    assert_eq!(
-        text.weighted(),
-        record.unwrap().weighted(),
-        "{} has another weight than its record",
-        text.name
-    );
-    let original = before.iter().find(|record_set| {
-        record_set.name == text.name && record_set.weighted().is_some_and(|(of, _)| of == side)
-    });
-    let (original_owner, original_rest) = owner(original.unwrap());
-    let (found_owner, rest) = owner(text);
-    assert_eq!(rest, original_rest, "{}", text.name);
-    let journal = live
-        .iter()
-        .find(|record_set| record_set.name == name.journal());
-    let expected = journal.map_or(original_owner, |journal| {
-        format!("cutover/{}", Journal::parse(journal).unwrap().execution)
-    });
-    assert_eq!(found_owner, expected, "{}", text.name);
-}
-
-/// Invariants 2, 3 and 5: a name is whole, only weights and owners differ, no group is all zero.
-#[track_caller]
-fn check_state(before: &[RecordSet], live: &[RecordSet]) {
-    let strip = |record_sets: &[RecordSet]| {
-        let mut stripped: Vec<_> = record_sets
-            .iter()
-            .filter(|record_set| record_set.name.journaled().is_none())
-            .filter(|record_set| registered(record_set).is_none())
-            .map(|record_set| without_weight(record_set).to_string())
-            .collect();
-        stripped.sort();
-        stripped
-    };
-    assert_eq!(strip(before), strip(live), "more than weights changed");
-    for text in live
-        .iter()
-        .filter(|record_set| registered(record_set).is_some())
-    {
-        check_registry(before, live, text);
-    }
-
-    let mut groups: BTreeMap<_, Vec<u8>> = BTreeMap::new();
-    for record_set in live {
-        if let Some((_, weight)) = record_set.weighted()
-            && record_set.record_type.moves()
-        {
-            let group = (&record_set.name, &record_set.record_type);
-            groups.entry(group).or_default().push(weight);
-        }
-    }
-    for ((name, record_type), weights) in groups {
-        assert!(
-            weights.iter().any(|weight| *weight > 0),
-            "{name} {record_type} is all zero"
-        );
-    }
-
-    for record_set in live {
-        let Some(name) = record_set.name.journaled() else {
-            continue;
-        };
-        let journal = Journal::parse(record_set).unwrap();
-        assert_eq!(
-            weights_of(live, &name, &journal),
-            journal.written,
-            "{name} is mixed"
-        );
-        assert_eq!(
-            weights_of(before, &name, &journal),
-            journal.original,
-            "{name}"
-        );
-    }
-}
-
-fn without_weight(record_set: &RecordSet) -> Value {
-    let mut value = record_set_to_cli_json(record_set);
-    value.as_object_mut().unwrap().remove("Weight");
-    value
-}
-
-fn weights_of(
-    record_sets: &[RecordSet],
-    name: &RecordName,
-    journal: &Journal,
-) -> BTreeMap<RecordType, Weights> {
-    let weight = |record_type: &RecordType, side: &str| {
-        record_sets.iter().find_map(|record_set| {
-            let (identifier, weight) = record_set.weighted()?;
-            (record_set.name == *name
-                && record_set.record_type == *record_type
-                && identifier.as_str() == side)
-                .then_some(weight)
-        })
-    };
-    RecordType::MOVED
-        .into_iter()
-        .filter_map(|record_type| {
-            let from = weight(&record_type, journal.from.as_str())?;
-            let to = weight(&record_type, journal.to.as_str())?;
-            Some((record_type, Weights { from, to }))
-        })
-        .collect()
-}
-
 #[test]
 fn a_whole_migration_keeps_the_invariants_and_changes_only_weights() {
     let simulation = Simulation::blueprint();
-    let before = simulation.route53.record_sets();
     run(simulation.migrate("run", &canary())).unwrap();
-    check_history(&simulation, &before);
+    simulation.expect_invariants();
     let weights: Vec<_> = simulation
         .route53
         .record_sets()
@@ -406,7 +204,7 @@ fn a_pair_beyond_the_step_stays_and_is_restored_all_the_same() {
         {"70/30":2,"81/9":1,"90/10":9}
     "#]]
     .assert_eq(&format!("{}\n", shifted["weights"]));
-    check_history(&simulation, &before);
+    simulation.expect_invariants();
     run(simulation.roll_back_whole("run")).unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
 }
@@ -632,7 +430,7 @@ fn a_held_migration_is_adopted_and_goes_on() {
     assert_eq!(planned["plan"]["currentPercent"], 50);
     assert_eq!(planned["plan"]["steps"].as_array().unwrap().len(), 1);
     run(simulation.shift("second", &planned, 0)).unwrap();
-    check_history(&simulation, &before);
+    simulation.expect_invariants();
     // The originals are the first one's.
     run(simulation.roll_back_whole("second")).unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
@@ -931,9 +729,8 @@ fn a_lost_answer_is_recognised_and_waited_for() {
 #[test]
 fn hundreds_of_names_go_in_batches_within_the_limits() {
     let simulation = Simulation::new(&large_zone(400));
-    let before = simulation.route53.record_sets();
     run(simulation.migrate("run", &canary())).unwrap();
-    check_history(&simulation, &before);
+    simulation.expect_invariants();
     assert!(simulation.route53.batches().len() > 9);
 }
 
@@ -942,11 +739,10 @@ fn hundreds_of_names_go_in_batches_within_the_limits() {
 #[test]
 fn a_few_names_of_a_large_zone_are_read_one_by_one() {
     let simulation = Simulation::new(&large_zone(1_000));
-    let before = simulation.route53.record_sets();
     let mut input = canary();
     input["names"] = json!(["svc-007.example.com"]);
     run(simulation.migrate("run", &input)).unwrap();
-    check_history(&simulation, &before);
+    simulation.expect_invariants();
     let planned = run(simulation.plan("other", &input)).unwrap();
     let calls = simulation.route53.calls();
     run(simulation.roll_back(&json!({"hostedZoneId": ZONE_ID, "execution": "other"}))).unwrap();
@@ -1072,7 +868,7 @@ proptest! {
                 prop_assert!(share >= earlier);
             }
         }
-        check_history(&simulation, &before);
+        simulation.expect_invariants();
         run(simulation.roll_back_whole("run")).unwrap();
         prop_assert_eq!(simulation.route53.record_sets(), before);
     }

@@ -50,9 +50,13 @@ mod regressions;
 #[cfg(test)]
 mod releases;
 
+use std::sync::{Arc, Mutex};
+
 use migration::Error;
 use migration::fake::{FakeExecutions, FakeRoute53};
 use serde_json::{Value, json};
+
+use crate::oracle::{Oracle, lock};
 
 /// The blueprint's zone: five names with A and AAAA and registry TXT, a CNAME
 /// pair (`legacy.`), a name with a third set identifier (`shared.`), and
@@ -71,15 +75,29 @@ pub struct Simulation {
     pub route53: FakeRoute53,
     /// Step Functions.
     pub executions: FakeExecutions,
+    oracle: Arc<Mutex<Oracle>>,
 }
 
 impl Simulation {
     /// A zone with the record sets of `aws route53 list-resource-record-sets`.
     pub fn new(zone: &str) -> Self {
+        let oracle = Arc::default();
         Self {
-            route53: FakeRoute53::from_cli_json(ZONE_ID, zone),
+            route53: FakeRoute53::from_cli_json(ZONE_ID, zone)
+                .observed_by(Oracle::observer(&oracle)),
             executions: FakeExecutions::default(),
+            oracle,
         }
+    }
+
+    /// Every batch so far, and the zone behind it, was as the design's invariants have it.
+    ///
+    /// # Panics
+    /// If one was not.
+    #[track_caller]
+    pub fn expect_invariants(&self) {
+        let violations = &lock(&self.oracle).violations;
+        assert!(violations.is_empty(), "{violations:#?}");
     }
 
     /// The blueprint's zone.

@@ -4,9 +4,10 @@
 //! Nothing else changes the zone but other writers, so what holds behind every batch holds always.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use migration::RecordName;
-use migration::fake::{RecordSets, Written};
+use migration::fake::{Observer, RecordSets, Written};
 use migration::journal::Journal;
 use migration::record::{RecordSet, RecordType};
 use migration::weights::Weights;
@@ -39,6 +40,11 @@ struct Change<'a> {
     is_late: bool,
 }
 
+/// A panic under the lock has failed the test already.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The name whose registry TXT record this is.
 pub fn registered(record_set: &RecordSet) -> Option<RecordName> {
     let is_registry = record_set
@@ -63,6 +69,12 @@ fn owner(record_set: &RecordSet) -> Option<(String, String)> {
 }
 
 impl Oracle {
+    /// Lets an oracle see every batch of a fake.
+    pub fn observer(oracle: &Arc<Mutex<Self>>) -> Observer {
+        let oracle = oracle.clone();
+        Box::new(move |batch, zone| lock(&oracle).see(batch, zone))
+    }
+
     /// Sees a batch, and the zone behind it.
     pub fn see(&mut self, batch: &[Written], zone: &RecordSets) {
         self.batches += 1;
@@ -171,18 +183,22 @@ impl Oracle {
         if new.percent < old.percent {
             return Err(format!("{} percent behind {}", new.percent, old.percent));
         }
-        if change.moved[1].is_empty() {
-            // The end of a migration, or a release.
-            self.closing
-                .extend(new.completed.then(|| new.execution.clone()));
-            let given_back = !change.texts[1].is_empty()
-                && new.written == old.written
-                && new.execution == old.execution;
-            return if new.completed || given_back {
-                Ok(())
-            } else {
-                self.check_step(new, &old.written, after, texts)
-            };
+        if new.completed {
+            self.closing.insert(new.execution.clone());
+        }
+        let writes_nothing_new = new.written == old.written;
+        let is_at_its_goal =
+            writes_nothing_new && new.execution == old.execution && new.percent == old.percent;
+        if is_at_its_goal && (new.completed || change.changes_an_owner()) {
+            // The end of a migration; or a release, which gives names back or leases them again.
+            return Ok(());
+        }
+        if is_at_its_goal {
+            return Err(format!("is at {} percent, and written again", new.percent));
+        }
+        if writes_nothing_new && change.moved[1].is_empty() {
+            // What somebody else may have written since it was read stays, and is found as drift.
+            return self.check_writer(new, texts);
         }
         let live: Vec<_> = after.iter().collect();
         let earlier = weights_of(&before(&live, &change.moved), old);
@@ -191,12 +207,6 @@ impl Oracle {
                 "another writer's {earlier:?} is overwritten, the journal said {:?}",
                 old.written
             ));
-        }
-        let is_at_its_goal = new.execution == old.execution
-            && new.percent == old.percent
-            && new.written == old.written;
-        if is_at_its_goal {
-            return Err(format!("is at {} percent, and written again", new.percent));
         }
         self.check_step(new, &earlier, after, texts)
     }
@@ -209,14 +219,8 @@ impl Oracle {
         after: &[RecordSet],
         texts: &[&RecordSet],
     ) -> Result<(), String> {
-        let live = weights_of(after, new);
-        if live != new.written {
-            return Err(format!(
-                "mixed: the journal says {:?} of {live:?}",
-                new.written
-            ));
-        }
-        for (record_type, now) in &live {
+        check_weights(new, after)?;
+        for (record_type, now) in &new.written {
             let fell = earlier
                 .get(record_type)
                 .is_some_and(|before| share(*now) < share(*before));
@@ -224,6 +228,11 @@ impl Oracle {
                 return Err(format!("the share of {} falls in a step", new.to));
             }
         }
+        self.check_writer(new, texts)
+    }
+
+    /// Who writes may do so, and leases what it moves.
+    fn check_writer(&self, new: &Journal, texts: &[&RecordSet]) -> Result<(), String> {
         if self.rolled_back.contains(&new.execution) {
             return Err(format!("{} was rolled back, and goes on", new.execution));
         }
@@ -249,10 +258,17 @@ impl Oracle {
         registry: &[RecordSet],
     ) -> Result<(), String> {
         let execution = old.execution.clone();
-        let is_completed = change.moved[1].is_empty() && self.closing.contains(&execution);
-        if is_completed {
+        if self.closing.contains(&execution) {
             *self.completed.entry(execution).or_default() += 1;
-            return Ok(());
+            let live = weights_of(after, old);
+            return if change.moved[1].is_empty() || live == old.written {
+                Ok(())
+            } else {
+                Err(format!(
+                    "completed at {live:?} instead of {:?}",
+                    old.written
+                ))
+            };
         }
         *self.restored.entry(execution).or_default() += 1;
         for (record_type, original) in &old.original {
@@ -285,9 +301,25 @@ impl Oracle {
 }
 
 impl Change<'_> {
+    fn changes_an_owner(&self) -> bool {
+        let named = |text: &RecordSet| owner(text).map(|(owner, _)| owner);
+        let pairs = counterparts(&self.texts).unwrap_or_default();
+        pairs.iter().any(|(old, new)| named(old) != named(new))
+    }
+
     fn has_created(&self) -> bool {
         self.journals[1].is_some() || !self.moved[1].is_empty() || !self.texts[1].is_empty()
     }
+}
+
+/// The zone has the weights that the journal says were written.
+fn check_weights(new: &Journal, after: &[RecordSet]) -> Result<(), String> {
+    let live = weights_of(after, new);
+    if live == new.written {
+        return Ok(());
+    }
+    let written = &new.written;
+    Err(format!("mixed: the journal says {written:?} of {live:?}"))
 }
 
 /// The record sets as they were before a batch that left `live`.

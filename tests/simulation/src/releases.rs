@@ -10,7 +10,7 @@ use migration::record::{Answer, RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
 use crate::external_dns::{BLUE, BURNHAM, Clusters, GREEN, Zone};
-use crate::invariants::{canary, check_batch, of_one_name, replace_in_values, run};
+use crate::invariants::{canary, of_one_name, replace_in_values, run};
 use crate::{Simulation, ZONE_ID};
 
 /// The one that is given back alone: the first in the order of names.
@@ -25,9 +25,7 @@ fn a_release_after_the_annotations_were_updated_gives_everything_back() {
     clusters.expect_quiet();
     assert!(!clusters.zone().contains("cutover"));
     assert_eq!(clusters.weight(BURNHAM, GREEN), 100);
-    for batch in clusters.simulation.route53.batches() {
-        check_batch(&batch);
-    }
+    clusters.simulation.expect_invariants();
     let again = run(clusters.simulation.plan_release("run")).unwrap();
     assert_eq!(again["release"], Value::Null);
     clusters.expect_to_be_owned();

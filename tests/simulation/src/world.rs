@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::{Clock, Latency};
 use crate::cloudwatch::FakeCloudWatch;
 use crate::machines;
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, lock};
 
 const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
 const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
@@ -149,13 +149,10 @@ impl World {
     pub fn new(record_sets: Vec<RecordSet>, latency: Latency, spawner: LocalSpawner) -> Rc<Self> {
         let clock = Clock::new(latency);
         let line = Arc::new(Line::new(clock.clone()));
-        let oracle = Arc::new(Mutex::new(Oracle::default()));
-        let watching = oracle.clone();
+        let oracle = Arc::default();
         let route53 = FakeRoute53::new(crate::ZONE_ID, record_sets)
             .over(line.clone())
-            .observed_by(Box::new(move |batch, zone| {
-                lock(&watching).see(batch, zone);
-            }));
+            .observed_by(Oracle::observer(&oracle));
         let (ended, mut ends) = mpsc::unbounded_channel();
         let tell = move |name: &str, status: &str| {
             // Nobody listens once the history is over.
@@ -271,6 +268,12 @@ impl World {
         if state == "ALARM" {
             self.deliver(&event);
         }
+    }
+
+    /// Another writer changes the zone.
+    pub fn write(&self, what: &str, edit: impl FnOnce(&mut Vec<RecordSet>)) {
+        self.note(what);
+        self.route53.edit(edit);
     }
 
     /// Somebody stops an execution in the console.
@@ -446,17 +449,4 @@ fn brief(request: &Value) -> String {
         "{} {}{} {}",
         request["detail-type"], detail["alarmName"], detail["name"], detail["status"]
     )
-}
-
-/// A panic under the lock has failed the history already.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl World {
-    /// Another writer changes the zone.
-    pub fn write(&self, what: &str, edit: impl FnOnce(&mut Vec<RecordSet>)) {
-        self.note(what);
-        self.route53.edit(edit);
-    }
 }
