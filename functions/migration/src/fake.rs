@@ -1074,6 +1074,13 @@ impl FakeExecutions {
             .is_some_and(|execution| execution.described.is_running())
     }
 
+    /// Whether an execution is running, and in this state.
+    pub fn is_in(&self, name: &str, state: &str) -> bool {
+        self.lock().get(name).is_some_and(|execution| {
+            execution.described.is_running() && execution.state.as_deref() == Some(state)
+        })
+    }
+
     /// Whether an execution has succeeded.
     pub fn has_succeeded(&self, name: &str) -> bool {
         self.lock()

@@ -447,10 +447,7 @@ pub(crate) async fn roll_back(
         }
         for told in answer["migrations"].as_array().into_iter().flatten() {
             let text = |field| told[field].as_str().unwrap_or_default().to_owned();
-            world
-                .told
-                .borrow_mut()
-                .insert((text("execution"), text("status")));
+            world.tell(text("execution"), text("status"));
         }
         if answer["done"] == true {
             let problems = answer["problems"].as_array().cloned().unwrap_or_default();

@@ -15,6 +15,7 @@ use aws_smithy_types::date_time::Format;
 use futures_executor::LocalSpawner;
 use futures_util::future::{AbortHandle, Either, abortable, select};
 use futures_util::task::LocalSpawnExt;
+use migration::executions::ROLLING_BACK;
 use migration::fake::{FakeExecutions, FakeRoute53, Line, Time};
 use migration::plan::Migration;
 use migration::record::RecordSet;
@@ -293,6 +294,15 @@ impl World {
     pub fn become_unhealthy(&self) {
         self.note("the new side is unhealthy from here on");
         self.is_healthy.set(false);
+    }
+
+    /// People are told what a rollback has done: to an execution that has ended, or waits for it.
+    pub(crate) fn tell(&self, execution: String, status: String) {
+        let executions = &self.executions;
+        if executions.is_running(&execution) && !executions.is_in(&execution, ROLLING_BACK) {
+            self.violation(&format!("{execution} is told to be {status}, and runs"));
+        }
+        self.told.borrow_mut().insert((execution, status));
     }
 
     fn on_end(self: &Rc<Self>, name: &str, status: &str) {
