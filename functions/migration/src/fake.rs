@@ -50,8 +50,6 @@ const LONGEST_TTL: u32 = i32::MAX.unsigned_abs();
 pub enum Fault {
     /// AWS asks to slow down; nothing is applied.
     Throttled,
-    /// An earlier request for the zone is still being processed; nothing is applied.
-    PriorRequestNotComplete,
     /// The call never arrives.
     Unavailable,
     /// The call is carried out, its answer gets lost.
@@ -185,10 +183,6 @@ impl Line {
             }
             Some(Fault::OtherWriter(edit)) => carry_out(Some(edit)),
             Some(Fault::Throttled) => Err(Error::Throttled("Rate exceeded".into())),
-            Some(Fault::PriorRequestNotComplete) => Err(Error::Throttled(
-                "The request was rejected because Route 53 was still processing a prior request"
-                    .into(),
-            )),
             Some(Fault::Unavailable) => Err(Error::Unavailable("no answer".into())),
             Some(Fault::Refused) if action == CHANGE => {
                 Err(Error::ChangeRefused("the record is protected".into()))

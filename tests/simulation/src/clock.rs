@@ -32,7 +32,7 @@ struct Sleepers {
 pub enum Latency {
     /// Always the same.
     Same(Duration),
-    /// Anything up to this.
+    /// Anything up to this, and now and then much longer.
     UpTo(Duration, Rng),
 }
 
@@ -111,8 +111,13 @@ impl Time for Clock {
         let latency = match &mut self.lock().latency {
             Latency::Same(time) => *time,
             Latency::UpTo(longest, random) => {
-                let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
-                Duration::from_millis(random.u64(1..=longest))
+                if random.u8(..) == 0 {
+                    // It hangs, nearly until its function runs out of time.
+                    Duration::from_secs(random.u64(20..120))
+                } else {
+                    let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+                    Duration::from_millis(random.u64(1..=longest))
+                }
             }
         };
         Box::pin(self.sleep(latency))

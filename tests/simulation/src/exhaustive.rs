@@ -63,6 +63,8 @@ pub enum Disturbance {
     Fault(Kind),
     /// From here on no call arrives, for so long that no retry outlasts it.
     Outage,
+    /// Step Functions gives its function's call up, and makes it again while the function goes on.
+    GivenUp,
     /// Another writer is there just before it.
     Writer(Writer),
     /// The same migration is started once more, as by an event that is delivered twice.
@@ -85,39 +87,61 @@ impl Then {
     pub const ALL: [Self; 2] = [Self::GoesOn, Self::Aborted];
 }
 
-/// The migration: two steps, each with a bake of two health checks.
-fn input() -> Value {
-    json!({
-        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
-        "steps": [10, 100], "bakeSeconds": 60, "alarms": {"names": [ALARM]},
-    })
+/// A migration that nothing has disturbed yet: two steps, each with a bake of two health checks.
+struct Undisturbed {
+    names: usize,
+    record_sets: Vec<RecordSet>,
+    input: Value,
+    /// How it ends if nothing disturbs it.
+    end: &'static str,
 }
 
-/// All histories of a migration of so many names: every fault at every call, and the execution goes
-/// on or is aborted there.
+impl Undisturbed {
+    /// Of so many names in such a zone.
+    fn of(names: usize, zone: fn(usize) -> String) -> Self {
+        Self {
+            names,
+            record_sets: record_sets_from_cli_json(&zone(names)),
+            input: json!({
+                "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
+                "steps": [10, 100], "bakeSeconds": 60, "alarms": {"names": [ALARM]},
+            }),
+            end: "Completed",
+        }
+    }
+}
+
+/// All histories of a migration of so many names, leased from ExternalDNS: every fault at every
+/// call, and the execution goes on or is aborted there.
 pub fn faults(names: usize) -> Report {
-    let faults = Kind::ALL.map(Disturbance::Fault);
-    every_call(names, &faults, &Then::ALL, "Completed", |_| {})
+    let migration = Undisturbed::of(names, zones::registered);
+    every_call(&migration, &faulty(), &Then::ALL, |_| {})
 }
 
-/// The same with every other writer, a second migration and an alarm in place of the faults.
+/// The same of names that nobody owns, whose journals go with the completion.
+pub fn completion(names: usize) -> Report {
+    let migration = Undisturbed::of(names, zones::unregistered);
+    every_call(&migration, &faulty(), &Then::ALL, |_| {})
+}
+
+/// In place of faults every other writer, a second migration, and an alarm.
 pub fn interference(names: usize) -> Report {
-    let writers = Writer::ALL.map(Disturbance::Writer);
-    let others = [Disturbance::SecondMigration, Disturbance::Alarm];
-    let disturbances: Vec<_> = writers.into_iter().chain(others).collect();
-    every_call(names, &disturbances, &Then::ALL, "Completed", |_| {})
+    let migration = Undisturbed::of(names, zones::registered);
+    every_call(&migration, &interfering(), &Then::ALL, |_| {})
+}
+
+/// The same, where nothing is leased from ExternalDNS.
+pub fn unleased(names: usize) -> Report {
+    let mut migration = Undisturbed::of(names, zones::registered);
+    migration.input["externalDns"] = json!({"mode": "ignore"});
+    every_call(&migration, &interfering(), &Then::ALL, |_| {})
 }
 
 /// An outage of AWS that begins at any call, and that neither the migration nor the rollbacks which
 /// its end starts outlast.
 pub fn outage(names: usize) -> Report {
-    every_call(
-        names,
-        &[Disturbance::Outage],
-        &Then::ALL,
-        "Completed",
-        |_| {},
-    )
+    let migration = Undisturbed::of(names, zones::registered);
+    every_call(&migration, &[Disturbance::Outage], &Then::ALL, |_| {})
 }
 
 /// Longer than all retries of a migration and of the rollbacks that its end starts.
@@ -126,45 +150,50 @@ const OUTAGE_CALLS: usize = 300;
 /// All histories of a migration that its alarm rolls back in the bake of its last step: every
 /// fault at every call of the rollback as well.
 pub fn rollback(names: usize) -> Report {
-    let faults = Kind::ALL.map(Disturbance::Fault);
-    every_call(
-        names,
-        &faults,
-        &[Then::GoesOn],
-        "StoppedForRollback",
-        |world| {
-            let world = world.clone();
-            world.clone().spawn(async move {
-                world.clock.sleep(LAST_BAKE).await;
-                world.set_alarm("ALARM");
-            });
-        },
-    )
+    let migration = Undisturbed {
+        end: "StoppedForRollback",
+        ..Undisturbed::of(names, zones::registered)
+    };
+    every_call(&migration, &faulty(), &[Then::GoesOn], |world| {
+        let world = world.clone();
+        world.clone().spawn(async move {
+            world.clock.sleep(LAST_BAKE).await;
+            world.set_alarm("ALARM");
+        });
+    })
 }
 
 /// When the last step bakes in an undisturbed migration.
 const LAST_BAKE: Duration = Duration::from_secs(250);
 
-/// Every history of so many names; undisturbed, it has this end.
+fn faulty() -> Vec<Disturbance> {
+    let faults = Kind::ALL.map(Disturbance::Fault);
+    faults.into_iter().chain([Disturbance::GivenUp]).collect()
+}
+
+fn interfering() -> Vec<Disturbance> {
+    let writers = Writer::ALL.map(Disturbance::Writer);
+    let others = [Disturbance::SecondMigration, Disturbance::Alarm];
+    writers.into_iter().chain(others).collect()
+}
+
 fn every_call(
-    names: usize,
+    migration: &Undisturbed,
     disturbances: &[Disturbance],
     thens: &[Then],
-    end: &str,
     scene: impl Fn(&Rc<World>),
 ) -> Report {
-    let record_sets = record_sets_from_cli_json(&zones::registered(names));
-    let undisturbed = play(&record_sets, None, Then::GoesOn, &scene);
-    let calls = undisturbed.calls;
+    let undisturbed = play(migration, None, Then::GoesOn, &scene);
+    let (names, calls) = (migration.names, undisturbed.calls);
     let mut all = undisturbed;
-    if !all.ends.contains_key(end) {
+    if !all.ends.contains_key(migration.end) {
         let ends = format!("{names} names, undisturbed: {:?}", all.ends);
         all.violations.push(ends);
     }
     for number in 0..calls {
         for disturbance in disturbances {
             for then in thens {
-                let mut report = play(&record_sets, Some((number, *disturbance)), *then, &scene);
+                let mut report = play(migration, Some((number, *disturbance)), *then, &scene);
                 for violation in &mut report.violations {
                     *violation = format!(
                         "{names} names, {disturbance:?} at call {number}, {then:?}: {violation}"
@@ -178,14 +207,17 @@ fn every_call(
 }
 
 fn play(
-    record_sets: &[RecordSet],
+    migration: &Undisturbed,
     disturbed: Option<(usize, Disturbance)>,
     then: Then,
     scene: impl FnOnce(&Rc<World>),
 ) -> Report {
     let mut is_to_come = disturbed.is_some();
+    let Undisturbed {
+        record_sets, input, ..
+    } = migration;
     history::run(
-        record_sets.to_vec(),
+        record_sets.clone(),
         Latency::Same(Duration::from_millis(100)),
         |world| {
             match disturbed {
@@ -198,7 +230,7 @@ fn play(
                     }
                 }
                 Some((number, Disturbance::Writer(writer))) => {
-                    let (all, count) = (Arc::new(record_sets.to_vec()), &world.outside_writes);
+                    let (all, count) = (Arc::new(record_sets.clone()), &world.outside_writes);
                     let edit = zones::first_name(record_sets)
                         .map(|name| writer.edit(name, 77, all, count.clone()));
                     if let Some(edit) = edit {
@@ -209,9 +241,9 @@ fn play(
                     let three = || [1, 30, 200].map(Duration::from_secs).to_vec();
                     *world.deliveries.borrow_mut() = Box::new(three);
                 }
-                Some((_, Disturbance::SecondMigration)) | None => {}
+                Some((_, Disturbance::SecondMigration | Disturbance::GivenUp)) | None => {}
             }
-            world.start("run", &input());
+            world.start("run", input);
             scene(world);
         },
         |world| {
@@ -221,8 +253,9 @@ fn play(
             }
             is_to_come = false;
             match disturbed {
-                Some((_, Disturbance::SecondMigration)) => world.start("second", &input()),
+                Some((_, Disturbance::SecondMigration)) => world.start("second", input),
                 Some((_, Disturbance::Alarm)) => world.set_alarm("ALARM"),
+                Some((_, Disturbance::GivenUp)) => world.give_up_calls(),
                 _ => {}
             }
             if then == Then::Aborted {

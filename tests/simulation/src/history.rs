@@ -11,6 +11,7 @@ use migration::record::RecordSet;
 use serde_json::json;
 
 use crate::clock::{self, Latency};
+use crate::machines::COMPLETION;
 use crate::oracle::lock;
 use crate::world::World;
 
@@ -120,19 +121,14 @@ fn check_end(world: &World) {
             world.violation(&format!("{execution} has not ended"));
         }
     }
-    let rollbacks = world.rollbacks.borrow();
     for (execution, journals) in journals(world) {
-        let error = world.executions.error(&execution);
-        let told_as_held = (execution.clone(), "Held".to_owned());
-        let is_held =
-            error.as_deref() == Some("Held") || world.told.borrow().contains(&told_as_held);
         let is_leased = world.executions.has_succeeded(&execution)
             && journals.iter().any(Journal::is_leased)
             && journals
                 .iter()
                 .all(|journal| journal.percent == Percent::ALL);
-        let rollback_failed = rollbacks.iter().any(|rollback| rollback.failure.is_some());
-        if !is_held && !is_leased && !rollback_failed {
+        let is_excused = may_hold(world, &execution) || has_failed_to_roll_back(world, &execution);
+        if !is_leased && !is_excused {
             world.violation(&format!(
                 "{execution} has left {} journals, and nobody was told",
                 journals.len()
@@ -151,6 +147,37 @@ fn check_end(world: &World) {
             "a part of the names of {execution} is restored, the other part has completed"
         ));
     }
+}
+
+/// Whether an execution was held, and its input, or what happened to it, asks for that.
+fn may_hold(world: &World, execution: &str) -> bool {
+    let error = world.executions.error(execution);
+    let told = (execution.to_owned(), "Held".to_owned());
+    if error.as_deref() != Some("Held") && !world.told.borrow().contains(&told) {
+        return false;
+    }
+    let inputs = world.inputs.borrow();
+    let asks = |field: &str| inputs[execution][field] == "hold";
+    let held = world.held.borrow();
+    match held.get(execution).map(String::as_str) {
+        Some("Drift") => inputs[execution]["onDrift"] != "rollback",
+        Some("ApprovalRefused" | "ApprovalTimedOut") => asks("onRefusal"),
+        Some(COMPLETION) => true,
+        // Where it did not hold by itself, an event holds it.
+        Some(_) | None => asks("onFailure"),
+    }
+}
+
+/// Whether the last rollback that was for an execution has failed, of which people are told.
+fn has_failed_to_roll_back(world: &World, execution: &str) -> bool {
+    let rollbacks = world.rollbacks.borrow();
+    let mut concerned = rollbacks.iter().rev().filter(|rollback| {
+        let request = rollback.request.to_string();
+        rollback.executions.iter().any(|it| it == execution) || request.contains(execution)
+    });
+    concerned
+        .next()
+        .is_some_and(|rollback| rollback.failure.is_some())
 }
 
 /// After one rollback of each execution no journal is left; and without other writers, nothing but

@@ -102,14 +102,17 @@ pub const TASKS: [Task; 11] = [
 ];
 
 /// The errors that are tried again whatever the function does.
-pub const TRANSIENTS: [&str; 5] = [
+pub const TRANSIENTS: [&str; 6] = [
     "Throttled",
     "Unavailable",
     "States.Timeout",
     "Lambda.Unknown",
+    "Lambda.SdkClientException",
     "Sandbox.Timedout",
 ];
 
+/// Why an execution holds that could not take its journals away.
+pub(crate) const COMPLETION: &str = "completion";
 const SYNC_SECONDS: u64 = 10;
 const SYNC_POLLS: usize = 90;
 const PASSES: usize = 30;
@@ -183,7 +186,7 @@ impl Machine {
         match self.run(COMPLETE, migration, json!({})).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.error == "Drift" => Err(self.fail(migration, failure).await),
-            Err(failure) => Err(self.hold(failure).await),
+            Err(failure) => Err(self.hold(COMPLETION, failure).await),
         }
     }
 
@@ -258,7 +261,7 @@ impl Machine {
                 break;
             }
             if poll >= SYNC_POLLS {
-                return Err(Failure::new("NotInSync", ""));
+                return Err(Failure::new("Unavailable", ""));
             }
             change_ids = confirmed["changeIds"].clone();
         }
@@ -291,7 +294,7 @@ impl Machine {
                 continue;
             }
             if baked >= most {
-                return Err(Failure::new("HealthInconclusive", ""));
+                return Err(Failure::new("HealthCheckFailed", ""));
             }
             let left = bake.saturating_sub(baked);
             let next = if left > 0 { left.min(pause) } else { pause };
@@ -364,7 +367,7 @@ impl Machine {
         self.world
             .note(format!("{}: {failure:?}, so {reaction}", self.execution));
         if reaction == "hold" {
-            return self.hold(failure).await;
+            return self.hold(&failure.error.clone(), failure).await;
         }
         self.enter(ROLLING_BACK);
         let request = json!({
@@ -383,8 +386,10 @@ impl Machine {
         End::RollbackFailed(failure)
     }
 
-    async fn hold(&self, failure: Failure) -> End {
+    async fn hold(&self, reason: &str, failure: Failure) -> End {
         self.enter(HOLDING);
+        let held = (self.execution.clone(), reason.to_owned());
+        self.world.held.borrow_mut().extend([held]);
         // Announce the hold.
         self.wait(1).await;
         End::Held(failure)

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use migration::RecordName;
 use migration::fake::{Observer, RecordSets, Written};
 use migration::journal::Journal;
-use migration::record::{RecordSet, RecordType};
+use migration::record::{Answer, RecordSet, RecordType};
 use migration::weights::Weights;
+use migration::{Percent, RecordName};
 
 /// The invariants' keeper.
 #[derive(Debug, Default)]
@@ -19,6 +19,10 @@ pub struct Oracle {
     pub violations: Vec<String>,
     /// Executions that a rollback has undone, and confirmed: they must not write any more.
     pub rolled_back: BTreeSet<String>,
+    /// Executions that are running: nobody else may take their journals.
+    pub running: BTreeSet<String>,
+    /// Executions that lease from ExternalDNS what it owns.
+    pub leasing: BTreeSet<String>,
     /// How many names of each execution were restored.
     pub restored: BTreeMap<String, usize>,
     /// How many names of each execution ended at 100 percent.
@@ -73,6 +77,13 @@ impl Oracle {
     pub fn observer(oracle: &Arc<Mutex<Self>>) -> Observer {
         let oracle = oracle.clone();
         Box::new(move |batch, zone| lock(&oracle).see(batch, zone))
+    }
+
+    /// An execution begins; it leases from ExternalDNS what that owns, or does not.
+    pub fn expect_of(&mut self, execution: &str, is_leasing: bool) {
+        self.running.insert(execution.to_owned());
+        self.leasing
+            .extend(is_leasing.then(|| execution.to_owned()));
     }
 
     /// Sees a batch, and the zone behind it.
@@ -183,7 +194,19 @@ impl Oracle {
         if new.percent < old.percent {
             return Err(format!("{} percent behind {}", new.percent, old.percent));
         }
+        if new.execution != old.execution
+            && (self.running.contains(&old.execution)
+                || (&new.from, &new.to) != (&old.from, &old.to))
+        {
+            return Err(format!(
+                "{} takes the journal of {}",
+                new.execution, old.execution
+            ));
+        }
         if new.completed {
+            if new.percent != Percent::ALL || self.rolled_back.contains(&new.execution) {
+                return Err(format!("completed at {} percent", new.percent));
+            }
             self.closing.insert(new.execution.clone());
         }
         let writes_nothing_new = new.written == old.written;
@@ -221,11 +244,16 @@ impl Oracle {
     ) -> Result<(), String> {
         check_weights(new, after)?;
         for (record_type, now) in &new.written {
-            let fell = earlier
+            let before = earlier
                 .get(record_type)
-                .is_some_and(|before| share(*now) < share(*before));
-            if fell {
+                .map_or(0.0, |before| share(*before));
+            if share(*now) < before {
                 return Err(format!("the share of {} falls in a step", new.to));
+            }
+            let wanted = percent(new) / 100.0;
+            let is_off = (share(*now) - wanted).abs() > wanted / 10.0 + 1e-9;
+            if before < wanted && is_off {
+                return Err(format!("{now:?} is not {} percent", new.percent));
             }
         }
         self.check_writer(new, texts)
@@ -242,7 +270,8 @@ impl Oracle {
             let Some((owner, _)) = owner(text) else {
                 continue;
             };
-            if is_ours && new.is_leased() && owner != format!("cutover/{}", new.execution) {
+            let leases = new.is_leased() || self.leasing.contains(&new.execution);
+            if is_ours && leases && owner != format!("cutover/{}", new.execution) {
                 return Err(format!("{} is {owner}'s while it is leased", text.name));
             }
         }
@@ -259,6 +288,9 @@ impl Oracle {
     ) -> Result<(), String> {
         let execution = old.execution.clone();
         if self.closing.contains(&execution) {
+            if old.percent != Percent::ALL {
+                return Err(format!("is let go at {} percent", old.percent));
+            }
             *self.completed.entry(execution).or_default() += 1;
             let live = weights_of(after, old);
             return if change.moved[1].is_empty() || live == old.written {
@@ -354,6 +386,10 @@ fn weights_of(record_sets: &[RecordSet], journal: &Journal) -> BTreeMap<RecordTy
         .collect()
 }
 
+fn percent(journal: &Journal) -> f64 {
+    journal.percent.to_string().parse().unwrap_or_default()
+}
+
 fn share(weights: Weights) -> f64 {
     f64::from(weights.to) / (f64::from(weights.from) + f64::from(weights.to)).max(1.0)
 }
@@ -399,12 +435,19 @@ fn only_weights_change(moved: &[Vec<&RecordSet>; 2]) -> Result<(), String> {
 
 fn only_weight_and_owner_change(texts: &[Vec<&RecordSet>; 2]) -> Result<(), String> {
     for (old, new) in counterparts(texts)? {
-        let rest = |text: &RecordSet| owner(text).map(|(_, rest)| rest);
-        if rest(old) != rest(new) {
+        if without_weight_and_owner(old) != without_weight_and_owner(new) {
             return Err(format!("more than the owner changes: {old:?} to {new:?}"));
         }
     }
     Ok(())
+}
+
+fn without_weight_and_owner(text: &RecordSet) -> RecordSet {
+    let mut rest = text.with_weight(0);
+    if let (Answer::Values { values, .. }, Some((_, value))) = (&mut rest.answer, owner(text)) {
+        values[0] = value;
+    }
+    rest
 }
 
 fn has_its_records_weight(text: &RecordSet, after: &[RecordSet]) -> Result<(), String> {

@@ -97,7 +97,7 @@ fn happening(
 ) -> Happening {
     let name = pick(random, names).clone();
     let weight = random.u8(..);
-    match random.u8(0..13) {
+    match random.u8(0..14) {
         0 => Box::new(|world| world.abort("execution-1")),
         1 => Box::new(|world| world.time_out("execution-1")),
         2 => Box::new(|world| world.set_alarm("ALARM")),
@@ -122,8 +122,9 @@ fn happening(
         7 => Box::new(|world| {
             world.roll_back(json!({"hostedZoneId": ZONE_ID, "names": ["*"]}));
         }),
+        8 => Box::new(|world| world.give_up_calls()),
         writer => {
-            let writer = Writer::ALL[usize::from(writer - 8)];
+            let writer = Writer::ALL[usize::from(writer - 9)];
             Box::new(move |world| {
                 let edit = writer.edit(name.clone(), weight, zone, world.outside_writes.clone());
                 world.write(&format!("{writer:?} writes, at {name}"), edit);

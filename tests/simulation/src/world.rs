@@ -2,7 +2,7 @@
 //! functions, the executions of the state machines, EventBridge.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
@@ -130,9 +130,17 @@ pub struct World {
     pub deliveries: RefCell<Box<dyn FnMut() -> Vec<Duration>>>,
     /// What becomes of an approval that is asked for, and after how long.
     pub approvals: RefCell<Box<dyn FnMut() -> (Duration, Approval)>>,
+    /// What migrations were asked for.
+    pub inputs: RefCell<BTreeMap<String, Value>>,
+    /// Why executions went to hold.
+    pub held: RefCell<BTreeMap<String, String>>,
+    in_flight: RefCell<Vec<Caller>>,
     spawner: LocalSpawner,
     running: RefCell<Vec<(String, AbortHandle)>>,
 }
+
+/// Who waits for a function's answer, unless it is given up.
+type Caller = Rc<Cell<Option<oneshot::Sender<Result<Value, Failure>>>>>;
 
 /// What people say to an approval.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -155,7 +163,9 @@ impl World {
             .over(line.clone())
             .observed_by(Oracle::observer(&oracle));
         let (ended, mut ends) = mpsc::unbounded_channel();
+        let watching: Arc<Mutex<Oracle>> = Arc::clone(&oracle);
         let tell = move |name: &str, status: &str| {
+            lock(&watching).running.remove(name);
             // Nobody listens once the history is over.
             let _ = ended.send((name.to_owned(), status.to_owned()));
         };
@@ -175,6 +185,9 @@ impl World {
             timeline: RefCell::default(),
             deliveries: RefCell::new(Box::new(|| vec![Duration::from_secs(1)])),
             approvals: RefCell::new(Box::new(|| (Duration::from_mins(1), Approval::Given))),
+            inputs: RefCell::default(),
+            held: RefCell::default(),
+            in_flight: RefCell::default(),
             spawner,
             running: RefCell::default(),
         });
@@ -214,6 +227,11 @@ impl World {
         self.note(format!("{execution} is started: {input}"));
         self.executions.start(execution, input.clone());
         self.started.borrow_mut().push(execution.to_owned());
+        self.inputs
+            .borrow_mut()
+            .insert(execution.to_owned(), input.clone());
+        let is_leasing = input["externalDns"]["mode"] != "ignore";
+        lock(&self.oracle).expect_of(execution, is_leasing);
         let (task, handle) = abortable(machines::migrate(
             self.clone(),
             execution.to_owned(),
@@ -351,6 +369,8 @@ impl World {
     ) -> Result<Value, Failure> {
         self.weigh(&event);
         let (sender, receiver) = oneshot::channel();
+        let caller: Caller = Rc::new(Cell::new(Some(sender)));
+        self.in_flight.borrow_mut().push(caller.clone());
         let world = self.clone();
         self.spawn(async move {
             let process = Process {
@@ -365,12 +385,29 @@ impl World {
             if let Ok(answer) = &outcome {
                 world.weigh(answer);
             }
-            // Nobody waits if the execution was stopped.
-            let _ = sender.send(outcome);
+            // Nobody waits if the execution was stopped, or its call was given up.
+            if let Some(sender) = caller.take() {
+                let _ = sender.send(outcome);
+            }
+            let is_another = |other: &Caller| !Rc::ptr_eq(other, &caller);
+            world.in_flight.borrow_mut().retain(is_another);
         });
         receiver
             .await
             .unwrap_or_else(|_| Err(Failure::new("Lambda.Unknown", "no answer")))
+    }
+
+    /// Step Functions loses the connections to all functions that are at work. It calls them again
+    /// while they go on.
+    pub fn give_up_calls(&self) {
+        self.note("calls of functions are given up");
+        for caller in self.in_flight.borrow().iter() {
+            if let Some(sender) = caller.take() {
+                let failure = Failure::new("Lambda.SdkClientException", "connection reset");
+                // Nobody waits if the execution was stopped.
+                let _ = sender.send(Err(failure));
+            }
+        }
     }
 
     /// The time as JSONata's `$now()` gives it.

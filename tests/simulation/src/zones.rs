@@ -12,6 +12,15 @@ pub const GREEN: &str = "eks-blueprint-green";
 /// A zone with so many names, each an alias with A and AAAA on both sides, and ExternalDNS's
 /// registry TXT of its present version.
 pub fn registered(names: usize) -> String {
+    zone(names, true)
+}
+
+/// The same without a registry.
+pub fn unregistered(names: usize) -> String {
+    zone(names, false)
+}
+
+fn zone(names: usize, is_registered: bool) -> String {
     let mut record_sets = vec![soa()];
     for number in 0..names {
         let name = format!("svc-{number:04}.example.com.");
@@ -22,7 +31,8 @@ pub fn registered(names: usize) -> String {
                     "AliasTarget": alias(side),
                 }));
                 let form = kind.to_lowercase();
-                record_sets.push(registry(&format!("{form}-{name}"), side, weight));
+                let text = || registry(&format!("{form}-{name}"), side, weight);
+                record_sets.extend(is_registered.then(text));
             }
         }
     }

@@ -39,9 +39,11 @@ fn main() -> ExitCode {
             trials.push(Trial::test(name, move || judge(play(names))));
         };
         add("faults", exhaustive::faults);
+        add("completion", exhaustive::completion);
         add("rollback", exhaustive::rollback);
         if names < 50 {
             add("interference", exhaustive::interference);
+            add("unleased", exhaustive::unleased);
             add("outage", exhaustive::outage);
         }
     }
