@@ -13,9 +13,8 @@ use serde_json::{Value, json};
 
 use crate::Simulation;
 use crate::invariants::{canary, of_one_name, replace_in_values, run};
+use crate::zones::{BLUE, GREEN};
 
-pub(crate) const BLUE: &str = "eks-blueprint-blue";
-pub(crate) const GREEN: &str = "eks-blueprint-green";
 pub(crate) const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
 /// The fake of Route 53 as ExternalDNS writes to it.

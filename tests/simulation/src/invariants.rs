@@ -10,10 +10,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::oracle::registered;
+use crate::zones::{BLUE, GREEN};
 use crate::{Simulation, ZONE_ID};
-
-const BLUE: &str = "eks-blueprint-blue";
-const GREEN: &str = "eks-blueprint-green";
 
 pub(crate) fn canary() -> Value {
     json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 50, 100]})

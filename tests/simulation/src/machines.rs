@@ -22,69 +22,62 @@ pub struct Task {
     pub state: &'static str,
     /// The function.
     pub function: Function,
+    /// Its `operation`, where the function has several.
+    pub operation: Option<&'static str>,
     /// How often it is tried again after a `Conflict`.
     pub conflicts: u32,
     /// How often it is tried again when it was throttled, got no answer, or died.
     pub transients: u32,
 }
 
-const fn task(
-    machine: &'static str,
-    state: &'static str,
-    function: Function,
-    conflicts: u32,
-    transients: u32,
-) -> Task {
-    Task {
-        machine,
-        state,
-        function,
-        conflicts,
-        transients,
+impl Task {
+    const fn new(machine: &'static str, state: &'static str, function: Function) -> Self {
+        Self {
+            machine,
+            state,
+            function,
+            operation: None,
+            conflicts: 0,
+            transients: 5,
+        }
+    }
+
+    const fn shift_weight(state: &'static str, operation: &'static str) -> Self {
+        Self {
+            operation: Some(operation),
+            ..Self::new("migration", state, Function::ShiftWeight)
+        }
+    }
+
+    const fn rollback(state: &'static str) -> Self {
+        Self::new("rollback", state, Function::Rollback).retried(10, 30)
+    }
+
+    const fn retried(self, conflicts: u32, transients: u32) -> Self {
+        Self {
+            conflicts,
+            transients,
+            ..self
+        }
     }
 }
 
-const PLAN: Task = task(
-    "migration",
-    "Plan the migration",
-    Function::ShiftWeight,
-    0,
-    5,
-);
-const PROBE: Task = task("migration", "Probe the new side", Function::Probe, 0, 5);
-const ALARMS: Task = task(
+const PLAN: Task = Task::shift_weight("Plan the migration", "plan");
+const PROBE: Task = Task::new("migration", "Probe the new side", Function::Probe);
+const ALARMS: Task = Task::new(
     "migration",
     "Check alarms before the start",
     Function::CheckAlarms,
-    0,
-    5,
 );
-const SHIFT: Task = task("migration", "Shift weight", Function::ShiftWeight, 3, 5);
-const CONFIRM: Task = task(
-    "migration",
-    "Confirm the change",
-    Function::ShiftWeight,
-    0,
-    5,
-);
-const CHECK_ALARMS: Task = task("migration", "Check alarms", Function::CheckAlarms, 0, 3);
-const PROBE_AGAIN: Task = task("migration", "Probe again", Function::Probe, 0, 3);
-const CONFIRM_WEIGHTS: Task = task("migration", "Confirm weights", Function::ShiftWeight, 0, 3);
-const COMPLETE: Task = task(
-    "migration",
-    "Complete the migration",
-    Function::ShiftWeight,
-    3,
-    5,
-);
-const ROLL_BACK: Task = task("rollback", "Roll back", Function::Rollback, 10, 30);
-const CONFIRM_ROLLBACK: Task = task(
-    "rollback",
-    "Confirm the rollback",
-    Function::Rollback,
-    10,
-    30,
-);
+const SHIFT: Task = Task::shift_weight("Shift weight", "shift").retried(3, 5);
+const CONFIRM: Task = Task::shift_weight("Confirm the change", "confirm");
+const CHECK_ALARMS: Task =
+    Task::new("migration", "Check alarms", Function::CheckAlarms).retried(0, 3);
+const PROBE_AGAIN: Task = Task::new("migration", "Probe again", Function::Probe).retried(0, 3);
+const CONFIRM_WEIGHTS: Task = Task::shift_weight("Confirm weights", "confirm").retried(0, 3);
+const COMPLETE: Task = Task::shift_weight("Complete the migration", "complete").retried(3, 5);
+const ROLL_BACK: Task = Task::rollback("Roll back");
+const CONFIRM_ROLLBACK: Task = Task::rollback("Confirm the rollback");
 
 /// Every Task that calls a function.
 pub const TASKS: [Task; 11] = [
@@ -193,8 +186,7 @@ impl Machine {
     async fn plan(&self, input: &Value) -> Result<Value, End> {
         let mut waited = 0;
         loop {
-            let event =
-                json!({"operation": "plan", "execution": arn(&self.execution), "input": input});
+            let event = json!({"execution": arn(&self.execution), "input": input});
             let planned = self.task(PLAN, event).await.map_err(End::Refused)?;
             if planned["migration"].is_object() {
                 return Ok(planned);
@@ -404,20 +396,17 @@ impl Machine {
     }
 
     async fn run(&self, task: Task, migration: &Value, more: Value) -> Result<Value, Failure> {
-        let operation = match task.state {
-            "Shift weight" => "shift",
-            "Complete the migration" => "complete",
-            _ => "confirm",
-        };
         let mut event = more;
-        event["operation"] = json!(operation);
         event["execution"] = json!(arn(&self.execution));
         event["migration"] = migration.clone();
         self.task(task, event).await
     }
 
-    async fn task(&self, task: Task, event: Value) -> Result<Value, Failure> {
+    async fn task(&self, task: Task, mut event: Value) -> Result<Value, Failure> {
         self.enter(task.state);
+        if let Some(operation) = task.operation {
+            event["operation"] = json!(operation);
+        }
         let outcome = run_task(&self.world, task, &event).await;
         if let Err(failure) = &outcome {
             let Failure { error, cause } = failure;
@@ -516,15 +505,18 @@ mod tests {
     const MIGRATION: &str = include_str!("../../../statemachine/migration.asl.json");
     const ROLLBACK: &str = include_str!("../../../statemachine/rollback.asl.json");
 
-    /// What a definition says of its Tasks that call functions: name, function, and how often they
-    /// are tried again after a `Conflict` and after what passes by itself.
-    fn defined(definition: &str) -> BTreeMap<String, (String, u64, u64)> {
+    /// A Task's function, its operation, and how often it is tried again after a `Conflict` and
+    /// after what passes by itself.
+    type Defined = (String, Value, u64, u64);
+
+    /// What a definition says of its Tasks that call functions, by name.
+    fn defined(definition: &str) -> BTreeMap<String, Defined> {
         let mut defined = BTreeMap::new();
         collect(&serde_json::from_str(definition).unwrap(), &mut defined);
         defined
     }
 
-    fn collect(machine: &Value, defined: &mut BTreeMap<String, (String, u64, u64)>) {
+    fn collect(machine: &Value, defined: &mut BTreeMap<String, Defined>) {
         for (name, state) in machine["States"].as_object().unwrap() {
             for branch in state["Branches"].as_array().into_iter().flatten() {
                 collect(branch, defined);
@@ -544,7 +536,13 @@ mod tests {
             };
             let transients: Vec<_> = TRANSIENTS.into_iter().map(attempts).collect();
             assert!(transients.iter().all(|it| *it == transients[0]), "{name}");
-            let of_it = (function.to_owned(), attempts("Conflict"), transients[0]);
+            let operation = state["Arguments"]["Payload"]["operation"].clone();
+            let of_it = (
+                function.to_owned(),
+                operation,
+                attempts("Conflict"),
+                transients[0],
+            );
             defined.insert(name.clone(), of_it);
         }
     }
@@ -557,8 +555,13 @@ mod tests {
                 .filter(|task| task.machine == machine)
                 .map(|task| {
                     let function = format!("${{{:?}FunctionArn}}", task.function);
-                    let retries = (task.conflicts.into(), task.transients.into());
-                    (task.state.to_owned(), (function, retries.0, retries.1))
+                    let of_it = (
+                        function,
+                        json!(task.operation),
+                        task.conflicts.into(),
+                        task.transients.into(),
+                    );
+                    (task.state.to_owned(), of_it)
                 })
                 .collect();
             assert_eq!(modelled, defined(definition));

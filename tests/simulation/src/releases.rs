@@ -9,8 +9,9 @@ use migration::fake::Fault;
 use migration::record::{Answer, RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
-use crate::external_dns::{BLUE, BURNHAM, Clusters, GREEN, Zone};
+use crate::external_dns::{BURNHAM, Clusters, Zone};
 use crate::invariants::{canary, of_one_name, replace_in_values, run};
+use crate::zones::{BLUE, GREEN};
 use crate::{Simulation, ZONE_ID};
 
 /// The one that is given back alone: the first in the order of names.
