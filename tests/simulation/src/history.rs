@@ -116,7 +116,7 @@ fn journals(world: &World) -> BTreeMap<String, Vec<Journal>> {
 /// What of a migration stands in the zone once everything has ended: nothing, or what somebody was
 /// told of.
 fn check_end(world: &World) {
-    for execution in world.started.borrow().iter() {
+    for execution in world.inputs.borrow().keys() {
         if world.executions.is_running(execution) {
             world.violation(&format!("{execution} has not ended"));
         }
@@ -212,7 +212,7 @@ fn check_rescued(world: &World, before: &[RecordSet]) {
 /// How each migration ended, in a word.
 fn ends(world: &World) -> BTreeMap<String, usize> {
     let mut ends = BTreeMap::new();
-    for execution in world.started.borrow().iter() {
+    for execution in world.inputs.borrow().keys() {
         let end = if world.executions.has_succeeded(execution) {
             "Completed".to_owned()
         } else {

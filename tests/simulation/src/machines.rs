@@ -371,7 +371,7 @@ impl Machine {
         });
         for attempt in 0..=2 {
             self.wait(2 * attempt).await;
-            if roll_back(&self.world, &request).await.is_ok() {
+            if roll_back(&self.world, &request).await.1.is_none() {
                 return End::RolledBack(failure);
             }
         }
@@ -419,38 +419,34 @@ impl Machine {
     }
 }
 
-/// `rollback.asl.json`: the executions that are rolled back and the last message, or these and why it failed.
+/// `rollback.asl.json`: the executions that are rolled back, and why that failed if it did.
 pub(crate) async fn roll_back(
     world: &Rc<World>,
     request: &Value,
-) -> Result<(Vec<String>, String), (Vec<String>, Failure)> {
+) -> (Vec<String>, Option<Failure>) {
     let mut executions: Vec<String> = Vec::new();
     let mut event = request.clone();
     let mut task = ROLL_BACK;
     for _ in 0..=PASSES {
-        let answer = run_task(world, task, &event)
-            .await
-            .map_err(|failure| (executions.clone(), failure))?;
+        let answer = match run_task(world, task, &event).await {
+            Ok(answer) => answer,
+            Err(failure) => return (executions, Some(failure)),
+        };
         let concerned = answer["executions"].as_array().into_iter().flatten();
         executions.extend(concerned.filter_map(Value::as_str).map(str::to_owned));
         executions.sort();
         executions.dedup();
-        let message = answer["message"].as_str().unwrap_or_default();
         if answer["restored"] != 0 {
-            world.note(message);
+            world.note(answer["message"].as_str().unwrap_or_default());
         }
         for told in answer["migrations"].as_array().into_iter().flatten() {
             let text = |field| told[field].as_str().unwrap_or_default().to_owned();
             world.tell(text("execution"), text("status"));
         }
         if answer["done"] == true {
-            let problems = answer["problems"].as_array().cloned().unwrap_or_default();
-            return if problems.is_empty() {
-                Ok((executions, message.to_owned()))
-            } else {
-                let failure = Failure::new("NotRestored", json!(problems).to_string());
-                Err((executions, failure))
-            };
+            let problems = &answer["problems"];
+            let failure = Failure::new("NotRestored", problems.to_string());
+            return (executions, (*problems != json!([])).then_some(failure));
         }
         world
             .clock
@@ -462,7 +458,10 @@ pub(crate) async fn roll_back(
         }});
         task = CONFIRM_ROLLBACK;
     }
-    Err((executions, Failure::new("Unavailable", "after 30 passes")))
+    (
+        executions,
+        Some(Failure::new("Unavailable", "after 30 passes")),
+    )
 }
 
 async fn run_task(world: &Rc<World>, task: Task, event: &Value) -> Result<Value, Failure> {

@@ -112,7 +112,7 @@ fn happening(
                 (again["from"], again["to"]) = (json!(GREEN), json!(BLUE));
             }
             Box::new(move |world| {
-                let name = format!("execution-{}", world.started.borrow().len() + 1);
+                let name = format!("execution-{}", world.inputs.borrow().len() + 1);
                 world.start(&name, &again);
             })
         }

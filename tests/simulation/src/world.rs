@@ -114,8 +114,6 @@ pub struct World {
     pub oracle: Arc<Mutex<Oracle>>,
     /// Whether the new side answers as it should.
     pub is_healthy: Cell<bool>,
-    /// The executions that were started, in their order.
-    pub started: RefCell<Vec<String>>,
     /// How rollbacks ended.
     pub rollbacks: RefCell<Vec<RollbackEnd>>,
     /// What people were told of executions: the execution, and the status.
@@ -130,7 +128,7 @@ pub struct World {
     pub deliveries: RefCell<Box<dyn FnMut() -> Vec<Duration>>>,
     /// What becomes of an approval that is asked for, and after how long.
     pub approvals: RefCell<Box<dyn FnMut() -> (Duration, Approval)>>,
-    /// What migrations were asked for.
+    /// The executions that were started, and their inputs.
     pub inputs: RefCell<BTreeMap<String, Value>>,
     /// Why executions went to hold.
     pub held: RefCell<BTreeMap<String, String>>,
@@ -177,7 +175,6 @@ impl World {
             line,
             oracle,
             is_healthy: Cell::new(true),
-            started: RefCell::default(),
             rollbacks: RefCell::default(),
             told: RefCell::default(),
             largest_payload: Cell::default(),
@@ -226,7 +223,6 @@ impl World {
     pub fn start(self: &Rc<Self>, execution: &str, input: &Value) {
         self.note(format!("{execution} is started: {input}"));
         self.executions.start(execution, input.clone());
-        self.started.borrow_mut().push(execution.to_owned());
         self.inputs
             .borrow_mut()
             .insert(execution.to_owned(), input.clone());
@@ -251,10 +247,7 @@ impl World {
         let world = self.clone();
         self.spawn(async move {
             world.note(format!("a rollback begins: {}", brief(&request)));
-            let (executions, failure) = match machines::roll_back(&world, &request).await {
-                Ok((executions, _)) => (executions, None),
-                Err((executions, failure)) => (executions, Some(failure)),
-            };
+            let (executions, failure) = machines::roll_back(&world, &request).await;
             match &failure {
                 None => world.note(format!("a rollback of {executions:?} has ended")),
                 Some(failure) => world.note(format!(

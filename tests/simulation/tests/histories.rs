@@ -6,8 +6,24 @@
 //!
 //! Applied to the code by hand, each of these was caught here:
 //!
-//! | mutation | caught as |
-//! |---|---|
+//! | mutation | where | caught as |
+//! |---|---|---|
+//! | UPSERT in place of DELETE and CREATE | `elements` of `migration::route53` | what another writer wrote is overwritten; the journal says of original weights what they were not |
+//! | CREATE before DELETE | the same | Route 53 refuses it: not even an undisturbed migration completes |
+//! | the journal missing in a batch | `shift` of `migration::change` | changed without its journal |
+//! | the sequence not raised | the same | sequence 1 behind 1 |
+//! | no look whether a name is at its step already | the same | is at 10 percent, and written again |
+//! | no look for drift | the same | another writer's weights are overwritten |
+//! | the share of `to` falls where it was beyond the step | the same | the share falls in a step |
+//! | 100 percent in every step | the same | is not 10 percent |
+//! | a rollback to 100/0 in place of the original weights | `restore` of `migration::change` | is left at another weight than its original one |
+//! | registry TXT given back in a batch before the weights | `carry_out` of `rollback` | a TXT has another weight than its record |
+//! | registry TXT given back with the weights of the step | `migration::lease` | the same |
+//! | a rollback that does not stop the execution | `stop` of `rollback` | is told to be rolled back, and runs |
+//! | the end of an execution holds, whatever its input says | `of_ended` of `rollback` | has left journals, and nobody was told |
+//! | a rollback in one pass, without a second look | `handle` of `rollback` | has left journals, and nobody was told |
+//! | completion without the mark in the first journal | `close` of `migration::change` | the same |
+//! | any execution takes journals over | `own_or_adoptable` of `migration::change` | takes the journal of one that runs |
 
 use std::process::ExitCode;
 use std::sync::Mutex;
