@@ -265,6 +265,32 @@ fn a_journal_that_is_none() {
     );
 }
 
+/// What goes from state to state would pass what Step Functions takes.
+#[test]
+fn more_names_than_go_from_state_to_state() {
+    let label = "a".repeat(56);
+    check(
+        |record_sets| {
+            let pair: Vec<_> = record_sets
+                .iter()
+                .filter(|it| it.name.as_str().starts_with("legacy."))
+                .cloned()
+                .collect();
+            for number in 0..1_000 {
+                let name = format!("{label}{number:04}.eks-blueprint.example.com");
+                record_sets.extend(pair.iter().cloned().map(|record_set| RecordSet {
+                    name: name.parse().unwrap(),
+                    ..record_set
+                }));
+            }
+        },
+        &json!({}),
+        &expect![[r#"
+            InvalidInput: names: 1007 names are too many for one migration, which would have 64031 characters where Step Functions is handed 56000 at most; split them into several migrations with `names` or `exclude`
+        "#]],
+    );
+}
+
 #[test]
 fn nothing_watches() {
     check(
