@@ -21,8 +21,9 @@
 //! | registry TXT given back with the weights of the step | `migration::lease` | the same |
 //! | a rollback that does not stop the execution | `stop` of `rollback` | is told to be rolled back, and runs |
 //! | the end of an execution holds, whatever its input says | `of_ended` of `rollback` | has left journals, and nobody was told |
-//! | a rollback in one pass, without a second look | `handle` of `rollback` | has left journals, and nobody was told |
 //! | completion without the mark in the first journal | `close` of `migration::change` | the same |
+//! | a rollback in one pass, without a second look | `handle` of `rollback` | was rolled back, and goes on |
+//! | a second look before the last writer can be done | `LATE_WRITER_SECONDS` of `rollback` | the same |
 //! | any execution takes journals over | `own_or_adoptable` of `migration::change` | takes the journal of one that runs |
 
 use std::process::ExitCode;
