@@ -58,6 +58,8 @@ pub enum Fault {
     Refused,
     /// Another writer changes the zone just before the call arrives.
     OtherWriter(Edit),
+    /// The call arrives late: after so many times the usual time.
+    Late(usize),
     /// The process dies before it has sent the call.
     KilledBefore,
     /// The process dies once the call is carried out, before it has read the answer.
@@ -182,6 +184,12 @@ impl Line {
                 Err(Error::Unavailable("the answer was lost".into()))
             }
             Some(Fault::OtherWriter(edit)) => carry_out(Some(edit)),
+            Some(Fault::Late(times)) => {
+                for _ in 0..times {
+                    self.time.pass().await;
+                }
+                carry_out(None)
+            }
             Some(Fault::Throttled) => Err(Error::Throttled("Rate exceeded".into())),
             Some(Fault::Unavailable) => Err(Error::Unavailable("no answer".into())),
             Some(Fault::Refused) if action == CHANGE => {

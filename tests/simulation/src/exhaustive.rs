@@ -65,6 +65,8 @@ pub enum Disturbance {
     Outage,
     /// Step Functions gives its function's call up, and makes it again while the function goes on.
     GivenUp,
+    /// The call arrives late: its function is nearly out of time.
+    Late,
     /// Another writer is there just before it.
     Writer(Writer),
     /// The same migration is started once more, as by an event that is delivered twice.
@@ -87,26 +89,35 @@ impl Then {
     pub const ALL: [Self; 2] = [Self::GoesOn, Self::Aborted];
 }
 
-/// A migration that nothing has disturbed yet: two steps, each with a bake of two health checks.
+/// A migration that nothing has disturbed yet: two steps, each with a bake of two health checks. With
+/// many names, whose steps differ in their batches alone, it is one.
 struct Undisturbed {
     names: usize,
     record_sets: Vec<RecordSet>,
     input: Value,
     /// How it ends if nothing disturbs it.
     end: &'static str,
+    /// When the last step bakes.
+    last_bake: Duration,
 }
 
 impl Undisturbed {
     /// Of so many names in such a zone.
     fn of(names: usize, zone: fn(usize) -> String) -> Self {
+        let (steps, last_bake): (&[u8], _) = if names > 2 {
+            (&[100], 110)
+        } else {
+            (&[10, 100], 250)
+        };
         Self {
             names,
             record_sets: record_sets_from_cli_json(&zone(names)),
             input: json!({
                 "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
-                "steps": [10, 100], "bakeSeconds": 60, "alarms": {"names": [ALARM]},
+                "steps": steps, "bakeSeconds": 60, "alarms": {"names": [ALARM]},
             }),
             end: "Completed",
+            last_bake: Duration::from_secs(last_bake),
         }
     }
 }
@@ -144,6 +155,10 @@ pub fn outage(names: usize) -> Report {
     every_call(&migration, &[Disturbance::Outage], &Then::ALL, |_| {})
 }
 
+const LATENCY: Duration = Duration::from_millis(100);
+/// A call that takes as long as so many arrives after 100 of its function's 120 seconds.
+const LATE_CALLS: usize = 1_000;
+
 /// Longer than all retries of a migration and of the rollbacks that its end starts.
 const OUTAGE_CALLS: usize = 300;
 
@@ -154,21 +169,20 @@ pub fn rollback(names: usize) -> Report {
         end: "StoppedForRollback",
         ..Undisturbed::of(names, zones::registered)
     };
+    let last_bake = migration.last_bake;
     every_call(&migration, &faulty(), &[Then::GoesOn], |world| {
         let world = world.clone();
         world.clone().spawn(async move {
-            world.clock.sleep(LAST_BAKE).await;
+            world.clock.sleep(last_bake).await;
             world.set_alarm("ALARM");
         });
     })
 }
 
-/// When the last step bakes in an undisturbed migration.
-const LAST_BAKE: Duration = Duration::from_secs(250);
-
 fn faulty() -> Vec<Disturbance> {
     let faults = Kind::ALL.map(Disturbance::Fault);
-    faults.into_iter().chain([Disturbance::GivenUp]).collect()
+    let others = [Disturbance::GivenUp, Disturbance::Late];
+    faults.into_iter().chain(others).collect()
 }
 
 fn interfering() -> Vec<Disturbance> {
@@ -218,7 +232,7 @@ fn play(
     } = migration;
     history::run(
         record_sets.clone(),
-        Latency::Same(Duration::from_millis(100)),
+        Latency::Same(LATENCY),
         |world| {
             match disturbed {
                 Some((number, Disturbance::Fault(kind))) => {
@@ -228,6 +242,9 @@ fn play(
                     for call in number..number + OUTAGE_CALLS {
                         world.line.on_call(call, Fault::Unavailable);
                     }
+                }
+                Some((number, Disturbance::Late)) => {
+                    world.line.on_call(number, Fault::Late(LATE_CALLS));
                 }
                 Some((number, Disturbance::Writer(writer))) => {
                     let (all, count) = (Arc::new(record_sets.clone()), &world.outside_writes);
