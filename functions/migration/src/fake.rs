@@ -214,7 +214,7 @@ enum Undo<'c> {
 }
 
 /// The one action that changes a zone.
-const CHANGE: &str = "ChangeResourceRecordSets";
+pub const CHANGE: &str = "ChangeResourceRecordSets";
 
 /// The record sets of a zone, in Route 53's order.
 ///

@@ -1,18 +1,19 @@
 //! Rollbacks that events ask for: alarms, and executions that ended.
 
+use std::time::SystemTime;
+
 use expect_test::expect;
 use migration::executions::{HOLDING, ROLLING_BACK};
 use migration::fake::Fault;
 use serde_json::{Value, json};
 
 use crate::invariants::{canary, large_zone, run};
+use crate::world::{self, documented, status_event};
 use crate::{Simulation, ZONE_ID};
 
-const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
 const COMPOSITE_ALARM_EVENT: &str =
     include_str!("../../events/cloudwatch-composite-alarm-state-change.json");
 const ALARM_ACTION: &str = include_str!("../../events/cloudwatch-alarm-action.json");
-const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
 
 const ALARM: &str = "green-5xx-errors";
 /// The end of time, as CloudWatch writes it: an alarm that fires once everything has happened.
@@ -23,33 +24,14 @@ const NAMES: usize = 250;
 /// Reading them under way: the zone, then three pages of two record sets and a journal each.
 const CALLS_OF_A_READ: usize = 1 + 3;
 
-fn documented(event: &str) -> Value {
-    serde_json::from_str(event).unwrap()
-}
-
 fn alarm_event(alarm: &str) -> Value {
-    let mut event = documented(ALARM_EVENT);
-    event["detail"]["alarmName"] = json!(alarm);
+    let mut event = alarm_event_now(alarm);
     event["detail"]["state"]["timestamp"] = json!(LATER);
     event
 }
 
 fn alarm_event_now(alarm: &str) -> Value {
-    let mut event = alarm_event(alarm);
-    let now = aws_smithy_types::DateTime::from(std::time::SystemTime::now());
-    let now = now.fmt(aws_smithy_types::date_time::Format::DateTime);
-    event["detail"]["state"]["timestamp"] = json!(now.unwrap().replace('Z', "+0000"));
-    event
-}
-
-fn status_event(execution: &str, status: &str) -> Value {
-    let mut event = documented(STATUS_EVENT);
-    let arn =
-        format!("arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:{execution}");
-    event["detail"]["executionArn"] = json!(arn);
-    event["detail"]["name"] = json!(execution);
-    event["detail"]["status"] = json!(status);
-    event
+    world::alarm_event(alarm, "ALARM", SystemTime::now())
 }
 
 fn watching(alarms: &Value) -> Value {

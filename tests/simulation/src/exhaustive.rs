@@ -91,10 +91,10 @@ impl Then {
 
 /// A migration that nothing has disturbed yet: two steps, each with a bake of two health checks. With
 /// many names, whose steps differ in their batches alone, it is one.
-struct Undisturbed {
+pub(crate) struct Undisturbed {
     names: usize,
     record_sets: Vec<RecordSet>,
-    input: Value,
+    pub(crate) input: Value,
     /// How it ends if nothing disturbs it.
     end: &'static str,
     /// When the last step bakes.
@@ -103,7 +103,7 @@ struct Undisturbed {
 
 impl Undisturbed {
     /// Of so many names in such a zone.
-    fn of(names: usize, zone: fn(usize) -> String) -> Self {
+    pub(crate) fn of(names: usize, zone: fn(usize) -> String) -> Self {
         let (steps, last_bake): (&[u8], _) = if names > 2 {
             (&[100], 110)
         } else {
@@ -220,7 +220,8 @@ fn every_call(
     all
 }
 
-fn play(
+/// One history of a migration, with `scene` set before it begins.
+pub(crate) fn play(
     migration: &Undisturbed,
     disturbed: Option<(usize, Disturbance)>,
     then: Then,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::Simulation;
 use crate::invariants::{canary, of_one_name, replace_in_values, run};
-use crate::zones::{BLUE, GREEN};
+use crate::zones::{BLUE, GREEN, is_same};
 
 pub(crate) const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
@@ -27,17 +27,6 @@ impl Provider for Zone<'_> {
 
     async fn change(&self, changes: &[external_dns::Change]) -> Result<(), String> {
         let live = self.0.record_sets();
-        let is_same = |a: &RecordSet, b: &RecordSet| {
-            let key = |record_set: &RecordSet| {
-                let side = record_set.weighted().map(|(side, _)| side.clone());
-                (
-                    record_set.name.clone(),
-                    record_set.record_type.clone(),
-                    side,
-                )
-            };
-            key(a) == key(b)
-        };
         let mut batch = Vec::new();
         for change in changes {
             let new = &change.record_set;

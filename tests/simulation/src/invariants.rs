@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::oracle::registered;
-use crate::zones::{BLUE, GREEN};
+use crate::zones::{BLUE, GREEN, soa};
 use crate::{Simulation, ZONE_ID};
 
 pub(crate) fn canary() -> Value {
@@ -773,12 +773,6 @@ fn an_alias_within_the_zone_has_its_targets_ttl() {
     assert_eq!(planned["plan"]["ttlSeconds"], 900);
     let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
     assert_eq!(shifted["waitSeconds"], 1_350);
-}
-
-fn soa() -> Value {
-    json!({"Name": "example.com.", "Type": "SOA", "TTL": 900, "ResourceRecords": [
-        {"Value": "ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}
-    ]})
 }
 
 /// A zone with so many names of two record sets each.

@@ -1,20 +1,14 @@
 //! A zone of 10,000 record sets, and a migration of 2,000 names in it.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use migration::fake::{Line, record_sets_from_cli_json};
-use migration::record::RecordSet;
-use serde_json::{Value, json};
+use migration::fake::{CHANGE, Line};
+use serde_json::json;
 
-use crate::ZONE_ID;
-use crate::clock::Latency;
-use crate::exhaustive::{Kind, Then};
-use crate::history::{self, Report};
-use crate::world::World;
-use crate::zones::{self, BLUE, GREEN};
+use crate::exhaustive::{Disturbance, Kind, Then, Undisturbed, play};
+use crate::history::Report;
+use crate::zones;
 
 /// Names that move.
 pub const NAMES: usize = 2_000;
@@ -23,29 +17,19 @@ pub const RECORD_SETS: usize = 10_000;
 /// The batch that fails.
 pub const FAILING_BATCH: usize = 37;
 
-const EXECUTION: &str = "run";
-const CHANGE: &str = "ChangeResourceRecordSets";
-
-fn input() -> Value {
-    json!({
-        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
-        "steps": [10, 100], "bakeSeconds": 60,
-    })
-}
-
-fn zone() -> Vec<RecordSet> {
-    record_sets_from_cli_json(&zones::large(NAMES, RECORD_SETS))
+fn migration() -> Undisturbed {
+    let mut migration = Undisturbed::of(NAMES, |names| zones::large(names, RECORD_SETS));
+    migration.input["steps"] = json!([10, 100]);
+    migration.input["alarms"] = json!({});
+    migration
 }
 
 /// The whole migration, and the numbers of the calls that change the zone.
 pub fn whole_migration() -> (Report, Vec<usize>) {
     let line: RefCell<Option<Arc<Line>>> = RefCell::default();
-    let report = play(
-        |world| {
-            line.replace(Some(world.line.clone()));
-        },
-        |_| {},
-    );
+    let report = play(&migration(), None, Then::GoesOn, |world| {
+        line.replace(Some(world.line.clone()));
+    });
     let line = line.take();
     let changes = line.map_or_else(Vec::new, |line| {
         let is_change = |number: &usize| line.action(*number) == Some(CHANGE);
@@ -56,26 +40,6 @@ pub fn whole_migration() -> (Report, Vec<usize>) {
 
 /// The same, with a fault at this call, and the execution aborted there or not.
 pub fn failing(call: usize, kind: Kind, then: Then) -> Report {
-    let mut is_to_come = then == Then::Aborted;
-    play(
-        |world| world.line.on_call(call, kind.fault()),
-        |world| {
-            if is_to_come && world.line.calls() > call {
-                is_to_come = false;
-                world.abort(EXECUTION);
-            }
-        },
-    )
-}
-
-fn play(scene: impl FnOnce(&Rc<World>), between: impl FnMut(&Rc<World>)) -> Report {
-    history::run(
-        zone(),
-        Latency::Same(Duration::from_millis(200)),
-        |world| {
-            world.start(EXECUTION, &input());
-            scene(world);
-        },
-        between,
-    )
+    let fault = Disturbance::Fault(kind);
+    play(&migration(), Some((call, fault)), then, |_| {})
 }

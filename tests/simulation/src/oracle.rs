@@ -10,7 +10,9 @@ use migration::fake::{Observer, RecordSets, Written};
 use migration::journal::Journal;
 use migration::record::{Answer, RecordSet, RecordType};
 use migration::weights::Weights;
-use migration::{Percent, RecordName};
+use migration::{Percent, RecordName, SetIdentifier};
+
+use crate::zones::is_same;
 
 /// The invariants' keeper.
 #[derive(Debug, Default)]
@@ -292,23 +294,16 @@ impl Oracle {
                 return Err(format!("is let go at {} percent", old.percent));
             }
             *self.completed.entry(execution).or_default() += 1;
-            let live = weights_of(after, old);
-            return if change.moved[1].is_empty() || live == old.written {
+            return if change.moved[1].is_empty() {
                 Ok(())
             } else {
-                Err(format!(
-                    "completed at {live:?} instead of {:?}",
-                    old.written
-                ))
+                check_weights(old, after)
             };
         }
         *self.restored.entry(execution).or_default() += 1;
         for (record_type, original) in &old.original {
             for (side, weight) in [(&old.from, original.from), (&old.to, original.to)] {
-                let live = after.iter().find_map(|record_set| {
-                    let (identifier, weight) = record_set.weighted()?;
-                    (record_set.record_type == *record_type && identifier == side).then_some(weight)
-                });
+                let live = weight_of(after, record_type, side);
                 if live.is_some_and(|live| live != weight) {
                     return Err(format!(
                         "{record_type} of {side} is left at {live:?} instead of its original {weight}"
@@ -317,11 +312,7 @@ impl Oracle {
             }
         }
         for text in texts {
-            let same = registry.iter().find(|original| {
-                original.name == text.name
-                    && original.weighted().map(|(side, _)| side)
-                        == text.weighted().map(|(side, _)| side)
-            });
+            let same = registry.iter().find(|original| is_same(original, text));
             if let Some(original) = same
                 && owner(original).map(|(owner, _)| owner) != owner(text).map(|(owner, _)| owner)
             {
@@ -368,19 +359,23 @@ fn texts_of<'a>(name: &'a RecordName, zone: &'a RecordSets) -> impl Iterator<Ite
         .filter(|record_set| registered(record_set).is_some())
 }
 
+fn weight_of(
+    record_sets: &[RecordSet],
+    record_type: &RecordType,
+    side: &SetIdentifier,
+) -> Option<u8> {
+    record_sets.iter().find_map(|record_set| {
+        let (identifier, weight) = record_set.weighted()?;
+        (record_set.record_type == *record_type && identifier == side).then_some(weight)
+    })
+}
+
 fn weights_of(record_sets: &[RecordSet], journal: &Journal) -> BTreeMap<RecordType, Weights> {
-    let weight = |record_type: &RecordType, side: &str| {
-        record_sets.iter().find_map(|record_set| {
-            let (identifier, weight) = record_set.weighted()?;
-            (record_set.record_type == *record_type && identifier.as_str() == side)
-                .then_some(weight)
-        })
-    };
     RecordType::MOVED
         .into_iter()
         .filter_map(|record_type| {
-            let from = weight(&record_type, journal.from.as_str())?;
-            let to = weight(&record_type, journal.to.as_str())?;
+            let from = weight_of(record_sets, &record_type, &journal.from)?;
+            let to = weight_of(record_sets, &record_type, &journal.to)?;
             Some((record_type, Weights { from, to }))
         })
         .collect()
@@ -398,14 +393,6 @@ fn share(weights: Weights) -> f64 {
 fn counterparts<'a>(
     [deleted, created]: &'a [Vec<&'a RecordSet>; 2],
 ) -> Result<Vec<(&'a RecordSet, &'a RecordSet)>, String> {
-    let key = |record_set: &RecordSet| {
-        let side = record_set.weighted().map(|(side, _)| side.to_string());
-        (
-            record_set.name.clone(),
-            record_set.record_type.clone(),
-            side,
-        )
-    };
     if deleted.len() != created.len() {
         return Err(format!(
             "{} record sets are deleted and {} created",
@@ -416,7 +403,7 @@ fn counterparts<'a>(
     deleted
         .iter()
         .map(|old| {
-            let new = created.iter().find(|new| key(new) == key(old));
+            let new = created.iter().find(|new| is_same(new, old));
             new.map(|new| (*old, *new))
                 .ok_or_else(|| format!("{} is deleted and not created again", old.name))
         })

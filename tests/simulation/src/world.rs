@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -271,12 +271,7 @@ impl World {
     pub fn set_alarm(self: &Rc<Self>, state: &'static str) {
         self.note(format!("the alarm is {state}"));
         self.cloudwatch.set(ALARM, state);
-        let mut event = documented(ALARM_EVENT);
-        let time = self.rfc3339();
-        set(&mut event, "/detail/alarmName", json!(ALARM));
-        set(&mut event, "/detail/state/value", json!(state));
-        let timestamp = json!(time.replace('Z', "+0000"));
-        set(&mut event, "/detail/state/timestamp", timestamp);
+        let event = alarm_event(ALARM, state, self.clock.now());
         if state == "ALARM" {
             self.deliver(&event);
         }
@@ -328,11 +323,7 @@ impl World {
         if status == "SUCCEEDED" {
             return;
         }
-        let mut event = documented(STATUS_EVENT);
-        let arn = machines::arn(name);
-        set(&mut event, "/detail/executionArn", json!(arn));
-        set(&mut event, "/detail/name", json!(name));
-        set(&mut event, "/detail/status", json!(status));
+        let mut event = status_event(name, status);
         let now = DateTime::from(self.clock.now()).to_millis();
         set(
             &mut event,
@@ -405,8 +396,7 @@ impl World {
 
     /// The time as JSONata's `$now()` gives it.
     pub(crate) fn rfc3339(&self) -> String {
-        let time = DateTime::from(self.clock.now());
-        time.fmt(Format::DateTime).unwrap_or_default()
+        rfc3339(self.clock.now())
     }
 
     fn weigh(&self, payload: &Value) {
@@ -470,8 +460,36 @@ impl<F: Future<Output = Result<Value, Failure>>> Future for Process<'_, F> {
     }
 }
 
-fn documented(event: &str) -> Value {
+/// EventBridge's event of an alarm that comes to a state.
+pub(crate) fn alarm_event(alarm: &str, state: &str, at: SystemTime) -> Value {
+    let mut event = documented(ALARM_EVENT);
+    set(&mut event, "/detail/alarmName", json!(alarm));
+    set(&mut event, "/detail/state/value", json!(state));
+    // CloudWatch writes an offset.
+    let timestamp = json!(rfc3339(at).replace('Z', "+0000"));
+    set(&mut event, "/detail/state/timestamp", timestamp);
+    event
+}
+
+/// EventBridge's event of an execution that has ended.
+pub(crate) fn status_event(execution: &str, status: &str) -> Value {
+    let mut event = documented(STATUS_EVENT);
+    let arn = machines::arn(execution);
+    set(&mut event, "/detail/executionArn", json!(arn));
+    set(&mut event, "/detail/name", json!(execution));
+    set(&mut event, "/detail/status", json!(status));
+    event
+}
+
+/// An event as AWS documents it.
+pub(crate) fn documented(event: &str) -> Value {
     serde_json::from_str(event).unwrap_or_default()
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    DateTime::from(time)
+        .fmt(Format::DateTime)
+        .unwrap_or_default()
 }
 
 fn set(event: &mut Value, pointer: &str, value: Value) {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use external_dns::{Action, Controller, Generation, Settings, reconcile};
 use migration::RecordName;
 use migration::fake::Edit;
-use migration::record::{Answer, RecordSet, Routing};
+use migration::record::{Answer, RecordSet};
 
-use crate::zones::{BLUE, GREEN};
+use crate::zones::{BLUE, GREEN, is_same};
 
 /// Another writer, and what it does to one name or to all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,8 +49,12 @@ impl Writer {
             let found = live.clone();
             match self {
                 Self::Weight => {
-                    for record_set in live.iter_mut().filter(|live| live.name == name) {
-                        reweigh(record_set, BLUE, weight);
+                    let is_of_blue = |live: &&mut RecordSet| {
+                        let side = live.weighted().map(|(side, _)| side.as_str());
+                        live.name == name && live.record_type.moves() && side == Some(BLUE)
+                    };
+                    for record_set in live.iter_mut().filter(is_of_blue) {
+                        *record_set = record_set.with_weight(weight);
                     }
                 }
                 Self::Terraform => {
@@ -99,23 +103,6 @@ fn pass(live: &mut Vec<RecordSet>, before: &[RecordSet]) {
                 (Action::Create, Some(_)) | (Action::Delete, None) => {}
             }
         }
-    }
-}
-
-fn is_same(a: &RecordSet, b: &RecordSet) -> bool {
-    let side = |record_set: &RecordSet| record_set.weighted().map(|(side, _)| side.clone());
-    a.name == b.name && a.record_type == b.record_type && side(a) == side(b)
-}
-
-fn reweigh(record_set: &mut RecordSet, side: &str, new_weight: u8) {
-    if let Routing::Weighted {
-        set_identifier,
-        weight,
-    } = &mut record_set.routing
-        && record_set.record_type.moves()
-        && set_identifier.as_str() == side
-    {
-        *weight = new_weight;
     }
 }
 

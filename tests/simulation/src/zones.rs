@@ -62,6 +62,12 @@ pub fn large(names: usize, all: usize) -> String {
     json!({ "ResourceRecordSets": record_sets }).to_string()
 }
 
+/// Whether both are the same record set, whatever they say: name, type and side.
+pub fn is_same(a: &RecordSet, b: &RecordSet) -> bool {
+    let side = |record_set: &'_ RecordSet| record_set.weighted().map(|(side, _)| side.clone());
+    a.name == b.name && a.record_type == b.record_type && side(a) == side(b)
+}
+
 /// The first name of a zone that moves.
 pub fn first_name(record_sets: &[RecordSet]) -> Option<RecordName> {
     let mut moved = record_sets.iter().filter(|it| it.weighted().is_some());
