@@ -1,0 +1,190 @@
+//! The definitions are what their sources describe, and mistakes in a source are reported.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a file that can't be read shall fail the test"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use definitions::Generator;
+use expect_test::{Expect, expect, expect_file};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../statemachine")
+}
+
+/// The names of the files in a folder whose names end like this, without the ending.
+fn files(folder: &str, ending: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(self::folder().join(folder)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter_map(|name| name.strip_suffix(ending).map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn definitions_are_generated_from_their_sources() {
+    let read = |file: &str| fs::read_to_string(folder().join("source").join(file)).unwrap();
+    let mut generator = Generator::new(&read("blocks.yaml")).unwrap();
+    let mut sources = files("source", ".yaml");
+    sources.remove("blocks");
+    for name in &sources {
+        let file = format!("{name}.yaml");
+        let definition = generator.generate(&file, &read(&file)).unwrap();
+        expect_file![folder().join(format!("{name}.asl.json"))].assert_eq(&definition);
+    }
+    assert_eq!(generator.unused(), [""; 0]);
+    assert_eq!(files("", ".asl.json"), sources);
+}
+
+const BLOCKS: &str = r#"
+errors: [Throttled, Unavailable]
+retry:
+  ErrorEquals: { Use: errors }
+  MaxAttempts: "{{attempts}}"
+invoke:
+  Type: Task
+  Arguments: "{{arguments}}"
+  Retry:
+    - Use: retry
+      With: { attempts: 3 }
+cause: $string({{error}}.Cause)
+cause-of-input:
+  Use: cause
+  With: { error: $states.input }
+loop: { Next: { Use: loop } }
+"#;
+
+/// What a machine with this one state is generated to: its state, or what is wrong.
+#[track_caller]
+fn check(state: &str, expect: &Expect) {
+    let source = format!("States:\n  Shift weight:\n{state}");
+    let generated = Generator::new(BLOCKS)
+        .unwrap()
+        .generate("migration.yaml", &source);
+    expect.assert_eq(&generated.unwrap_or_else(|problem| problem));
+}
+
+#[test]
+fn fields_of_a_block_take_the_place_of_use() {
+    check(
+        r#"
+    Comment: Why.
+    Use: invoke
+    With: { arguments: { step: 1 } }
+    Next: Wait
+"#,
+        &expect![[r#"
+            {
+              "States": {
+                "Shift weight": {
+                  "Comment": "Why.",
+                  "Type": "Task",
+                  "Arguments": {
+                    "step": 1
+                  },
+                  "Retry": [
+                    {
+                      "ErrorEquals": [
+                        "Throttled",
+                        "Unavailable"
+                      ],
+                      "MaxAttempts": 3
+                    }
+                  ],
+                  "Next": "Wait"
+                }
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn block_in_a_text_is_replaced_in_the_text() {
+    check(
+        r#"    Cause: "{% {{cause-of-input}} & {'a': {'b': 1}} %}""#,
+        &expect![[r#"
+            {
+              "States": {
+                "Shift weight": {
+                  "Cause": "{% $string($states.input.Cause) & {'a': {'b': 1}} %}"
+                }
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn unknown_block_is_reported() {
+    check(
+        "    Retry: { Use: retries }",
+        &expect!["migration.yaml / States / Shift weight / Retry: there is no block retries"],
+    );
+    check(
+        r#"    Cause: "{% {{reason}} %}""#,
+        &expect!["migration.yaml / States / Shift weight / Cause: there is no block reason"],
+    );
+}
+
+#[test]
+fn missing_and_unknown_parameters_are_reported() {
+    check(
+        "    Retry: [{ Use: retry }]",
+        &expect![
+            "migration.yaml / States / Shift weight / Retry / 0: the block retry needs attempts"
+        ],
+    );
+    check(
+        "    Retry: [{ Use: retry, With: { attempts: 3, delay: 1 } }]",
+        &expect![
+            "migration.yaml / States / Shift weight / Retry / 0: the block retry has no parameter delay"
+        ],
+    );
+    check(
+        "    With: { attempts: 3 }",
+        &expect!["migration.yaml / States / Shift weight: there is With, but no Use"],
+    );
+}
+
+#[test]
+fn ambiguous_source_is_reported() {
+    check(
+        "    Type: Task\n    Use: invoke\n    With: { arguments: 1 }",
+        &expect![
+            "migration.yaml / States / Shift weight: Type is given twice, by a block and beside it"
+        ],
+    );
+    check(
+        "    Use: errors\n    Next: Wait",
+        &expect![
+            "migration.yaml / States / Shift weight: a block that is no mapping is used among other fields"
+        ],
+    );
+    check(
+        "    Cause: \"because {{errors}}\"",
+        &expect!["migration.yaml / States / Shift weight / Cause: errors is no text and no number"],
+    );
+    check(
+        "    Cause: {{cause}}",
+        &expect![[
+            r#"migration.yaml / States / Shift weight / Cause: a key is no text; is a "{{name}}" without quotes?"#
+        ]],
+    );
+    check(
+        "    Use: loop",
+        &expect![
+            "migration.yaml / States / Shift weight / block loop / Next: the block loop uses itself"
+        ],
+    );
+    check(
+        "    Next: Wait\n    Next: Wait",
+        &expect![[
+            r#"migration.yaml: States.Shift weight: duplicate entry with key "Next" at line 3 column 5"#
+        ]],
+    );
+}
