@@ -1,8 +1,7 @@
-//! CloudWatch's client behind [`CloudWatch`]: the only place that knows the
-//! SDK's types of alarms.
+//! Implements [`CloudWatch`] for the SDK's client. Only this module uses the SDK's
+//! alarm types.
 //!
-//! `AlarmTypes` is given with every call, because CloudWatch answers with metric
-//! alarms only where it is left out.
+//! Every call sets `AlarmTypes`: without it, CloudWatch returns metric alarms only.
 //!
 //! Source: CloudWatch API Reference, `DescribeAlarms` and `DescribeAlarmHistory`.
 
@@ -95,7 +94,7 @@ fn from_metric(alarm: &MetricAlarm) -> Option<Alarm> {
     })
 }
 
-/// A composite alarm's rule can always be evaluated: it has no evaluation state.
+/// `CompositeAlarm` has no `EvaluationState`.
 fn from_composite(alarm: &CompositeAlarm) -> Option<Alarm> {
     Some(Alarm {
         name: alarm.alarm_name()?.to_owned(),
@@ -138,7 +137,7 @@ mod tests {
     const UPDATED: i64 = TRANSITIONED + 60;
 
     #[test]
-    fn every_type_of_alarm_is_read() {
+    fn each_alarm_type_is_converted() {
         let metric = MetricAlarm::builder()
             .alarm_name("metric")
             .state_value(StateValue::Ok)
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_time_of_transition_the_last_update_counts() {
+    fn update_time_is_used_when_transition_time_is_missing() {
         let alarm = MetricAlarm::builder()
             .alarm_name("metric")
             .state_updated_timestamp(DateTime::from_secs(UPDATED))

@@ -1,20 +1,19 @@
-//! The narrow interface to CloudWatch: two calls, page by page. AWS implements
-//! it in the module `aws`, the tests with a fake.
+//! The interface to CloudWatch: the two API calls that this function uses. The
+//! module `aws` implements it with the SDK, the tests implement it with fakes.
 
 use std::future::Future;
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use migration::Error;
 
-/// The most alarms that one call names or lists.
+/// The maximum of `AlarmNames` and of `MaxRecords` in one call.
 ///
 /// Source: CloudWatch API Reference, `DescribeAlarms`.
 pub const LARGEST_PAGE: usize = 100;
 
-/// The calls of CloudWatch's API that watching alarms needs.
 pub trait CloudWatch {
-    /// `DescribeAlarms`: metric, composite and log alarms. Names that no alarm
-    /// has are left out of the answer without a word.
+    /// `DescribeAlarms`: metric, composite and log alarms. A name without an alarm
+    /// is missing from the result and causes no error.
     fn describe_alarms(
         &self,
         selection: Selection<'_>,
@@ -22,7 +21,7 @@ pub trait CloudWatch {
     ) -> impl Future<Output = Result<Page<Alarm>, Error>> + Send;
 
     /// `DescribeAlarmHistory`: the `HistoryData` of the alarm's state updates at
-    /// or after `since`, the latest first.
+    /// or after `since`, newest first.
     fn describe_alarm_history(
         &self,
         name: &str,
@@ -31,36 +30,32 @@ pub trait CloudWatch {
     ) -> impl Future<Output = Result<Page<String>, Error>> + Send;
 }
 
-/// Which alarms to describe.
 #[derive(Clone, Copy, Debug)]
 pub enum Selection<'a> {
-    /// Those with these names, [`LARGEST_PAGE`] at most.
+    /// Alarms with one of these names; at most [`LARGEST_PAGE`] names.
     Names(&'a [&'a str]),
-    /// Those whose names begin with this.
+    /// Alarms with this name prefix.
     Prefix(&'a str),
 }
 
-/// A page of a list.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Page<T> {
-    /// What is on it.
     pub items: Vec<T>,
-    /// What leads to the next page, if there is one.
+    /// The token for the next page; `None` on the last page.
     pub next_token: Option<String>,
 }
 
-/// An alarm of whichever type, as far as health is concerned.
+/// The fields of an alarm, of any type, that a verdict depends on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Alarm {
-    /// Its name.
     pub name: String,
-    /// `OK`, `ALARM` or `INSUFFICIENT_DATA`, as CloudWatch writes it.
+    /// CloudWatch's `StateValue`: `OK`, `ALARM` or `INSUFFICIENT_DATA`.
     pub state: String,
-    /// Why it is in that state, in CloudWatch's words.
+    /// CloudWatch's `StateReason`.
     pub reason: String,
-    /// Present where CloudWatch could not evaluate the alarm wholly, such as `PARTIAL_DATA`.
+    /// Set if CloudWatch could not evaluate the alarm completely, for example `PARTIAL_DATA`.
     pub evaluation_state: Option<String>,
-    /// When it came to its state, or later: where CloudWatch gives no time of
-    /// the transition this is the time of the last update.
+    /// When the alarm entered its state. If CloudWatch gives no transition time, the
+    /// time of the last update, which is the same or later.
     pub changed_at: Option<DateTime>,
 }

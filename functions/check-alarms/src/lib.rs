@@ -1,23 +1,23 @@
-//! The function `check-alarms`: says whether the alarms that watch a migration are quiet.
+//! The function `check-alarms`: checks the CloudWatch alarms that watch a migration.
 //!
-//! The event is `{"alarms": …, "since": …}`: the alarms as in the migration's
-//! input, and optionally the time from which on an alarm must not have fired,
-//! in RFC 3339 as JSONata's `$now()` gives it. It reads CloudWatch and changes
-//! nothing.
+//! The event is `{"alarms": …, "since": …}`. `alarms` is the field of the
+//! migration's input. `since` is optional: an alarm that fired at or after this time
+//! fails. It is an RFC 3339 time, the format of JSONata's `$now()`. The function only
+//! reads CloudWatch.
 //!
 //! | found | verdict |
 //! |---|---|
-//! | `ALARM`, now or at any time since `since` | fail |
-//! | `OK` | pass |
-//! | `INSUFFICIENT_DATA` | by `missingData`: pass, fail, or inconclusive (`wait`) |
-//! | an `EvaluationState`, a state or a history that can't be read | inconclusive at best |
-//! | no alarm of that name, or with that prefix | the error `AlarmNotFound` |
+//! | state `ALARM` now, or at any time since `since` | fail |
+//! | state `OK` | pass |
+//! | state `INSUFFICIENT_DATA` | from `missingData`: pass, fail, or inconclusive (`wait`) |
+//! | an unknown state, an `EvaluationState`, or a history that can't be parsed | inconclusive, unless another row says fail |
+//! | no alarm with a given name or prefix | error `AlarmNotFound` |
 //!
-//! The worst verdict of all alarms counts.
+//! The verdict of several alarms is, in order of precedence: fail, inconclusive, pass.
 //!
 //! | environment variable | meaning |
 //! |---|---|
-//! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; the dimension of the metrics |
+//! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; a dimension of the metrics |
 //! | `RUST_LOG` | log level, `info` by default |
 
 mod aws;
@@ -33,12 +33,15 @@ use serde_json::Value;
 
 use crate::cloudwatch::{Alarm, CloudWatch, LARGEST_PAGE, Page, Selection};
 
-/// How many alarms an answer lists.
-const LISTED: usize = 10;
-/// Characters of a reason that CloudWatch gave.
-const LONGEST_REASON: usize = 300;
-/// Characters of an error's list of alarms.
-const LONGEST_LIST: usize = 2_000;
+// These limits keep the report and the error message small: Step Functions limits the
+// data between states to 256 KiB, and a migration may watch hundreds of alarms.
+
+/// Maximum number of findings in a report.
+const MAX_FINDINGS: usize = 10;
+/// Maximum characters of a finding's reason, which contains text from CloudWatch.
+const MAX_REASON_CHARACTERS: usize = 300;
+/// Maximum characters of the list of missing alarms in an error message.
+const MAX_MISSING_CHARACTERS: usize = 2_000;
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object with alarms")]
@@ -48,38 +51,37 @@ struct Request {
     since: Option<DateTime>,
 }
 
-/// What the function answers.
+/// The function's result.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
-    /// The worst of all alarms.
+pub struct AlarmReport {
+    /// The verdict of all alarms together.
     pub verdict: Verdict,
-    /// One sentence for people.
+    /// One sentence for notifications and logs.
     pub reason: String,
-    /// How many alarms are watched.
+    /// The number of alarms that were checked.
     pub alarms: usize,
-    /// The alarms that did not pass, those that failed first; at most 10.
+    /// At most 10 alarms that did not pass: failed ones first, then inconclusive ones.
     pub not_ok: Vec<Finding>,
 }
 
 /// An alarm that did not pass.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Finding {
-    /// Its name.
     pub name: String,
-    /// Its state now, as CloudWatch writes it.
+    /// The current state, as CloudWatch writes it.
     pub state: String,
     /// Why it did not pass.
     pub reason: String,
 }
 
-/// Looks at every alarm of the event.
-pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<Answer, Error> {
+/// Checks every alarm of the event.
+pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<AlarmReport, Error> {
     let Request { alarms, since } = from_json(event)?;
-    // CloudWatch keeps history by the second or finer; a part of a second is not worth missing an alarm for.
+    // Rounded down to a whole second, so that no alarm of that second is missed.
     let since = since.map(|since| DateTime::from_secs(since.secs()));
     let described = describe(&alarms, cloudwatch).await?;
-    tell_metrics(&described);
+    emit_metrics(&described);
     let mut failed = Vec::new();
     let mut inconclusive = Vec::new();
     for alarm in described.values() {
@@ -87,15 +89,15 @@ pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<Answe
         if let Some(since) = since
             && verdict != Verdict::Fail
             && alarm.changed_at.is_none_or(|changed| changed >= since)
-            && let Some((then, reason_then)) = look_back(alarm, since, cloudwatch).await?
+            && let Some((earlier, earlier_reason)) = judge_history(alarm, since, cloudwatch).await?
         {
-            verdict = verdict.and(then);
-            reason = reason_then;
+            verdict = verdict.and(earlier);
+            reason = earlier_reason;
         }
         let finding = Finding {
             name: alarm.name.clone(),
             state: alarm.state.clone(),
-            reason: shortened(&reason, LONGEST_REASON),
+            reason: shortened(&reason, MAX_REASON_CHARACTERS),
         };
         if verdict != Verdict::Pass {
             let Finding {
@@ -111,10 +113,10 @@ pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<Answe
             Verdict::Inconclusive => inconclusive.push(finding),
         }
     }
-    Ok(answer(described.len(), failed, inconclusive))
+    Ok(report(described.len(), failed, inconclusive))
 }
 
-fn tell_metrics(alarms: &BTreeMap<String, Alarm>) {
+fn emit_metrics(alarms: &BTreeMap<String, Alarm>) {
     let count = |state: &str| alarms.values().filter(|alarm| alarm.state == state).count();
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
     metrics::alarms(
@@ -125,17 +127,17 @@ fn tell_metrics(alarms: &BTreeMap<String, Alarm>) {
     );
 }
 
-fn answer(alarms: usize, failed: Vec<Finding>, inconclusive: Vec<Finding>) -> Answer {
+fn report(alarms: usize, failed: Vec<Finding>, inconclusive: Vec<Finding>) -> AlarmReport {
     let (verdict, reason) = match (failed.as_slice(), inconclusive.as_slice()) {
-        ([], []) if alarms == 0 => (Verdict::Pass, "no alarms are watched".to_owned()),
-        ([], []) => (
+        ([], []) if alarms == 0 => (
             Verdict::Pass,
-            format!("no alarm fired, of {alarms} that are watched"),
+            "no alarms to check: alarms.names and alarms.prefixes are empty".to_owned(),
         ),
+        ([], []) => (Verdict::Pass, format!("{alarms} of {alarms} alarms passed")),
         ([first, ..], _) => (
             Verdict::Fail,
             format!(
-                "{} of {alarms} alarms say that something is wrong: {} ({}): {}",
+                "{} of {alarms} alarms failed: {} is in state {}: {}",
                 failed.len(),
                 first.name,
                 first.state,
@@ -145,7 +147,7 @@ fn answer(alarms: usize, failed: Vec<Finding>, inconclusive: Vec<Finding>) -> An
         ([], [first, ..]) => (
             Verdict::Inconclusive,
             format!(
-                "{} of {alarms} alarms can't tell yet: {} ({}): {}",
+                "{} of {alarms} alarms are inconclusive: {} is in state {}: {}",
                 inconclusive.len(),
                 first.name,
                 first.state,
@@ -155,8 +157,8 @@ fn answer(alarms: usize, failed: Vec<Finding>, inconclusive: Vec<Finding>) -> An
     };
     let mut not_ok = failed;
     not_ok.extend(inconclusive);
-    not_ok.truncate(LISTED);
-    Answer {
+    not_ok.truncate(MAX_FINDINGS);
+    AlarmReport {
         verdict,
         reason,
         alarms,
@@ -164,7 +166,7 @@ fn answer(alarms: usize, failed: Vec<Finding>, inconclusive: Vec<Finding>) -> An
     }
 }
 
-/// The alarms by name, each once; every name and prefix must be somebody's.
+/// The alarms by name. Fails if a name or prefix matches no alarm.
 async fn describe(
     alarms: &Alarms,
     cloudwatch: &impl CloudWatch,
@@ -173,7 +175,7 @@ async fn describe(
     let names: BTreeSet<&str> = alarms.names.iter().map(String::as_str).collect();
     let names: Vec<_> = names.into_iter().collect();
     for chunk in names.chunks(LARGEST_PAGE) {
-        described.extend(describe_all(Selection::Names(chunk), cloudwatch).await?);
+        described.extend(describe_pages(Selection::Names(chunk), cloudwatch).await?);
     }
     let mut missing: Vec<_> = names
         .into_iter()
@@ -181,7 +183,7 @@ async fn describe(
         .map(str::to_owned)
         .collect();
     for prefix in &alarms.prefixes {
-        let found = describe_all(Selection::Prefix(prefix), cloudwatch).await?;
+        let found = describe_pages(Selection::Prefix(prefix), cloudwatch).await?;
         if found.is_empty() {
             missing.push(format!("{prefix}*"));
         }
@@ -191,13 +193,13 @@ async fn describe(
         return Ok(described);
     }
     Err(Error::AlarmNotFound(format!(
-        "CloudWatch has no alarm {} in this account and region, so health can't be watched; \
-         create what is missing, or correct alarms.names and alarms.prefixes",
-        shortened(&missing.join(", "), LONGEST_LIST)
+        "no alarm in this account and Region matches {}; create the missing alarms, or correct alarms.names \
+         and alarms.prefixes",
+        shortened(&missing.join(", "), MAX_MISSING_CHARACTERS)
     )))
 }
 
-async fn describe_all(
+async fn describe_pages(
     selection: Selection<'_>,
     cloudwatch: &impl CloudWatch,
 ) -> Result<BTreeMap<String, Alarm>, Error> {
@@ -213,30 +215,34 @@ async fn describe_all(
     }
 }
 
-/// What an alarm's present state says about health, and why.
+/// The verdict of an alarm's current state, and the reason for it.
 fn judge(alarm: &Alarm, missing_data: MissingData) -> (Verdict, String) {
-    let verdict = match alarm.state.as_str() {
-        "ALARM" => Verdict::Fail,
-        "OK" => Verdict::Pass,
+    let (verdict, note) = match alarm.state.as_str() {
+        "ALARM" => (Verdict::Fail, ""),
+        "OK" => (Verdict::Pass, ""),
         "INSUFFICIENT_DATA" => match missing_data {
-            MissingData::Pass => Verdict::Pass,
-            MissingData::Fail => Verdict::Fail,
-            MissingData::Wait => Verdict::Inconclusive,
+            MissingData::Pass => (Verdict::Pass, ""),
+            MissingData::Fail => (Verdict::Fail, "alarms.missingData is \"fail\": "),
+            MissingData::Wait => (Verdict::Inconclusive, "alarms.missingData is \"wait\": "),
         },
-        _ => Verdict::Inconclusive,
+        _ => (
+            Verdict::Inconclusive,
+            "expected OK, ALARM or INSUFFICIENT_DATA: ",
+        ),
     };
+    let reason = format!("{note}{}", alarm.reason);
     match &alarm.evaluation_state {
         Some(state) => (
             verdict.and(Verdict::Inconclusive),
-            format!("its evaluation is {state}: {}", alarm.reason),
+            format!("CloudWatch could not evaluate it completely ({state}): {reason}"),
         ),
-        None => (verdict, alarm.reason.clone()),
+        None => (verdict, reason),
     }
 }
 
-/// What an alarm's history since `since` adds, if anything: it may have fired
-/// and cleared between two checks.
-async fn look_back(
+/// The verdict of an alarm's history since `since`; `None` if it did not fire. An
+/// alarm may fire and clear between two checks.
+async fn judge_history(
     alarm: &Alarm,
     since: DateTime,
     cloudwatch: &impl CloudWatch,
@@ -252,7 +258,7 @@ async fn look_back(
                 Ok(update) if update.new_state.state_value == "ALARM" => {
                     return Ok(Some((
                         Verdict::Fail,
-                        format!("it fired and cleared since {since}"),
+                        format!("it fired at or after {since} and cleared again"),
                     )));
                 }
                 Ok(_) => {}
@@ -267,12 +273,12 @@ async fn look_back(
     Ok(unreadable.then(|| {
         (
             Verdict::Inconclusive,
-            format!("its history since {since} can't be read, so it may have fired and cleared"),
+            format!("its history since {since} can't be parsed, so it may have fired and cleared"),
         )
     }))
 }
 
-/// The `HistoryData` of a state update, as far as it is read here.
+/// The part of a state update's `HistoryData` that is read here.
 ///
 /// Source: CloudWatch API Reference, `AlarmHistoryItem`; an example is in the
 /// AWS CLI's reference of `describe-alarm-history`.

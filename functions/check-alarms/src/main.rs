@@ -1,4 +1,4 @@
-//! The Lambda function `check-alarms`; see the library's documentation.
+//! Entry point of the Lambda function `check-alarms`; the library documents the function.
 
 use aws_sdk_cloudwatch::Client as CloudWatch;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};

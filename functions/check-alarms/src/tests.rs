@@ -1,4 +1,4 @@
-//! CloudWatch as a fake: alarms and histories as data, pages of two.
+//! Whole checks, from the event to the report, with a fake CloudWatch that returns pages of two items.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,16 +8,17 @@ use serde_json::json;
 use super::*;
 
 const SINCE: &str = "2026-11-23T05:30:00.500Z";
-/// `SINCE`, without its part of a second.
+/// `SINCE` in seconds since 1970, rounded down.
 const SINCE_SECONDS: i64 = 1_795_411_800;
 
 #[derive(Default)]
 struct Fake {
     alarms: Vec<Alarm>,
-    /// `HistoryData` by alarm, with the second at which it happened.
+    /// By alarm: the time in seconds since 1970, and the `HistoryData`.
     history: BTreeMap<String, Vec<(i64, String)>>,
     calls: Mutex<Vec<String>>,
-    fails: Option<Error>,
+    /// The error of every call.
+    error: Option<Error>,
 }
 
 impl Fake {
@@ -42,7 +43,7 @@ impl Fake {
     }
 
     fn page<T: Clone>(&self, items: &[T], token: Option<String>) -> Result<Page<T>, Error> {
-        if let Some(error) = &self.fails {
+        if let Some(error) = &self.error {
             return Err(error.clone());
         }
         let start = token.map_or(0, |token| token.parse().unwrap());
@@ -99,12 +100,12 @@ impl CloudWatch for Fake {
     }
 }
 
-/// An alarm that came to its state long before `SINCE`.
+/// An alarm that entered its state long before `SINCE`.
 fn alarm(name: &str, state: &str) -> Alarm {
     Alarm {
         name: name.to_owned(),
         state: state.to_owned(),
-        reason: format!("{name} has its reasons"),
+        reason: format!("reason of {name}"),
         evaluation_state: None,
         changed_at: Some(DateTime::from_secs(SINCE_SECONDS - 3_600)),
     }
@@ -127,79 +128,90 @@ fn update(from: &str, to: &str) -> String {
     .to_string()
 }
 
-async fn ask(fake: &Fake, alarms: Value, since: Option<&str>) -> Result<Answer, Error> {
+async fn run_check(fake: &Fake, alarms: Value, since: Option<&str>) -> Result<AlarmReport, Error> {
     handle(&json!({"alarms": alarms, "since": since}), fake).await
 }
 
 #[track_caller]
-fn check(answer: &Result<Answer, Error>, verdict: Verdict, reason: &str) {
-    let answer = answer.as_ref().unwrap();
-    assert_eq!((answer.verdict, answer.reason.as_str()), (verdict, reason));
+fn check(report: &Result<AlarmReport, Error>, verdict: Verdict, reason: &str) {
+    let report = report.as_ref().unwrap();
+    assert_eq!((report.verdict, report.reason.as_str()), (verdict, reason));
 }
 
 #[tokio::test]
-async fn an_alarm_that_fires_fails() {
+async fn alarm_in_state_alarm_fails() {
     let fake = Fake::new([alarm("a", "OK"), alarm("b", "ALARM"), alarm("c", "OK")]);
-    let answer = ask(&fake, json!({"names": ["a", "b", "c"]}), None).await;
+    let report = run_check(&fake, json!({"names": ["a", "b", "c"]}), None).await;
     check(
-        &answer,
+        &report,
         Verdict::Fail,
-        "1 of 3 alarms say that something is wrong: b (ALARM): b has its reasons",
+        "1 of 3 alarms failed: b is in state ALARM: reason of b",
     );
     assert_eq!(
-        serde_json::to_value(answer.unwrap()).unwrap(),
+        serde_json::to_value(report.unwrap()).unwrap(),
         json!({
             "verdict": "fail",
-            "reason": "1 of 3 alarms say that something is wrong: b (ALARM): b has its reasons",
+            "reason": "1 of 3 alarms failed: b is in state ALARM: reason of b",
             "alarms": 3,
-            "notOk": [{"name": "b", "state": "ALARM", "reason": "b has its reasons"}],
+            "notOk": [{"name": "b", "state": "ALARM", "reason": "reason of b"}],
         })
     );
 }
 
 #[tokio::test]
-async fn quiet_alarms_pass() {
+async fn alarms_in_state_ok_pass() {
     let fake = Fake::new([alarm("a", "OK"), alarm("b", "OK")]);
-    let answer = ask(&fake, json!({"names": ["a", "b"]}), Some(SINCE)).await;
-    check(
-        &answer,
-        Verdict::Pass,
-        "no alarm fired, of 2 that are watched",
-    );
-    assert_eq!(answer.unwrap().not_ok, []);
-    // Neither changed since: no history is asked for.
+    let report = run_check(&fake, json!({"names": ["a", "b"]}), Some(SINCE)).await;
+    check(&report, Verdict::Pass, "2 of 2 alarms passed");
+    assert_eq!(report.unwrap().not_ok, []);
+    // Neither alarm changed since `SINCE`, so no history is read.
     assert_eq!(fake.calls(), ["2 names"]);
 }
 
 #[tokio::test]
-async fn without_alarms_nothing_is_watched() {
+async fn empty_alarm_lists_pass_without_a_call() {
     let fake = Fake::default();
     for alarms in [json!({}), json!({"names": [], "prefixes": []})] {
-        let answer = ask(&fake, alarms, Some(SINCE)).await;
-        check(&answer, Verdict::Pass, "no alarms are watched");
+        let report = run_check(&fake, alarms, Some(SINCE)).await;
+        check(
+            &report,
+            Verdict::Pass,
+            "no alarms to check: alarms.names and alarms.prefixes are empty",
+        );
     }
     assert_eq!(fake.calls(), [""; 0]);
 }
 
 #[tokio::test]
-async fn missing_data_says_what_the_operator_decided() {
+async fn missing_data_setting_decides_about_insufficient_data() {
     let fake = Fake::new([alarm("a", "INSUFFICIENT_DATA")]);
-    for (missing_data, verdict) in [
-        (json!({"missingData": "pass"}), Verdict::Pass),
-        (json!({"missingData": "fail"}), Verdict::Fail),
-        (json!({"missingData": "wait"}), Verdict::Inconclusive),
-        (json!({}), Verdict::Inconclusive),
+    let failed = "1 of 1 alarms failed: a is in state INSUFFICIENT_DATA: alarms.missingData is \"fail\": reason of a";
+    let inconclusive = "1 of 1 alarms are inconclusive: a is in state INSUFFICIENT_DATA: alarms.missingData is \"wait\": \
+                        reason of a";
+    for (missing_data, verdict, reason) in [
+        (
+            json!({"missingData": "pass"}),
+            Verdict::Pass,
+            "1 of 1 alarms passed",
+        ),
+        (json!({"missingData": "fail"}), Verdict::Fail, failed),
+        (
+            json!({"missingData": "wait"}),
+            Verdict::Inconclusive,
+            inconclusive,
+        ),
+        (json!({}), Verdict::Inconclusive, inconclusive),
     ] {
         let mut alarms = missing_data;
         alarms["names"] = json!(["a"]);
-        let answer = ask(&fake, alarms, None).await.unwrap();
-        assert_eq!(answer.verdict, verdict);
-        assert_eq!(answer.not_ok.is_empty(), verdict == Verdict::Pass);
+        let report = run_check(&fake, alarms, None).await;
+        check(&report, verdict, reason);
+        assert_eq!(report.unwrap().not_ok.is_empty(), verdict == Verdict::Pass);
     }
 }
 
 #[tokio::test]
-async fn an_alarm_that_was_not_wholly_evaluated_is_no_pass() {
+async fn alarm_with_an_evaluation_state_never_passes() {
     for evaluation_state in ["PARTIAL_DATA", "EVALUATION_ERROR", "FROM_THE_FUTURE"] {
         for (state, verdict) in [
             ("OK", Verdict::Inconclusive),
@@ -211,47 +223,49 @@ async fn an_alarm_that_was_not_wholly_evaluated_is_no_pass() {
                 ..alarm("a", state)
             }]);
             let alarms = json!({"names": ["a"], "missingData": "pass"});
-            let answer = ask(&fake, alarms, None).await.unwrap();
-            assert_eq!(answer.verdict, verdict);
+            let report = run_check(&fake, alarms, None).await.unwrap();
+            assert_eq!(report.verdict, verdict);
             assert_eq!(
-                answer.not_ok[0].reason,
-                format!("its evaluation is {evaluation_state}: a has its reasons")
+                report.not_ok[0].reason,
+                format!(
+                    "CloudWatch could not evaluate it completely ({evaluation_state}): reason of a"
+                )
             );
         }
     }
 }
 
 #[tokio::test]
-async fn a_state_from_the_future_is_inconclusive() {
+async fn unknown_state_is_inconclusive() {
     let fake = Fake::new([alarm("a", "SNOOZED")]);
-    let answer = ask(&fake, json!({"names": ["a"]}), None).await;
+    let report = run_check(&fake, json!({"names": ["a"]}), None).await;
     check(
-        &answer,
+        &report,
         Verdict::Inconclusive,
-        "1 of 1 alarms can't tell yet: a (SNOOZED): a has its reasons",
+        "1 of 1 alarms are inconclusive: a is in state SNOOZED: expected OK, ALARM or INSUFFICIENT_DATA: reason of a",
     );
 }
 
 #[tokio::test]
-async fn every_missing_alarm_is_named() {
+async fn error_lists_every_missing_alarm() {
     let names: Vec<_> = (0..250)
         .map(|number| format!("alarm-{number:03}"))
         .collect();
-    let there = names
+    let existing = names
         .iter()
         .filter(|name| !["alarm-007", "alarm-249"].contains(&name.as_str()));
-    let fake = Fake::new(there.map(|name| alarm(name, "ALARM")));
-    let answer = ask(
+    let fake = Fake::new(existing.map(|name| alarm(name, "ALARM")));
+    let report = run_check(
         &fake,
         json!({"names": names, "prefixes": ["alarm-0", "gone-"]}),
         None,
     )
     .await;
     assert_eq!(
-        answer,
+        report,
         Err(Error::AlarmNotFound(
-            "CloudWatch has no alarm alarm-007, alarm-249, gone-* in this account and region, so health can't be \
-             watched; create what is missing, or correct alarms.names and alarms.prefixes"
+            "no alarm in this account and Region matches alarm-007, alarm-249, gone-*; create the missing alarms, \
+             or correct alarms.names and alarms.prefixes"
                 .into()
         ))
     );
@@ -262,7 +276,7 @@ async fn every_missing_alarm_is_named() {
 }
 
 #[tokio::test]
-async fn all_pages_of_a_prefix_count_and_an_alarm_counts_once() {
+async fn all_pages_of_a_prefix_are_read_and_each_alarm_counted_once() {
     let fake = Fake::new([
         alarm("green-1", "OK"),
         alarm("green-2", "OK"),
@@ -272,8 +286,8 @@ async fn all_pages_of_a_prefix_count_and_an_alarm_counts_once() {
         alarm("blue-1", "ALARM"),
     ]);
     let alarms = json!({"names": ["green-5", "green-5"], "prefixes": ["green-", "green-5"]});
-    let answer = ask(&fake, alarms, None).await.unwrap();
-    assert_eq!((answer.alarms, answer.not_ok.len()), (5, 1));
+    let report = run_check(&fake, alarms, None).await.unwrap();
+    assert_eq!((report.alarms, report.not_ok.len()), (5, 1));
     assert_eq!(
         fake.calls(),
         ["1 names", "green-*", "green-*", "green-*", "green-5*"]
@@ -281,8 +295,8 @@ async fn all_pages_of_a_prefix_count_and_an_alarm_counts_once() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_fired_and_cleared_fails() {
-    // The latest first, on two pages; the alarm fired in the second of `since` itself.
+async fn alarm_that_fired_and_cleared_since_the_given_time_fails() {
+    // Newest first, on two pages. The alarm fired in the same second as `since`.
     let fake = Fake::new([changed("a", "OK", 90)]).with_history(
         "a",
         &[
@@ -291,27 +305,29 @@ async fn an_alarm_that_fired_and_cleared_fails() {
             (SINCE_SECONDS, &update("OK", "ALARM")),
         ],
     );
-    let answer = ask(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
+    let report = run_check(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
     check(
-        &answer,
+        &report,
         Verdict::Fail,
-        "1 of 1 alarms say that something is wrong: a (OK): it fired and cleared since 2026-11-23T05:30:00Z",
+        "1 of 1 alarms failed: a is in state OK: it fired at or after 2026-11-23T05:30:00Z and cleared again",
     );
-    // Without `since` only the present counts.
-    let answer = ask(&fake, json!({"names": ["a"]}), None).await.unwrap();
-    assert_eq!(answer.verdict, Verdict::Pass);
+    // Without `since`, only the current state counts.
+    let report = run_check(&fake, json!({"names": ["a"]}), None)
+        .await
+        .unwrap();
+    assert_eq!(report.verdict, Verdict::Pass);
 }
 
 #[tokio::test]
-async fn missing_data_hides_no_alarm_that_fired() {
+async fn alarm_that_fired_fails_even_if_its_data_is_missing_now() {
     let fake = Fake::new([changed("a", "INSUFFICIENT_DATA", 90)])
         .with_history("a", &[(SINCE_SECONDS + 60, &update("OK", "ALARM"))]);
-    let answer = ask(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
-    assert_eq!(answer.unwrap().verdict, Verdict::Fail);
+    let report = run_check(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
+    assert_eq!(report.unwrap().verdict, Verdict::Fail);
 }
 
 #[tokio::test]
-async fn an_alarm_that_fired_before_is_forgiven() {
+async fn alarm_that_fired_only_before_the_given_time_passes() {
     let fake = Fake::new([changed("a", "OK", 60)]).with_history(
         "a",
         &[
@@ -319,34 +335,34 @@ async fn an_alarm_that_fired_before_is_forgiven() {
             (SINCE_SECONDS - 60, &update("OK", "ALARM")),
         ],
     );
-    let answer = ask(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
-    assert_eq!(answer.unwrap().verdict, Verdict::Pass);
+    let report = run_check(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
+    assert_eq!(report.unwrap().verdict, Verdict::Pass);
     assert_eq!(fake.calls(), ["1 names", "history of a"]);
 }
 
 #[tokio::test]
-async fn an_alarm_without_a_time_is_looked_up() {
+async fn history_is_read_for_an_alarm_without_transition_time() {
     let unknown = Alarm {
         changed_at: None,
         ..alarm("a", "OK")
     };
     let fake =
         Fake::new([unknown]).with_history("a", &[(SINCE_SECONDS + 1, &update("OK", "ALARM"))]);
-    let answer = ask(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
-    assert_eq!(answer.unwrap().verdict, Verdict::Fail);
+    let report = run_check(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
+    assert_eq!(report.unwrap().verdict, Verdict::Fail);
 }
 
 #[tokio::test]
-async fn a_history_that_can_t_be_read_is_inconclusive() {
+async fn unreadable_history_is_inconclusive_unless_another_entry_fails() {
     for data in ["", "no JSON", r#"{"newState": {}}"#, "[]"] {
         let fake =
             Fake::new([changed("a", "OK", 60)]).with_history("a", &[(SINCE_SECONDS + 60, data)]);
-        let answer = ask(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
+        let report = run_check(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
         check(
-            &answer,
+            &report,
             Verdict::Inconclusive,
-            "1 of 1 alarms can't tell yet: a (OK): its history since 2026-11-23T05:30:00Z can't be read, so it may \
-             have fired and cleared",
+            "1 of 1 alarms are inconclusive: a is in state OK: its history since 2026-11-23T05:30:00Z can't be \
+             parsed, so it may have fired and cleared",
         );
     }
     let fake = Fake::new([changed("a", "OK", 60)]).with_history(
@@ -356,52 +372,52 @@ async fn a_history_that_can_t_be_read_is_inconclusive() {
             (SINCE_SECONDS + 30, &update("OK", "ALARM")),
         ],
     );
-    let answer = ask(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
-    assert_eq!(answer.unwrap().verdict, Verdict::Fail);
+    let report = run_check(&fake, json!({"names": ["a"]}), Some(SINCE)).await;
+    assert_eq!(report.unwrap().verdict, Verdict::Fail);
 }
 
 #[tokio::test]
-async fn the_answer_stays_small_and_failures_come_first() {
-    let doubtful = (0..20).map(|number| alarm(&format!("a{number:02}"), "INSUFFICIENT_DATA"));
-    let wordy = Alarm {
+async fn report_lists_ten_findings_with_failures_first() {
+    let without_data = (0..20).map(|number| alarm(&format!("a{number:02}"), "INSUFFICIENT_DATA"));
+    let failed = Alarm {
         reason: "ß".repeat(10_000),
         ..alarm("z", "ALARM")
     };
-    let fake = Fake::new(doubtful.chain([wordy]));
-    let answer = ask(&fake, json!({"prefixes": ["a", "z"]}), None)
+    let fake = Fake::new(without_data.chain([failed]));
+    let report = run_check(&fake, json!({"prefixes": ["a", "z"]}), None)
         .await
         .unwrap();
-    assert_eq!((answer.alarms, answer.not_ok.len()), (21, 10));
-    assert_eq!(answer.not_ok[0].name, "z");
-    assert_eq!(answer.not_ok[0].reason.chars().count(), 301);
+    assert_eq!((report.alarms, report.not_ok.len()), (21, 10));
+    assert_eq!(report.not_ok[0].name, "z");
+    assert_eq!(report.not_ok[0].reason.chars().count(), 301);
 }
 
 #[tokio::test]
-async fn what_cloudwatch_can_t_answer_is_an_error() {
+async fn error_of_cloudwatch_is_returned() {
     let error = Error::Throttled("slow down".into());
     let fake = Fake {
-        fails: Some(error.clone()),
+        error: Some(error.clone()),
         ..Fake::default()
     };
-    let answer = ask(&fake, json!({"names": ["a"]}), None).await;
-    assert_eq!(answer, Err(error));
+    let report = run_check(&fake, json!({"names": ["a"]}), None).await;
+    assert_eq!(report, Err(error));
 }
 
 #[tokio::test]
-async fn a_time_may_be_written_with_an_offset() {
+async fn since_may_have_a_utc_offset() {
     let fake = Fake::new([changed("a", "OK", 60)])
         .with_history("a", &[(SINCE_SECONDS + 60, &update("OK", "ALARM"))]);
     for (since, verdict) in [
         ("2026-11-23T07:31:00+02:00", Verdict::Fail),
         ("2026-11-23T05:31:01Z", Verdict::Pass),
     ] {
-        let answer = ask(&fake, json!({"names": ["a"]}), Some(since)).await;
-        assert_eq!(answer.unwrap().verdict, verdict);
+        let report = run_check(&fake, json!({"names": ["a"]}), Some(since)).await;
+        assert_eq!(report.unwrap().verdict, verdict);
     }
 }
 
 #[tokio::test]
-async fn bad_input_is_named_by_its_path() {
+async fn invalid_input_is_reported_with_its_path() {
     for (event, problem) in [
         (json!([]), "input: "),
         (json!({}), "input: missing field `alarms`"),
@@ -419,7 +435,7 @@ async fn bad_input_is_named_by_its_path() {
         ),
     ] {
         let Err(Error::InvalidInput(message)) = handle(&event, &Fake::default()).await else {
-            panic!("{event} was taken");
+            panic!("{event} was accepted");
         };
         assert!(message.starts_with(problem), "{message}");
         assert!(!message.contains("struct"), "{message}");
