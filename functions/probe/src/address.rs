@@ -1,23 +1,23 @@
-//! Which addresses are never connected to: whoever can write records could
-//! otherwise make the probe ask the machine it runs on, or AWS's link-local
-//! services. Private ranges are allowed, for internal load balancers.
+//! The addresses that the probe never connects to. Without this list, anyone who can
+//! write records in the zone could point the probe at its own host or at AWS's
+//! link-local services. Private ranges are allowed, for internal load balancers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What kind of address it is, where the probe must not connect to it.
+/// The kind of a forbidden address, as in "a loopback address"; `None` if the probe may connect.
 ///
 /// Sources: RFC 6890 and the IANA special-purpose address registries; RFC 6052
 /// and 8215 for NAT64, RFC 3056 for 6to4; EC2 User Guide, "Access instance
 /// metadata" for `169.254.169.254` and `fd00:ec2::254`.
-pub(crate) fn refusal(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn forbidden_kind(address: IpAddr) -> Option<&'static str> {
     match address {
-        IpAddr::V4(address) => refusal_v4(address),
-        IpAddr::V6(address) => refusal_v6(address),
+        IpAddr::V4(address) => forbidden_kind_v4(address),
+        IpAddr::V6(address) => forbidden_kind_v6(address),
     }
 }
 
-fn refusal_v4(address: Ipv4Addr) -> Option<&'static str> {
-    // All of 0.0.0.0/8 is "this host on this network".
+fn forbidden_kind_v4(address: Ipv4Addr) -> Option<&'static str> {
+    // The whole block 0.0.0.0/8 is "this host on this network" (RFC 6890).
     if address.octets().first() == Some(&0) {
         Some("an unspecified address")
     } else if address.is_loopback() {
@@ -33,7 +33,7 @@ fn refusal_v4(address: Ipv4Addr) -> Option<&'static str> {
     }
 }
 
-fn refusal_v6(address: Ipv6Addr) -> Option<&'static str> {
+fn forbidden_kind_v6(address: Ipv6Addr) -> Option<&'static str> {
     if address.is_unspecified() {
         return Some("an unspecified address");
     }
@@ -47,15 +47,15 @@ fn refusal_v6(address: Ipv6Addr) -> Option<&'static str> {
         return Some("a multicast address");
     }
     match address.segments() {
-        // AWS's own services on an instance, its metadata among them.
+        // AWS services that are local to an instance, such as instance metadata.
         [0xfd00, 0xec2, ..] => Some("an address of AWS's local services"),
-        // Where in a local-use NAT64 address the IPv4 address stands is not known.
+        // The position of the IPv4 address within a local-use NAT64 address is not known.
         [0x64, 0xff9b, 1, ..] => Some("a local-use NAT64 address"),
-        // IPv4-compatible, IPv4-mapped, NAT64; 6to4.
+        // An embedded IPv4 address: IPv4-compatible, IPv4-mapped, NAT64 or 6to4.
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => {
-            refusal_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+            forbidden_kind_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
         }
         _ => None,
     }
@@ -68,12 +68,16 @@ mod tests {
     #[track_caller]
     fn check(addresses: &[&str], expect: Option<&str>) {
         for address in addresses {
-            assert_eq!(refusal(address.parse().unwrap()), expect, "{address}");
+            assert_eq!(
+                forbidden_kind(address.parse().unwrap()),
+                expect,
+                "{address}"
+            );
         }
     }
 
     #[test]
-    fn load_balancers_are_asked_where_ever_they_are() {
+    fn public_and_private_addresses_are_allowed() {
         check(
             &[
                 "10.0.0.1",
@@ -94,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_itself_and_its_surroundings_are_not() {
+    fn addresses_that_no_load_balancer_has_are_forbidden() {
         check(
             &["0.0.0.0", "0.1.2.3", "::"],
             Some("an unspecified address"),
@@ -119,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn nor_are_they_in_disguise() {
+    fn ipv6_address_with_a_forbidden_ipv4_address_in_it_is_forbidden() {
         check(
             &[
                 "::ffff:127.0.0.1",

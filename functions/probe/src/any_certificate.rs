@@ -1,7 +1,7 @@
-//! For `verifyCertificate: false`: a verifier that takes any certificate.
+//! The verifier for `verifyCertificate: false`: it accepts any certificate.
 //!
-//! The server still proves that it holds the certificate's key, by signing the
-//! handshake. Nothing is sent to it but a GET without credentials.
+//! It still verifies the handshake's signature, so the server proves that it has the
+//! certificate's key. The probe sends nothing but a GET without credentials.
 
 use std::sync::Arc;
 

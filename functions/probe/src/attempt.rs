@@ -1,7 +1,7 @@
-//! One attempt: resolve, connect, TLS, HTTP, each with its own kind of problem.
+//! One attempt in four phases: resolve, connect, TLS, HTTP. A problem names its phase.
 //!
-//! What the server says is measured and compared, never repeated: bodies and
-//! headers may hold anything, and answers of the function are logged.
+//! Problems never quote the server's response: the function's reports are logged, and
+//! bodies and headers may contain secrets.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,25 +24,26 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::Prober;
-use crate::address::refusal;
+use crate::address::forbidden_kind;
 use crate::target::Target;
 
-/// Bytes of headers, and of a body, that are read.
-const LARGEST_READ: usize = 64 * 1024;
+/// Maximum bytes of the headers, and of the body, that are read. An endless response
+/// must not exhaust the function's memory.
+const MAX_READ_BYTES: usize = 64 * 1024;
 
-/// How far an attempt came.
+/// The phase in which an attempt failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum Phase {
-    /// Finding the addresses, from the records on.
+    /// Finding the addresses, from reading the records to resolving their targets.
     #[serde(rename = "resolve")]
     Resolve,
-    /// Connecting to one of them.
+    /// Connecting to one of the addresses.
     #[serde(rename = "connect")]
     Connect,
-    /// The TLS handshake, the certificate included.
+    /// The TLS handshake, with the verification of the certificate.
     #[serde(rename = "TLS")]
     Tls,
-    /// Request and answer.
+    /// Request and response.
     #[serde(rename = "HTTP")]
     Http,
 }
@@ -67,60 +68,65 @@ pub(crate) struct Problem {
     pub(crate) text: String,
 }
 
-/// What is asked, of whom.
-pub(crate) struct Question<'a> {
+/// The parameters of all attempts for one name.
+pub(crate) struct NameProbe<'a> {
     /// The TLS server name and HTTP Host.
     pub(crate) host: &'a str,
-    /// Where the records lead.
+    /// The targets of the name's records.
     pub(crate) targets: &'a BTreeSet<Target>,
-    pub(crate) probe: &'a Probe,
-    /// For the whole attempt.
+    pub(crate) settings: &'a Probe,
+    /// The time for one whole attempt.
     pub(crate) timeout: Duration,
 }
 
-/// An address to connect to, and how it was come by.
+/// An address to connect to, and its origin.
 #[derive(Clone, Copy)]
 struct Endpoint<'a> {
     target: &'a Target,
     address: SocketAddr,
-    /// Given by `PROBE_CONNECT_TO` and checked there.
-    is_given: bool,
+    /// From `PROBE_CONNECT_TO`, where the address was checked.
+    is_override: bool,
 }
 
-/// The end of an attempt's time.
 #[derive(Clone, Copy)]
-struct Limit {
+struct TimeLimit {
     timeout: Duration,
     end: Instant,
 }
 
-impl Limit {
-    /// What `step` gives, or why it failed, its time being up among the reasons.
-    async fn step<T>(
+impl TimeLimit {
+    /// The result of `step`, or its phase and problem. The end of the time is a problem.
+    async fn run<T>(
         self,
         phase: Phase,
         step: impl Future<Output = Result<T, String>>,
     ) -> Result<T, (Phase, String)> {
         match timeout_at(self.end, step).await {
             Ok(result) => result.map_err(|text| (phase, text)),
-            Err(_) => Err((phase, format!("timed out after {:?}", self.timeout))),
+            Err(_) => Err((
+                phase,
+                format!(
+                    "timed out after {:?} (probe.attemptTimeoutSeconds)",
+                    self.timeout
+                ),
+            )),
         }
     }
 }
 
 impl Prober {
-    /// Asks once; `number` chooses among the addresses.
+    /// Makes one attempt. Attempts with consecutive numbers use the addresses in turn.
     pub(crate) async fn attempt(
         &self,
-        question: &Question<'_>,
+        name_probe: &NameProbe<'_>,
         number: u32,
     ) -> Result<(), Problem> {
-        let limit = Limit {
-            timeout: question.timeout,
-            end: Instant::now() + question.timeout,
+        let limit = TimeLimit {
+            timeout: name_probe.timeout,
+            end: Instant::now() + name_probe.timeout,
         };
-        let endpoint = self.endpoint(question, number, limit).await?;
-        self.ask(question, endpoint, limit)
+        let endpoint = self.endpoint(name_probe, number, limit).await?;
+        self.request(name_probe, endpoint, limit)
             .await
             .map_err(|(phase, text)| Problem {
                 phase,
@@ -130,17 +136,18 @@ impl Prober {
             })
     }
 
-    /// The addresses in a fixed order, taken in turn. IPv4 ones if there are
-    /// any: a function outside of a dual-stack VPC has no way to IPv6 ones.
+    /// Chooses an address: all addresses in a fixed order, in turn. IPv6 addresses are
+    /// used only if there is no IPv4 address, because a function outside a VPC, or in
+    /// an IPv4-only subnet, can't reach them.
     async fn endpoint<'a>(
         &self,
-        question: &Question<'a>,
+        name_probe: &NameProbe<'a>,
         number: u32,
-        limit: Limit,
+        limit: TimeLimit,
     ) -> Result<Endpoint<'a>, Problem> {
         let mut endpoints = Vec::new();
-        for target in question.targets {
-            let found = limit.step(Phase::Resolve, self.resolve(target, question.probe));
+        for target in name_probe.targets {
+            let found = limit.run(Phase::Resolve, self.resolve(target, name_probe.settings));
             let found = found.await.map_err(|(phase, text)| Problem {
                 phase,
                 target: Some(target.to_string()),
@@ -161,9 +168,9 @@ impl Prober {
             .copied()
             .ok_or_else(|| Problem {
                 phase: Phase::Resolve,
-                target: question.targets.first().map(Target::to_string),
+                target: name_probe.targets.first().map(Target::to_string),
                 address: None,
-                text: "it has no address".to_owned(),
+                text: "its target has no address".to_owned(),
             })
     }
 
@@ -172,12 +179,12 @@ impl Prober {
         target: &'a Target,
         probe: &Probe,
     ) -> Result<Vec<Endpoint<'a>>, String> {
-        let endpoint = |address, is_given| Endpoint {
+        let endpoint = |address, is_override| Endpoint {
             target,
             address,
-            is_given,
+            is_override,
         };
-        if let Some(address) = self.connect_to.instead_of(&target.to_string()) {
+        if let Some(address) = self.connect_to.override_for(&target.to_string()) {
             return Ok(vec![endpoint(address, true)]);
         }
         let port = port(probe);
@@ -187,54 +194,54 @@ impl Prober {
                 Ok(vec![endpoint(address, false)])
             }
             Target::Host(host) => {
-                // The dot at the end keeps resolvers from trying their search domains.
+                // The trailing dot stops the resolver from trying its search domains.
                 let addresses = lookup_host((format!("{host}."), port))
                     .await
-                    .map_err(|error| explain(&error))?;
+                    .map_err(|error| error_chain(&error))?;
                 Ok(addresses.map(|address| endpoint(address, false)).collect())
             }
         }
     }
 
-    async fn ask(
+    async fn request(
         &self,
-        question: &Question<'_>,
+        name_probe: &NameProbe<'_>,
         endpoint: Endpoint<'_>,
-        limit: Limit,
+        limit: TimeLimit,
     ) -> Result<(), (Phase, String)> {
         let Endpoint { address, .. } = endpoint;
-        if let Some(kind) = refusal(address.ip())
-            && !endpoint.is_given
+        if let Some(kind) = forbidden_kind(address.ip())
+            && !endpoint.is_override
         {
-            let text = format!("it leads to {kind}, which is never connected to");
+            let text = format!("its target has {kind}, to which the probe never connects");
             return Err((Phase::Resolve, text));
         }
-        let connecting = explained(TcpStream::connect(address));
-        let stream = limit.step(Phase::Connect, connecting).await?;
-        match question.probe.scheme {
-            Scheme::Http => limit.step(Phase::Http, exchange(stream, question)).await,
+        let connecting = with_error_chain(TcpStream::connect(address));
+        let stream = limit.run(Phase::Connect, connecting).await?;
+        match name_probe.settings.scheme {
+            Scheme::Http => limit.run(Phase::Http, exchange(stream, name_probe)).await,
             Scheme::Https => {
                 let stream = limit
-                    .step(Phase::Tls, self.encrypt(stream, question))
+                    .run(Phase::Tls, self.tls_handshake(stream, name_probe))
                     .await?;
-                limit.step(Phase::Http, exchange(stream, question)).await
+                limit.run(Phase::Http, exchange(stream, name_probe)).await
             }
         }
     }
 
-    async fn encrypt(
+    async fn tls_handshake(
         &self,
         stream: TcpStream,
-        question: &Question<'_>,
+        name_probe: &NameProbe<'_>,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<>, String> {
-        let server_name = ServerName::try_from(question.host.to_owned())
-            .map_err(|_| "the name can't be a TLS server name".to_owned())?;
-        let config = if question.probe.verify_certificate {
+        let server_name = ServerName::try_from(name_probe.host.to_owned())
+            .map_err(|_| "the name is not a valid TLS server name".to_owned())?;
+        let config = if name_probe.settings.verify_certificate {
             &self.tls.verifying
         } else {
-            &self.tls.trusting
+            &self.tls.accepting_any
         };
-        explained(TlsConnector::from(config.clone()).connect(server_name, stream)).await
+        with_error_chain(TlsConnector::from(config.clone()).connect(server_name, stream)).await
     }
 }
 
@@ -249,58 +256,59 @@ fn port(probe: &Probe) -> u16 {
         .unwrap_or(default)
 }
 
-/// Sends the request and judges the answer.
+/// Sends the request and checks the response.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    question: &Question<'_>,
+    name_probe: &NameProbe<'_>,
 ) -> Result<(), String> {
-    let request = Request::get(question.probe.path.as_str())
-        .header(HOST, question.host)
+    let request = Request::get(name_probe.settings.path.as_str())
+        .header(HOST, name_probe.host)
         .header(USER_AGENT, "cutover-probe")
         .header(ACCEPT, "*/*")
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
-        .map_err(|error| explain(&error))?;
+        .map_err(|error| error_chain(&error))?;
     let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(LARGEST_READ)
+        .max_buf_size(MAX_READ_BYTES)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| explain(&error))?;
-    let judging = async {
+        .map_err(|error| error_chain(&error))?;
+    let checked = async {
         let response = sender
             .send_request(request)
             .await
-            .map_err(|error| explain(&error))?;
+            .map_err(|error| error_chain(&error))?;
         let status = response.status().as_u16();
-        let expected = question.probe.expected_status;
+        let expected = name_probe.settings.expected_status;
         if !expected.range().contains(&status) {
             return Err(format!(
-                "the answer has status {status}, expected {expected}"
+                "status {status}, expected {expected} (probe.expectedStatus)"
             ));
         }
-        match &question.probe.expected_body {
+        match &name_probe.settings.expected_body {
             Some(text) => expect_text(response.into_body(), text).await,
             None => Ok(()),
         }
     };
-    // The connection moves the bytes; its end and its errors reach the answer as well.
-    let moving = async {
+    // Polling the connection transfers the bytes. Its result is not needed: `checked` fails as well
+    // if the connection does.
+    let transfer = async {
         let _: Result<(), hyper::Error> = connection.await;
         std::future::pending().await
     };
     tokio::select! {
-        judged = judging => judged,
-        never = moving => never,
+        result = checked => result,
+        never = transfer => never,
     }
 }
 
 async fn expect_text(mut body: Incoming, text: &str) -> Result<(), String> {
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| explain(&error))?;
+        let frame = frame.map_err(|error| error_chain(&error))?;
         read.extend_from_slice(frame.data_ref().map_or(&[], Bytes::as_ref));
-        if read.len() >= LARGEST_READ {
-            read.truncate(LARGEST_READ);
+        if read.len() >= MAX_READ_BYTES {
+            read.truncate(MAX_READ_BYTES);
             break;
         }
     }
@@ -308,18 +316,18 @@ async fn expect_text(mut body: Incoming, text: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "the body does not contain the expected text {text:?} in its first {} bytes",
+            "the first {} bytes of the body do not contain {text:?} (probe.expectedBody)",
             read.len()
         ))
     }
 }
 
-async fn explained<T>(step: impl Future<Output = io::Result<T>>) -> Result<T, String> {
-    step.await.map_err(|error| explain(&error))
+async fn with_error_chain<T>(step: impl Future<Output = io::Result<T>>) -> Result<T, String> {
+    step.await.map_err(|error| error_chain(&error))
 }
 
-/// The error and what is behind it, outermost first.
-fn explain(error: &dyn std::error::Error) -> String {
+/// The messages of the error and its sources, outermost first.
+fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

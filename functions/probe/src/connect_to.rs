@@ -1,23 +1,24 @@
-//! The setting `PROBE_CONNECT_TO`: for runs without load balancers, somewhere
-//! else to connect to.
+//! The setting `PROBE_CONNECT_TO`: addresses to connect to instead of load balancers,
+//! for local runs.
 
 use std::net::SocketAddr;
 
 use wildmatch::WildMatchPattern;
 
-use crate::address::refusal;
+use crate::address::forbidden_kind;
 
 pub(crate) const VARIABLE: &str = "PROBE_CONNECT_TO";
 
-/// Where to connect in place of a target.
+/// Overrides of targets, in the order of the setting.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectTo(Vec<(Pattern, SocketAddr)>);
 
-/// A `*` matches any characters; the second parameter, "one character", is no character of a host.
+/// A `*` matches any characters. The second parameter is the wildcard for one character, which is
+/// switched off: no host contains `\0`.
 type Pattern = WildMatchPattern<'*', '\0'>;
 
 impl ConnectTo {
-    /// From `HOST_PATTERN=ADDRESS:PORT` entries, separated by commas.
+    /// Parses `HOST_PATTERN=ADDRESS:PORT` entries, separated by commas.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         text.split(',')
             .map(str::trim)
@@ -27,9 +28,9 @@ impl ConnectTo {
             .map(Self)
     }
 
-    /// Where to connect in place of `target`, a host's name or an address as the
-    /// zone has it; the first entry that matches counts.
-    pub(crate) fn instead_of(&self, target: &str) -> Option<SocketAddr> {
+    /// The address to connect to instead of `target`, a host name or an address from the
+    /// zone. The first entry that matches counts.
+    pub(crate) fn override_for(&self, target: &str) -> Option<SocketAddr> {
         self.0
             .iter()
             .find(|(pattern, _)| pattern.matches(target))
@@ -43,11 +44,11 @@ fn parse_entry(entry: &str) -> Result<(Pattern, SocketAddr), String> {
         .filter(|(host, _)| !host.is_empty())
         .ok_or_else(|| format!("expected HOST_PATTERN=ADDRESS:PORT, found {entry:?}"))?;
     let address: SocketAddr = address.parse().map_err(|_| {
-        format!("expected an address and a port such as 127.0.0.1:8443 behind `=`, found {entry:?}")
+        format!("expected an address and a port such as 127.0.0.1:8443 after `=`, found {entry:?}")
     })?;
-    match refusal(address.ip()) {
+    match forbidden_kind(address.ip()) {
         Some(kind) if !address.ip().is_loopback() => Err(format!(
-            "expected an address that may be connected to, found {kind} in {entry:?}"
+            "expected an address that the probe may connect to, found {kind} in {entry:?}"
         )),
         _ => Ok((Pattern::new(&host.to_ascii_lowercase()), address)),
     }
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_pattern_that_matches_counts() {
+    fn first_matching_pattern_wins() {
         let connect_to = ConnectTo::parse(
             " K8S-Burnham-*.elb.amazonaws.com=127.0.0.1:8443, *.amazonaws.com=10.0.0.1:443,2001:db8::1=[::1]:80, ",
         )
@@ -76,11 +77,11 @@ mod tests {
             ("example.com", None),
             ("192.0.2.1", None),
         ] {
-            let found = connect_to.instead_of(target);
+            let found = connect_to.override_for(target);
             assert_eq!(found, expect.map(|address| address.parse().unwrap()));
         }
         assert_eq!(
-            ConnectTo::parse("").unwrap().instead_of("example.com"),
+            ConnectTo::parse("").unwrap().override_for("example.com"),
             None
         );
     }
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_entry_is_named() {
+    fn malformed_entry_is_quoted_in_the_error() {
         check_refused(
             "a=127.0.0.1:1,nonsense",
             "PROBE_CONNECT_TO: expected HOST_PATTERN=ADDRESS:PORT, found \"nonsense\"",
@@ -104,14 +105,14 @@ mod tests {
             check_refused(
                 entry,
                 &format!(
-                    "PROBE_CONNECT_TO: expected an address and a port such as 127.0.0.1:8443 behind `=`, \
+                    "PROBE_CONNECT_TO: expected an address and a port such as 127.0.0.1:8443 after `=`, \
                      found {entry:?}"
                 ),
             );
         }
         check_refused(
             "a=169.254.169.254:80",
-            "PROBE_CONNECT_TO: expected an address that may be connected to, found a link-local address in \
+            "PROBE_CONNECT_TO: expected an address that the probe may connect to, found a link-local address in \
              \"a=169.254.169.254:80\"",
         );
         assert!(ConnectTo::parse("a=[::ffff:127.0.0.1]:80").is_err());

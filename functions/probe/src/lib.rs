@@ -1,23 +1,24 @@
-//! The function `probe`: asks the `to` side for every name of a migration, at
-//! its own load balancer, before and while weights lead there.
+//! The function `probe`: sends requests for every name of a migration to the load
+//! balancers of the `to` side, before it receives traffic and while it does.
 //!
 //! The event is `{"migration": …}`, the migration as `shift-weight` planned it.
-//! For each name the records of `to` say where to connect, never the event: an
-//! alias' or CNAME's target, or plain addresses. TLS server name and Host are
-//! the name, so that an answer proves certificate, listener rule and host
-//! routing. It reads the zone and changes nothing.
+//! The target to connect to comes from the name's records of `to` in the zone, never
+//! from the event: the target of an alias or CNAME, or an A or AAAA record's values.
+//! The name is sent as TLS server name and as Host, so a good response proves
+//! certificate, listener rule and host routing. The function only reads the zone.
 //!
-//! A name is healthy when enough attempts were answered as the input's `probe`
-//! expects. A name that is not is a failure, not an error, also when its record
-//! is gone; what could not be asked before the deadline is inconclusive.
+//! A name is healthy if enough attempts got the response that the input's `probe`
+//! expects. An unhealthy name, or one without a record, gives the verdict fail, not an
+//! error. If the deadline passes before all names are probed and none has failed, the
+//! verdict is inconclusive.
 //!
-//! What may not happen in here: a connection to an address of the `address`
-//! module's list, a redirect followed, an answer repeated in output or logs.
+//! The function never connects to an address that the module `address` forbids, never
+//! follows a redirect, and never quotes a response in its report or logs.
 //!
 //! | environment variable | meaning |
 //! |---|---|
-//! | `PROBE_CA_CERTIFICATES` | certificates (PEM) of authorities to trust besides the operating system's; line breaks may be spaces; empty by default |
-//! | `PROBE_CONNECT_TO` | for local runs: `HOST_PATTERN=ADDRESS:PORT` entries, separated by commas, that replace resolution and port for the load balancers whose name or address in the zone matches (`*`: any characters); loopback is permitted for these alone; empty by default |
+//! | `PROBE_CA_CERTIFICATES` | PEM certificates of authorities to trust in addition to the operating system's; line breaks may be replaced by spaces; empty by default |
+//! | `PROBE_CONNECT_TO` | for local runs: `HOST_PATTERN=ADDRESS:PORT` entries, separated by commas. For a target in the zone (host or address) that matches the pattern (`*`: any characters), the probe connects to this address and port. Only these addresses may be loopback addresses. Empty by default |
 //! | `RUST_LOG` | log level, `info` by default |
 
 mod address;
@@ -45,18 +46,20 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 pub use crate::attempt::Phase;
-use crate::attempt::{Problem, Question};
+use crate::attempt::{NameProbe, Problem};
 use crate::connect_to::ConnectTo;
-use crate::schedule::{enough, until};
+use crate::schedule::{finished_before, try_until_decided};
 use crate::target::targets;
-use crate::tls::{Tls, roots};
+use crate::tls::{Tls, root_store};
 
-/// How many failures an answer lists.
-const LISTED: usize = 10;
-/// Characters of a problem; certificates may list hundreds of names.
-const LONGEST_PROBLEM: usize = 300;
+/// Maximum number of failures in a report. A migration may have thousands of names, and
+/// Step Functions limits the data between states to 256 KiB.
+const MAX_FAILURES: usize = 10;
+/// Maximum characters of a problem. The error for a wrong certificate lists the names in
+/// it, which may be hundreds.
+const MAX_PROBLEM_CHARACTERS: usize = 300;
 
-/// How the network is reached: the function's settings.
+/// The function's settings: overrides of targets and trusted certificates.
 #[derive(Clone, Debug)]
 pub struct Prober {
     connect_to: ConnectTo,
@@ -64,34 +67,34 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// From the environment variables; see the crate's documentation.
+    /// Reads the environment variables that the crate's documentation lists.
     ///
     /// # Errors
-    /// Names the variable and the part of it that can't be read.
+    /// Names the variable and its invalid part.
     pub fn from_env() -> Result<Self, String> {
         let variable = |name| env::var(name).unwrap_or_default();
         Self::new(&variable(connect_to::VARIABLE), &variable(tls::VARIABLE))
     }
 
-    /// From the values of `PROBE_CONNECT_TO` and `PROBE_CA_CERTIFICATES`.
+    /// Parses the values of `PROBE_CONNECT_TO` and `PROBE_CA_CERTIFICATES`.
     ///
     /// # Errors
-    /// Names the variable and the part of it that can't be read.
+    /// Names the variable and its invalid part.
     pub fn new(connect_to: &str, ca_certificates: &str) -> Result<Self, String> {
         Ok(Self {
             connect_to: ConnectTo::parse(connect_to)?,
-            tls: Tls::new(roots(ca_certificates)?)
+            tls: Tls::new(root_store(ca_certificates)?)
                 .map_err(|error| format!("failed to set up TLS: {error}"))?,
         })
     }
 
-    /// Whether `name` is healthy on side `to`.
+    /// Succeeds if `name` is healthy on side `to`.
     async fn probe_name(
         &self,
         zone: &Zone,
         name: &RecordName,
         to: &SetIdentifier,
-        probe: &Probe,
+        settings: &Probe,
     ) -> Result<(), Failure> {
         let targets = targets(zone, name, to).map_err(|text| {
             let problem = Problem {
@@ -102,16 +105,16 @@ impl Prober {
             };
             Failure::new(name, problem)
         })?;
-        let question = Question {
-            host: &name.host(probe.wildcard_label.as_str()),
+        let name_probe = NameProbe {
+            host: &name.host(settings.wildcard_label.as_str()),
             targets: &targets,
-            probe,
-            timeout: seconds(probe.attempt_timeout_seconds.get()),
+            settings,
+            timeout: seconds(settings.attempt_timeout_seconds.get()),
         };
-        enough(
-            probe.attempts.get(),
-            probe.successes.get(),
-            async |number| self.attempt(&question, number).await,
+        try_until_decided(
+            settings.attempts.get(),
+            settings.successes.get(),
+            async |number| self.attempt(&name_probe, number).await,
         )
         .await
         .map_err(|problem| Failure::new(name, problem))
@@ -124,35 +127,35 @@ struct Request {
     migration: Migration,
 }
 
-/// What the function answers.
+/// The function's result.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Answer {
-    /// `pass` if all names are healthy, `fail` if one is not.
+pub struct ProbeReport {
+    /// In order of precedence: `fail` if a name is not healthy, `inconclusive` if a name
+    /// was not probed before the deadline, `pass`.
     pub verdict: Verdict,
-    /// One sentence for people.
+    /// One sentence for notifications and logs.
     pub reason: String,
-    /// How many names are healthy.
+    /// The number of healthy names.
     pub healthy: usize,
-    /// How many names there are.
+    /// The number of names in the migration.
     pub names: usize,
-    /// The names that are not healthy, at most 10.
+    /// At most 10 names that are not healthy, in alphabetical order.
     pub failures: Vec<Failure>,
 }
 
-/// A name that is not healthy, and the last problem it had.
+/// A name that is not healthy, with the problem of its last failed attempt.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Failure {
-    /// The name.
     pub name: String,
-    /// What its record points to, if it has one.
+    /// The target of its record, if it has a record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// The address and port that was asked, if it came to that.
+    /// The address and port of the attempt, if an address was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Where it failed.
+    /// The phase that failed.
     pub phase: Phase,
-    /// How it failed.
+    /// What was found and what was expected.
     pub problem: String,
 }
 
@@ -163,7 +166,7 @@ impl Failure {
             target: problem.target,
             address: problem.address.map(|address| address.to_string()),
             phase: problem.phase,
-            problem: shortened(&problem.text, LONGEST_PROBLEM),
+            problem: shortened(&problem.text, MAX_PROBLEM_CHARACTERS),
         }
     }
 }
@@ -173,8 +176,8 @@ pub async fn handle(
     event: &Value,
     route53: &impl Route53,
     prober: &Prober,
-) -> Result<Answer, Error> {
-    let began = Instant::now();
+) -> Result<ProbeReport, Error> {
+    let start = Instant::now();
     let Request { migration } = from_json(event)?;
     let Migration {
         names, to, probe, ..
@@ -185,9 +188,9 @@ pub async fn handle(
         ));
     }
     if !probe.enabled {
-        return Ok(Answer {
+        return Ok(ProbeReport {
             verdict: Verdict::Pass,
-            reason: "nothing was probed: the probe is switched off (probe.enabled)".to_owned(),
+            reason: "nothing was probed: probe.enabled is false".to_owned(),
             healthy: 0,
             names: names.len(),
             failures: Vec::new(),
@@ -199,18 +202,18 @@ pub async fn handle(
         names.iter().cloned().collect(),
     )
     .await?;
-    let outcomes = until(
-        began + seconds(probe.deadline_seconds.get()),
+    let outcomes = finished_before(
+        start + seconds(probe.deadline_seconds.get()),
         usize::try_from(probe.concurrency.get()).unwrap_or(1),
         names
             .iter()
             .map(|name| prober.probe_name(&zone, name, to, probe)),
     )
     .await;
-    Ok(answer(outcomes, &migration))
+    Ok(report(outcomes, &migration))
 }
 
-fn answer(outcomes: Vec<Result<(), Failure>>, migration: &Migration) -> Answer {
+fn report(outcomes: Vec<Result<(), Failure>>, migration: &Migration) -> ProbeReport {
     let names = migration.names.len();
     let to = &migration.to;
     let finished = outcomes.len();
@@ -236,7 +239,8 @@ fn answer(outcomes: Vec<Result<(), Failure>>, migration: &Migration) -> Answer {
         None if finished < names => (
             Verdict::Inconclusive,
             format!(
-                "{} of {names} names could not be probed on {to} within {} seconds; the others are healthy",
+                "{} of {names} names were not probed on {to} within {} seconds (probe.deadlineSeconds); the others \
+                 are healthy",
                 names - finished,
                 migration.probe.deadline_seconds.get()
             ),
@@ -246,8 +250,8 @@ fn answer(outcomes: Vec<Result<(), Failure>>, migration: &Migration) -> Answer {
             format!("{names} of {names} names are healthy on {to}"),
         ),
     };
-    failures.truncate(LISTED);
-    Answer {
+    failures.truncate(MAX_FAILURES);
+    ProbeReport {
         verdict,
         reason,
         healthy,

@@ -1,4 +1,4 @@
-//! The Lambda function `probe`; see the library's documentation.
+//! Entry point of the Lambda function `probe`; the library documents the function.
 
 use aws_sdk_route53::Client as Route53;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};

@@ -1,17 +1,18 @@
-//! How often, how many at once and until when: no network in here.
+//! The number of attempts, the concurrency and the deadline, without any network access.
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::{Instant, sleep_until};
 
-/// Tries until `successes` of `attempts` have succeeded, or until so many can't
-/// succeed any more; then the last problem. `attempt` gets its number, from 0 on.
-pub(crate) async fn enough<P>(
+/// Makes attempts until `successes` of them have succeeded, or until this has become
+/// impossible within `attempts`; then returns the last problem. `attempt` gets its
+/// number, which starts at 0.
+pub(crate) async fn try_until_decided<P>(
     attempts: u32,
     successes: u32,
     mut attempt: impl AsyncFnMut(u32) -> Result<(), P>,
 ) -> Result<(), P> {
-    let spare = attempts.saturating_sub(successes);
+    let allowed_failures = attempts.saturating_sub(successes);
     let (mut succeeded, mut failed) = (0, 0);
     loop {
         match attempt(succeeded + failed).await {
@@ -21,15 +22,15 @@ pub(crate) async fn enough<P>(
                     return Ok(());
                 }
             }
-            Err(problem) if failed >= spare => return Err(problem),
+            Err(problem) if failed >= allowed_failures => return Err(problem),
             Err(_) => failed += 1,
         }
     }
 }
 
-/// What those of the tasks give that finish before `deadline`, in the order in
-/// which they finish; at most `concurrency` of them run at once.
-pub(crate) async fn until<T>(
+/// The results of the tasks that finish before `deadline`, in the order in which they
+/// finish. At most `concurrency` tasks run at once.
+pub(crate) async fn finished_before<T>(
     deadline: Instant,
     concurrency: usize,
     tasks: impl Iterator<Item = impl Future<Output = T>>,
@@ -53,22 +54,22 @@ mod tests {
     async fn check(
         attempts: u32,
         successes: u32,
-        script: &[Result<(), &str>],
+        results: &[Result<(), &str>],
         expect: Result<(), &str>,
     ) {
         let mut made = 0;
-        let outcome = enough(attempts, successes, async |number| {
+        let outcome = try_until_decided(attempts, successes, async |number| {
             assert_eq!(number, made);
             made += 1;
-            script[number as usize]
+            results[number as usize]
         })
         .await;
         assert_eq!(outcome, expect);
-        assert_eq!(made as usize, script.len(), "attempts made");
+        assert_eq!(made as usize, results.len(), "number of attempts");
     }
 
     #[tokio::test]
-    async fn attempts_end_when_it_is_decided() {
+    async fn attempts_stop_once_the_result_is_decided() {
         check(3, 2, &[Ok(()), Ok(())], Ok(())).await;
         check(3, 2, &[Ok(()), Err("a"), Ok(())], Ok(())).await;
         check(3, 2, &[Err("a"), Ok(()), Ok(())], Ok(())).await;
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_late_is_left_out() {
+    async fn task_unfinished_at_the_deadline_is_left_out() {
         let deadline = Instant::now() + Duration::from_secs(5);
         let started = Cell::new(0);
         let started = &started;
@@ -89,13 +90,13 @@ mod tests {
             sleep(Duration::from_secs(seconds)).await;
             seconds
         });
-        assert_eq!(until(deadline, 2, tasks).await, [1, 2]);
+        assert_eq!(finished_before(deadline, 2, tasks).await, [1, 2]);
         assert_eq!(Instant::now(), deadline);
-        assert_eq!(started.get(), 4, "the last one was never begun");
+        assert_eq!(started.get(), 4, "number of tasks that were started");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn so_many_and_no_more_run_at_once() {
+    async fn number_of_running_tasks_is_limited_by_concurrency() {
         let running = Cell::new(0);
         let most = Cell::new(0);
         let (running, most) = (&running, &most);
@@ -106,7 +107,7 @@ mod tests {
             running.set(running.get() - 1);
         });
         let deadline = Instant::now() + Duration::from_hours(1);
-        assert_eq!(until(deadline, 8, tasks).await.len(), 50);
+        assert_eq!(finished_before(deadline, 8, tasks).await.len(), 50);
         assert_eq!(most.get(), 8);
     }
 }

@@ -1,4 +1,5 @@
-//! A load balancer on the loopback address, as good or as bad as a test needs it.
+//! A server on the loopback address that stands in for a load balancer, with a reply
+//! and a certificate of the test's choice.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -64,16 +65,16 @@ impl Authority {
     }
 }
 
-/// What a server does once it has read a request.
+/// What a server does with a connection.
 #[derive(Clone)]
 pub(crate) enum Reply {
-    /// Sends this and closes the connection.
+    /// Reads the request, sends this text and closes the connection.
     Text(String),
-    /// Sends the first text, and then the second without end.
+    /// Reads the request, sends the first text once, and the second until the client closes.
     Endless(&'static str, &'static str),
-    /// Sends nothing and keeps the connection open.
+    /// Reads the request, sends nothing and keeps the connection open.
     Silence,
-    /// Closes the connection when it is opened.
+    /// Closes the connection at once.
     Close,
 }
 
@@ -90,9 +91,8 @@ impl Reply {
     }
 }
 
-/// A request as it arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedRequest {
     pub(crate) server_name: Option<String>,
     pub(crate) handshake: Option<HandshakeKind>,
     pub(crate) head: String,
@@ -100,36 +100,35 @@ pub(crate) struct Seen {
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 impl Server {
-    /// Replies to the first connection with the first of `replies`, and so on; to
-    /// those after the last with the last.
+    /// The n-th connection gets the n-th of `replies`, all later connections the last one.
     pub(crate) async fn start(tls: Option<Arc<ServerConfig>>, replies: &[Reply]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
-            seen: Arc::default(),
+            received: Arc::default(),
         };
-        let seen = server.seen.clone();
+        let received = server.received.clone();
         let replies = replies.to_vec();
         tokio::spawn(async move {
             for number in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
                 let reply = replies[number.min(replies.len() - 1)].clone();
-                tokio::spawn(serve(stream, tls.clone(), reply, seen.clone()));
+                tokio::spawn(serve(stream, tls.clone(), reply, received.clone()));
             }
         });
         server
     }
 
-    /// The requests so far.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+    /// The requests received so far.
+    pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
+        self.received.lock().unwrap().clone()
     }
 
-    /// The setting that leads every load balancer here.
+    /// The value of `PROBE_CONNECT_TO` that replaces every target by this server.
     pub(crate) fn connect_to(&self) -> String {
         format!("*={}", self.address)
     }
@@ -139,31 +138,31 @@ async fn serve(
     stream: TcpStream,
     tls: Option<Arc<ServerConfig>>,
     reply: Reply,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
 ) {
     if matches!(reply, Reply::Close) {
         return;
     }
     match tls {
-        None => answer(stream, None, None, reply, &seen).await,
+        None => reply_to_request(stream, None, None, reply, &received).await,
         Some(config) => {
-            // A client that refuses the certificate is what some tests are for.
+            // In some tests the client refuses the certificate.
             if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
                 let session = stream.get_ref().1;
                 let server_name = session.server_name().map(str::to_owned);
                 let handshake = session.handshake_kind();
-                answer(stream, server_name, handshake, reply, &seen).await;
+                reply_to_request(stream, server_name, handshake, reply, &received).await;
             }
         }
     }
 }
 
-async fn answer(
+async fn reply_to_request(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     server_name: Option<String>,
     handshake: Option<HandshakeKind>,
     reply: Reply,
-    seen: &Mutex<Vec<Seen>>,
+    received: &Mutex<Vec<ReceivedRequest>>,
 ) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -172,7 +171,7 @@ async fn answer(
             Err(_) => return,
         }
     }
-    seen.lock().unwrap().push(Seen {
+    received.lock().unwrap().push(ReceivedRequest {
         server_name,
         handshake,
         head: String::from_utf8(head).unwrap(),

@@ -1,4 +1,4 @@
-//! Where a name leads on the `to` side, from the zone and from nowhere else.
+//! The targets of a name on the `to` side. They come from the zone only.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,12 +8,10 @@ use migration::record::{Answer, RecordSet, RecordType};
 use migration::zone::Zone;
 use migration::{RecordName, SetIdentifier};
 
-/// What a record points to.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Target {
-    /// A host, in lower case and without the trailing dot.
+    /// In lower case, without the trailing dot.
     Host(String),
-    /// An address.
     Address(IpAddr),
 }
 
@@ -32,8 +30,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// The targets of the name's records of side `to`, equal ones of several types
-/// once; never empty. Otherwise, what is wrong with the records.
+/// The targets of the name's records of side `to`; never empty. An A and an AAAA alias
+/// of one load balancer have one target. The error says what is wrong with the records.
 pub(crate) fn targets(
     zone: &Zone,
     name: &RecordName,
@@ -46,7 +44,9 @@ pub(crate) fn targets(
         }
     }
     if targets.is_empty() {
-        return Err(format!("the zone has no weighted record of {to} for it"));
+        return Err(format!(
+            "expected a weighted A, AAAA or CNAME record of {to} in the zone, found none"
+        ));
     }
     Ok(targets)
 }
@@ -63,7 +63,7 @@ fn add_targets(record_set: &RecordSet, targets: &mut BTreeSet<Target>) -> Result
                 } else {
                     Target::Address(value.parse().map_err(|_| {
                         format!(
-                            "its {} record has {value:?}, which is no address",
+                            "expected an IP address in its {} record, found {value:?}",
                             record_set.record_type
                         )
                     })?)
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn targets_are_those_of_the_records_of_to() {
+    async fn targets_come_from_the_records_of_to() {
         check(
             &[
                 record("A", "blue", &alias("blue.elb.amazonaws.com.")),
@@ -146,15 +146,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_that_is_gone_or_senseless_is_said() {
+    async fn missing_or_invalid_record_is_an_error() {
         check(
             &[record("A", "blue", &alias("blue.elb.amazonaws.com."))],
-            Err("the zone has no weighted record of green for it"),
+            Err("expected a weighted A, AAAA or CNAME record of green in the zone, found none"),
         )
         .await;
         check(
             &[record("A", "green", &values(&["nonsense"]))],
-            Err("its A record has \"nonsense\", which is no address"),
+            Err("expected an IP address in its A record, found \"nonsense\""),
         )
         .await;
     }

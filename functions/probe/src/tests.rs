@@ -1,4 +1,4 @@
-//! Whole probes, from the event to the answer, against servers on the loopback address.
+//! Whole probes, from the event to the report, with servers on the loopback address.
 
 use migration::fake::{FakeRoute53, Fault};
 use migration::input::Scheme;
@@ -20,7 +20,7 @@ fn zone() -> FakeRoute53 {
     FakeRoute53::from_cli_json(ZONE_ID, ZONE)
 }
 
-/// The zone with other values in the records of one name.
+/// The zone with new values in the records of one name.
 fn zone_with(name: &str, new_values: &[&str]) -> FakeRoute53 {
     let route53 = zone();
     route53.edit(|record_sets| {
@@ -35,11 +35,11 @@ fn zone_with(name: &str, new_values: &[&str]) -> FakeRoute53 {
     route53
 }
 
-/// The event for `names`, one attempt each; `probe` overrides the defaults.
-fn event(names: &[&str], probe: &Value) -> Value {
-    let mut whole = json!({"attempts": 1, "successes": 1});
-    for (key, value) in probe.as_object().unwrap() {
-        whole[key] = value.clone();
+/// The event for `names`. `overrides` are fields of `probe`, whose default here is one attempt.
+fn event(names: &[&str], overrides: &Value) -> Value {
+    let mut settings = json!({"attempts": 1, "successes": 1});
+    for (key, value) in overrides.as_object().unwrap() {
+        settings[key] = value.clone();
     }
     json!({"migration": {
         "hostedZoneId": ZONE_ID,
@@ -56,7 +56,7 @@ fn event(names: &[&str], probe: &Value) -> Value {
         "ttlFactor": 1.0,
         "readyTimeoutSeconds": 1800,
         "approvalTimeoutSeconds": 86400,
-        "probe": whole,
+        "probe": settings,
         "alarms": {},
         "externalDns": {"mode": "lease", "from": {"txtPrefix": "", "txtSuffix": "", "txtWildcardReplacement": ""}, "to": {"txtPrefix": "", "txtSuffix": "", "txtWildcardReplacement": ""}},
         "onFailure": "rollback",
@@ -66,30 +66,30 @@ fn event(names: &[&str], probe: &Value) -> Value {
     }})
 }
 
-async fn ask(names: &[&str], probe: Value, prober: &Prober) -> Answer {
-    handle(&event(names, &probe), &zone(), prober)
+async fn run_probe(names: &[&str], settings: Value, prober: &Prober) -> ProbeReport {
+    handle(&event(names, &settings), &zone(), prober)
         .await
         .unwrap()
 }
 
-async fn ask_http(server: &Server, mut probe: Value) -> Answer {
-    probe["scheme"] = "http".into();
+async fn run_http_probe(server: &Server, mut settings: Value) -> ProbeReport {
+    settings["scheme"] = "http".into();
     let prober = Prober::new(&server.connect_to(), "").unwrap();
-    ask(&[BURNHAM], probe, &prober).await
+    run_probe(&[BURNHAM], settings, &prober).await
 }
 
 #[track_caller]
-fn check_failure(answer: &Answer, phase: Phase, problem: &str) {
-    assert_eq!(answer.verdict, Verdict::Fail);
-    let [failure] = answer.failures.as_slice() else {
-        panic!("{answer:?}");
+fn check_failure(report: &ProbeReport, phase: Phase, problem: &str) {
+    assert_eq!(report.verdict, Verdict::Fail);
+    let [failure] = report.failures.as_slice() else {
+        panic!("{report:?}");
     };
     assert_eq!(failure.phase, phase, "{}", failure.problem);
     assert!(failure.problem.contains(problem), "{}", failure.problem);
 }
 
 #[tokio::test]
-async fn a_healthy_name_passes_and_its_name_is_what_the_server_sees() {
+async fn healthy_name_passes_and_is_sent_as_server_name_and_host() {
     let authority = Authority::new("ours");
     let server = Server::start(
         Some(authority.issue(BURNHAM)),
@@ -97,10 +97,10 @@ async fn a_healthy_name_passes_and_its_name_is_what_the_server_sees() {
     )
     .await;
     let prober = Prober::new(&server.connect_to(), authority.pem()).unwrap();
-    let probe = json!({"path": "/healthz?deep=1", "expectedBody": "eks-blueprint-green"});
-    let answer = ask(&[BURNHAM], probe, &prober).await;
+    let settings = json!({"path": "/healthz?deep=1", "expectedBody": "eks-blueprint-green"});
+    let report = run_probe(&[BURNHAM], settings, &prober).await;
     assert_eq!(
-        serde_json::to_value(&answer).unwrap(),
+        serde_json::to_value(&report).unwrap(),
         json!({
             "verdict": "pass",
             "reason": "1 of 1 names are healthy on eks-blueprint-green",
@@ -109,16 +109,16 @@ async fn a_healthy_name_passes_and_its_name_is_what_the_server_sees() {
             "failures": [],
         })
     );
-    let [seen] = &server.seen()[..] else {
-        panic!("not one request");
+    let [request] = &server.received()[..] else {
+        panic!("expected one request, found {:?}", server.received());
     };
-    assert_eq!(seen.server_name.as_deref(), Some(BURNHAM));
-    assert!(seen.head.starts_with("GET /healthz?deep=1 HTTP/1.1\r\n"));
-    assert!(seen.head.contains(&format!("host: {BURNHAM}\r\n")));
+    assert_eq!(request.server_name.as_deref(), Some(BURNHAM));
+    assert!(request.head.starts_with("GET /healthz?deep=1 HTTP/1.1\r\n"));
+    assert!(request.head.contains(&format!("host: {BURNHAM}\r\n")));
 }
 
 #[tokio::test]
-async fn a_wildcard_is_asked_by_a_label_below_it() {
+async fn wildcard_is_probed_with_the_wildcard_label() {
     let authority = Authority::new("ours");
     let server = Server::start(
         Some(authority.issue("*.apps.eks-blueprint.example.com")),
@@ -127,16 +127,16 @@ async fn a_wildcard_is_asked_by_a_label_below_it() {
     .await;
     let prober = Prober::new(&server.connect_to(), authority.pem()).unwrap();
     let names = ["\\052.apps.eks-blueprint.example.com"];
-    let answer = ask(&names, json!({"wildcardLabel": "any"}), &prober).await;
-    assert_eq!(answer.verdict, Verdict::Pass);
+    let report = run_probe(&names, json!({"wildcardLabel": "any"}), &prober).await;
+    assert_eq!(report.verdict, Verdict::Pass);
     assert_eq!(
-        server.seen()[0].server_name.as_deref(),
+        server.received()[0].server_name.as_deref(),
         Some("any.apps.eks-blueprint.example.com")
     );
 }
 
 #[tokio::test]
-async fn every_certificate_that_clients_refuse_fails() {
+async fn invalid_certificate_fails_unless_verification_is_off() {
     let authority = Authority::new("ours");
     for (config, problem) in [
         (
@@ -148,43 +148,46 @@ async fn every_certificate_that_clients_refuse_fails() {
     ] {
         let server = Server::start(Some(config), &[Reply::status("200 OK")]).await;
         let prober = Prober::new(&server.connect_to(), authority.pem()).unwrap();
-        let answer = ask(&[BURNHAM], json!({}), &prober).await;
-        check_failure(&answer, Phase::Tls, problem);
-        assert!(server.seen().is_empty());
-        let answer = ask(&[BURNHAM], json!({"verifyCertificate": false}), &prober).await;
-        assert_eq!(answer.verdict, Verdict::Pass);
+        let report = run_probe(&[BURNHAM], json!({}), &prober).await;
+        check_failure(&report, Phase::Tls, problem);
+        assert!(server.received().is_empty());
+        let report = run_probe(&[BURNHAM], json!({"verifyCertificate": false}), &prober).await;
+        assert_eq!(report.verdict, Verdict::Pass);
     }
 }
 
 #[tokio::test]
-async fn a_certificate_is_verified_afresh_each_time() {
+async fn tls_session_is_never_resumed() {
     let authority = Authority::new("ours");
     let server = Server::start(Some(authority.issue(BURNHAM)), &[Reply::status("200 OK")]).await;
     let prober = Prober::new(&server.connect_to(), authority.pem()).unwrap();
     for verify in [true, false] {
-        let probe = json!({"attempts": 3, "successes": 3, "verifyCertificate": verify});
-        assert_eq!(ask(&[BURNHAM], probe, &prober).await.verdict, Verdict::Pass);
+        let settings = json!({"attempts": 3, "successes": 3, "verifyCertificate": verify});
+        assert_eq!(
+            run_probe(&[BURNHAM], settings, &prober).await.verdict,
+            Verdict::Pass
+        );
     }
-    let seen = server.seen();
-    assert_eq!(seen.len(), 6);
-    for seen in seen {
-        assert_ne!(seen.handshake, None);
-        assert_ne!(seen.handshake, Some(HandshakeKind::Resumed));
+    let requests = server.received();
+    assert_eq!(requests.len(), 6);
+    for request in requests {
+        assert_ne!(request.handshake, None);
+        assert_ne!(request.handshake, Some(HandshakeKind::Resumed));
     }
 }
 
 #[tokio::test]
-async fn a_failure_says_what_where_and_how() {
+async fn failure_reports_target_address_phase_and_problem() {
     let server = Server::start(None, &[Reply::status("503 Service Unavailable")]).await;
-    let answer = ask_http(&server, json!({})).await;
+    let report = run_http_probe(&server, json!({})).await;
     let address = server.address;
     assert_eq!(
-        serde_json::to_value(&answer).unwrap(),
+        serde_json::to_value(&report).unwrap(),
         json!({
             "verdict": "fail",
             "reason": format!(
                 "1 of 1 names are not healthy on eks-blueprint-green: {BURNHAM} at {address} (HTTP): \
-                 the answer has status 503, expected 200-399"
+                 status 503, expected 200-399 (probe.expectedStatus)"
             ),
             "healthy": 0,
             "names": 1,
@@ -193,55 +196,58 @@ async fn a_failure_says_what_where_and_how() {
                 "target": BURNHAM_TARGET,
                 "address": address.to_string(),
                 "phase": "HTTP",
-                "problem": "the answer has status 503, expected 200-399",
+                "problem": "status 503, expected 200-399 (probe.expectedStatus)",
             }],
         })
     );
 }
 
 #[tokio::test]
-async fn the_wrong_body_fails_and_is_not_repeated() {
+async fn wrong_body_fails_and_is_not_quoted() {
     let server = Server::start(None, &[Reply::with_body("200 OK", "secret of blue")]).await;
-    let answer = ask_http(&server, json!({"expectedBody": "green"})).await;
+    let report = run_http_probe(&server, json!({"expectedBody": "green"})).await;
     check_failure(
-        &answer,
+        &report,
         Phase::Http,
-        "the body does not contain the expected text \"green\" in its first 14 bytes",
+        "the first 14 bytes of the body do not contain \"green\" (probe.expectedBody)",
     );
-    assert!(!format!("{answer:?}").contains("secret"));
-    // Any body contains the empty text.
-    let answer = ask_http(&server, json!({"expectedBody": ""})).await;
-    assert_eq!(answer.verdict, Verdict::Pass);
+    assert!(!format!("{report:?}").contains("secret"));
+    // Every body contains the empty text.
+    let report = run_http_probe(&server, json!({"expectedBody": ""})).await;
+    assert_eq!(report.verdict, Verdict::Pass);
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_like_any_other() {
+async fn redirect_is_judged_by_its_status_and_not_followed() {
     let server = Server::start(None, &[Reply::status("301 Moved Permanently")]).await;
-    assert_eq!(ask_http(&server, json!({})).await.verdict, Verdict::Pass);
-    let answer = ask_http(&server, json!({"expectedStatus": "200"})).await;
-    check_failure(&answer, Phase::Http, "status 301");
-    assert_eq!(server.seen().len(), 2, "none was followed");
+    assert_eq!(
+        run_http_probe(&server, json!({})).await.verdict,
+        Verdict::Pass
+    );
+    let report = run_http_probe(&server, json!({"expectedStatus": "200"})).await;
+    check_failure(&report, Phase::Http, "status 301");
+    assert_eq!(server.received().len(), 2, "the redirect was followed");
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_read_to_a_limit() {
+async fn endless_response_is_read_up_to_the_limit() {
     let head = "HTTP/1.1 200 OK\r\n\r\n";
     let server = Server::start(None, &[Reply::Endless(head, "forever and ")]).await;
-    let answer = ask_http(&server, json!({"expectedBody": "ever after"})).await;
-    check_failure(&answer, Phase::Http, "in its first 65536 bytes");
-    let answer = ask_http(&server, json!({"expectedBody": "forever"})).await;
-    assert_eq!(answer.verdict, Verdict::Pass);
+    let report = run_http_probe(&server, json!({"expectedBody": "ever after"})).await;
+    check_failure(&report, Phase::Http, "the first 65536 bytes of the body");
+    let report = run_http_probe(&server, json!({"expectedBody": "forever"})).await;
+    assert_eq!(report.verdict, Verdict::Pass);
     let head = "HTTP/1.1 200 OK\r\nX-Endless: ";
     for (head, tail) in [(head, "forever and "), (head, "x\r\nX-More: ")] {
         let server = Server::start(None, &[Reply::Endless(head, tail)]).await;
-        let answer = ask_http(&server, json!({})).await;
-        check_failure(&answer, Phase::Http, "message head is too large");
+        let report = run_http_probe(&server, json!({})).await;
+        check_failure(&report, Phase::Http, "message head is too large");
     }
 }
 
 #[tokio::test]
-async fn garbage_is_a_failure() {
-    for garbage in [
+async fn malformed_response_fails_in_the_http_phase() {
+    for response in [
         "",
         "\r\n\r\n",
         "SSH-2.0-OpenSSH_9.6\r\n",
@@ -253,70 +259,74 @@ async fn garbage_is_a_failure() {
         "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\ngreen, but too short",
         "\0\u{7f}\u{80}\u{10ffff}",
     ] {
-        let server = Server::start(None, &[Reply::Text(garbage.to_owned())]).await;
-        let answer = ask_http(&server, json!({"expectedBody": "green"})).await;
-        check_failure(&answer, Phase::Http, "");
-        assert!(!answer.reason.contains("OpenSSH"), "{}", answer.reason);
+        let server = Server::start(None, &[Reply::Text(response.to_owned())]).await;
+        let report = run_http_probe(&server, json!({"expectedBody": "green"})).await;
+        check_failure(&report, Phase::Http, "");
+        assert!(!report.reason.contains("OpenSSH"), "{}", report.reason);
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_is_closed_or_refused_is_a_failure() {
+async fn closed_or_refused_connection_fails_in_its_phase() {
     let authority = Authority::new("ours");
     let server = Server::start(Some(authority.issue(BURNHAM)), &[Reply::Close]).await;
     let prober = Prober::new(&server.connect_to(), authority.pem()).unwrap();
-    let answer = ask(&[BURNHAM], json!({}), &prober).await;
-    check_failure(&answer, Phase::Tls, "");
-    let answer = ask_http(&server, json!({})).await;
-    check_failure(&answer, Phase::Http, "");
+    let report = run_probe(&[BURNHAM], json!({}), &prober).await;
+    check_failure(&report, Phase::Tls, "");
+    let report = run_http_probe(&server, json!({})).await;
+    check_failure(&report, Phase::Http, "");
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap();
     drop(listener);
     let prober = Prober::new(&format!("*={closed}"), "").unwrap();
-    let answer = ask(&[BURNHAM], json!({}), &prober).await;
-    check_failure(&answer, Phase::Connect, "refused");
+    let report = run_probe(&[BURNHAM], json!({}), &prober).await;
+    check_failure(&report, Phase::Connect, "refused");
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_costs_no_more_than_the_timeout() {
+async fn silent_server_fails_after_the_attempt_timeout() {
     let server = Server::start(None, &[Reply::Silence]).await;
     let prober = Prober::new(&server.connect_to(), "").unwrap();
     let targets = [Target::Address(server.address.ip())].into();
     for (scheme, phase) in [(Scheme::Http, Phase::Http), (Scheme::Https, Phase::Tls)] {
-        let question = Question {
+        let name_probe = NameProbe {
             host: BURNHAM,
             targets: &targets,
-            probe: &Probe {
+            settings: &Probe {
                 scheme,
                 ..Probe::default()
             },
             timeout: Duration::from_millis(100),
         };
-        let problem = prober.attempt(&question, 0).await.unwrap_err();
+        let problem = prober.attempt(&name_probe, 0).await.unwrap_err();
         assert_eq!(problem.phase, phase);
-        assert_eq!(problem.text, "timed out after 100ms");
+        assert_eq!(
+            problem.text,
+            "timed out after 100ms (probe.attemptTimeoutSeconds)"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_finished_at_the_deadline_is_inconclusive() {
+async fn name_unfinished_at_the_deadline_is_inconclusive() {
     let silent = Server::start(None, &[Reply::Silence]).await;
-    let probe = json!({"deadlineSeconds": 30, "attemptTimeoutSeconds": 60});
-    let answer = ask_http(&silent, probe).await;
+    let settings = json!({"deadlineSeconds": 30, "attemptTimeoutSeconds": 60});
+    let report = run_http_probe(&silent, settings).await;
     assert_eq!(
-        (answer.verdict, answer.healthy, answer.names),
+        (report.verdict, report.healthy, report.names),
         (Verdict::Inconclusive, 0, 1)
     );
     assert_eq!(
-        answer.reason,
-        "1 of 1 names could not be probed on eks-blueprint-green within 30 seconds; the others are healthy"
+        report.reason,
+        "1 of 1 names were not probed on eks-blueprint-green within 30 seconds (probe.deadlineSeconds); \
+         the others are healthy"
     );
-    assert_eq!(answer.failures, []);
+    assert_eq!(report.failures, []);
 }
 
 #[test]
-fn a_failure_outweighs_what_is_not_finished() {
+fn failed_name_outweighs_unfinished_name() {
     let names = [
         BURNHAM,
         "argocd.eks-blueprint.example.com",
@@ -330,9 +340,9 @@ fn a_failure_outweighs_what_is_not_finished() {
         text: "connection refused".into(),
     };
     let failure = Failure::new(&migration.names[0], problem);
-    let both = answer(vec![Ok(()), Err(failure)], &migration);
+    let both = report(vec![Ok(()), Err(failure)], &migration);
     assert_eq!((both.verdict, both.healthy), (Verdict::Fail, 1));
-    let neither = answer(vec![Ok(()), Ok(())], &migration);
+    let neither = report(vec![Ok(()), Ok(())], &migration);
     assert_eq!(
         (neither.verdict, neither.healthy),
         (Verdict::Inconclusive, 2)
@@ -340,7 +350,7 @@ fn a_failure_outweighs_what_is_not_finished() {
 }
 
 #[tokio::test]
-async fn so_many_attempts_are_made_as_it_takes() {
+async fn attempts_stop_once_the_result_is_decided() {
     let good = Reply::status("200 OK");
     let bad = Reply::status("500 Internal Server Error");
     for (replies, verdict, requests) in [
@@ -350,15 +360,15 @@ async fn so_many_attempts_are_made_as_it_takes() {
         (vec![good, bad], Verdict::Fail, 3),
     ] {
         let server = Server::start(None, &replies).await;
-        let answer = ask_http(&server, json!({"attempts": 3, "successes": 2})).await;
-        assert_eq!(answer.verdict, verdict);
-        assert_eq!(server.seen().len(), requests);
+        let report = run_http_probe(&server, json!({"attempts": 3, "successes": 2})).await;
+        assert_eq!(report.verdict, verdict);
+        assert_eq!(server.received().len(), requests);
     }
 }
 
 #[tokio::test]
-async fn addresses_are_asked_in_turn() {
-    // 192.0.2.20 and .21, each led to a server of its own.
+async fn attempts_use_the_addresses_in_turn() {
+    // Each of the two addresses is replaced by its own server.
     let (one, other) = (
         Server::start(None, &[Reply::status("200 OK")]).await,
         Server::start(None, &[Reply::status("200 OK")]).await,
@@ -369,15 +379,15 @@ async fn addresses_are_asked_in_turn() {
     );
     let connect_to = format!("192.0.2.20={},192.0.2.21={}", one.address, other.address);
     let prober = Prober::new(&connect_to, "").unwrap();
-    let probe = json!({"scheme": "http", "attempts": 4, "successes": 4});
-    let event = event(&["shared.eks-blueprint.example.com"], &probe);
-    let answer = handle(&event, &route53, &prober).await.unwrap();
-    assert_eq!(answer.verdict, Verdict::Pass);
-    assert_eq!((one.seen().len(), other.seen().len()), (2, 2));
+    let settings = json!({"scheme": "http", "attempts": 4, "successes": 4});
+    let event = event(&["shared.eks-blueprint.example.com"], &settings);
+    let report = handle(&event, &route53, &prober).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Pass);
+    assert_eq!((one.received().len(), other.received().len()), (2, 2));
 }
 
 #[tokio::test]
-async fn ipv4_is_preferred_and_ipv6_is_good_enough() {
+async fn ipv6_address_is_used_only_without_an_ipv4_address() {
     let server = Server::start(None, &[Reply::status("200 OK")]).await;
     let connect_to = format!("192.0.2.1={},2001:db8::*=[::1]:1", server.address);
     let prober = Prober::new(&connect_to, "").unwrap();
@@ -390,10 +400,10 @@ async fn ipv4_is_preferred_and_ipv6_is_good_enough() {
             .iter()
             .map(|address| Target::Address(address.parse().unwrap()))
             .collect();
-        let question = Question {
+        let name_probe = NameProbe {
             host: BURNHAM,
             targets: &targets,
-            probe: &Probe {
+            settings: &Probe {
                 scheme: Scheme::Http,
                 expected_status: "599".parse().unwrap(),
                 ..Probe::default()
@@ -401,93 +411,93 @@ async fn ipv4_is_preferred_and_ipv6_is_good_enough() {
             timeout: Duration::from_secs(5),
         };
         for number in 0..3 {
-            let problem = prober.attempt(&question, number).await.unwrap_err();
+            let problem = prober.attempt(&name_probe, number).await.unwrap_err();
             assert_eq!(problem.address.unwrap().to_string(), asked);
         }
     }
 }
 
 #[tokio::test]
-async fn addresses_of_the_machine_itself_are_refused() {
+async fn loopback_and_link_local_targets_are_refused() {
     let server = Server::start(None, &[Reply::status("200 OK")]).await;
     let port = server.address.port();
     for address in ["127.0.0.1", "169.254.169.254"] {
         let route53 = zone_with("shared.eks-blueprint.example.com", &[address]);
-        // What is permitted for other targets is not for this one.
+        // The override is for another target and permits no loopback address here.
         let prober = Prober::new(&format!("*burnham*=127.0.0.1:{port}"), "").unwrap();
-        let probe = json!({"scheme": "http", "port": port});
-        let event = event(&["shared.eks-blueprint.example.com"], &probe);
-        let answer = handle(&event, &route53, &prober).await.unwrap();
-        check_failure(&answer, Phase::Resolve, "which is never connected to");
+        let settings = json!({"scheme": "http", "port": port});
+        let event = event(&["shared.eks-blueprint.example.com"], &settings);
+        let report = handle(&event, &route53, &prober).await.unwrap();
+        check_failure(&report, Phase::Resolve, "to which the probe never connects");
         assert_eq!(
-            answer.failures[0].address,
+            report.failures[0].address,
             Some(format!("{address}:{port}"))
         );
     }
-    assert!(server.seen().is_empty());
+    assert!(server.received().is_empty());
 }
 
 #[tokio::test]
-async fn a_host_that_resolves_to_the_machine_itself_is_refused() {
+async fn host_that_resolves_to_loopback_is_refused() {
     let route53 = zone_with("legacy.eks-blueprint.example.com", &["localhost"]);
     let prober = Prober::new("", "").unwrap();
     let event = event(&["legacy.eks-blueprint.example.com"], &json!({}));
-    let answer = handle(&event, &route53, &prober).await.unwrap();
-    check_failure(&answer, Phase::Resolve, "");
-    assert_eq!(answer.failures[0].target.as_deref(), Some("localhost"));
+    let report = handle(&event, &route53, &prober).await.unwrap();
+    check_failure(&report, Phase::Resolve, "");
+    assert_eq!(report.failures[0].target.as_deref(), Some("localhost"));
 }
 
 #[tokio::test]
-async fn a_record_that_is_gone_is_a_failure() {
+async fn name_without_a_record_fails() {
     let server = Server::start(None, &[Reply::status("200 OK")]).await;
     let prober = Prober::new(&server.connect_to(), "").unwrap();
     let names = [BURNHAM, "gone.eks-blueprint.example.com"];
-    let answer = ask(&names, json!({"scheme": "http"}), &prober).await;
-    assert_eq!((answer.healthy, answer.names), (1, 2));
+    let report = run_probe(&names, json!({"scheme": "http"}), &prober).await;
+    assert_eq!((report.healthy, report.names), (1, 2));
     assert_eq!(
-        answer.reason,
+        report.reason,
         "1 of 2 names are not healthy on eks-blueprint-green: gone.eks-blueprint.example.com (resolve): \
-         the zone has no weighted record of eks-blueprint-green for it"
+         expected a weighted A, AAAA or CNAME record of eks-blueprint-green in the zone, found none"
     );
     assert_eq!(
-        serde_json::to_value(&answer.failures[0]).unwrap(),
+        serde_json::to_value(&report.failures[0]).unwrap(),
         json!({
             "name": "gone.eks-blueprint.example.com",
             "phase": "resolve",
-            "problem": "the zone has no weighted record of eks-blueprint-green for it",
+            "problem": "expected a weighted A, AAAA or CNAME record of eks-blueprint-green in the zone, found none",
         })
     );
 }
 
 #[tokio::test]
-async fn the_answer_stays_small() {
+async fn report_lists_ten_failures_with_shortened_problems() {
     let names: Vec<_> = (10..50)
         .rev()
         .map(|number| format!("gone-{number}.eks-blueprint.example.com"))
         .collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let prober = Prober::new("", "").unwrap();
-    let answer = ask(&names, json!({}), &prober).await;
-    assert_eq!((answer.names, answer.failures.len()), (40, 10));
-    assert_eq!(answer.failures[0].name, "gone-10.eks-blueprint.example.com");
+    let report = run_probe(&names, json!({}), &prober).await;
+    assert_eq!((report.names, report.failures.len()), (40, 10));
+    assert_eq!(report.failures[0].name, "gone-10.eks-blueprint.example.com");
 
     let server = Server::start(None, &[Reply::status("200 OK")]).await;
-    let answer = ask_http(&server, json!({"expectedBody": "ß".repeat(10_000)})).await;
-    assert_eq!(answer.failures[0].problem.chars().count(), 301);
+    let report = run_http_probe(&server, json!({"expectedBody": "ß".repeat(10_000)})).await;
+    assert_eq!(report.failures[0].problem.chars().count(), 301);
 }
 
 #[tokio::test]
-async fn a_probe_that_is_switched_off_reads_nothing() {
+async fn disabled_probe_passes_without_reading_the_zone() {
     let route53 = zone();
     let prober = Prober::new("", "").unwrap();
     let event = event(&[BURNHAM], &json!({"enabled": false}));
-    let answer = handle(&event, &route53, &prober).await.unwrap();
-    assert_eq!((answer.verdict, answer.healthy), (Verdict::Pass, 0));
+    let report = handle(&event, &route53, &prober).await.unwrap();
+    assert_eq!((report.verdict, report.healthy), (Verdict::Pass, 0));
     assert_eq!(route53.calls(), 0);
 }
 
 #[tokio::test]
-async fn a_zone_that_can_t_be_read_is_an_error() {
+async fn error_of_reading_the_zone_is_returned() {
     let route53 = zone();
     route53.on_call(0, Fault::Throttled);
     let prober = Prober::new("", "").unwrap();
@@ -496,7 +506,7 @@ async fn a_zone_that_can_t_be_read_is_an_error() {
 }
 
 #[tokio::test]
-async fn bad_input_is_named_by_its_path() {
+async fn invalid_input_is_reported_with_its_path() {
     let prober = Prober::new("", "").unwrap();
     for (event, problem) in [
         (json!({}), "input: missing field `migration`"),
@@ -511,14 +521,14 @@ async fn bad_input_is_named_by_its_path() {
         ),
     ] {
         let Err(Error::InvalidInput(message)) = handle(&event, &zone(), &prober).await else {
-            panic!("{event} was taken");
+            panic!("{event} was accepted");
         };
         assert!(message.starts_with(problem), "{message}");
     }
 }
 
 #[test]
-fn malformed_settings_are_named() {
+fn malformed_environment_variable_is_named_in_the_error() {
     let problem = Prober::new("nonsense", "").unwrap_err();
     assert!(problem.starts_with("PROBE_CONNECT_TO: "), "{problem}");
     let problem = Prober::new("", "nonsense").unwrap_err();
