@@ -1,4 +1,4 @@
-//! The loop over a zone, and what was seen in it.
+//! The reconciliation loop, and a history of what it did.
 //!
 //! Source: `controller/controller.go`; `submitChanges` and
 //! `groupChangesByNameAndOwnershipRelation` of `provider/aws/aws.go`.
@@ -22,40 +22,38 @@ pub trait Provider: Send + Sync {
     /// All record sets of the zone.
     fn record_sets(&self) -> impl Future<Output = Result<Vec<RecordSet>, String>> + Send;
 
-    /// Applies all of the changes, or refuses the batch and applies none.
+    /// Applies all changes, or refuses the batch and applies none.
     fn change(&self, changes: &[Change]) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// A batch that was not applied.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {
-    /// The batch.
     pub changes: Vec<Change>,
-    /// What the provider said.
+    /// The provider's message.
     pub error: String,
 }
 
-/// What one pass did.
+/// The result of one pass.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Outcome {
-    /// Why the zone could not be read; nothing else happened then.
+    /// The error if the zone could not be read. The pass ends there.
     pub unread: Option<String>,
-    /// The changes that were applied.
+    /// The applied changes.
     pub changed: Vec<Change>,
-    /// The batches that were refused. The first is the one with everything; those
-    /// that follow are its parts, tried one by one, and stay failed.
+    /// The refused batches. The first is the batch of all changes. The others are the
+    /// batches of single names that were refused as well.
     pub refused: Vec<Refusal>,
 }
 
 impl Outcome {
-    /// Whether there was nothing to do, and no failure.
+    /// Whether the pass had nothing to do and did not fail.
     pub fn is_quiet(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// One instance of ExternalDNS. A clone is the same instance: it shares the desired
-/// state and the history.
+/// One instance of ExternalDNS. A clone shares the desired state and the history.
 #[derive(Clone)]
 pub struct Controller {
     settings: Arc<Settings>,
@@ -65,7 +63,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// An instance in whose cluster these endpoints are annotated.
+    /// An instance whose cluster has annotations for these endpoints.
     pub fn new(settings: Settings, desired: Vec<Endpoint>) -> Self {
         Self {
             settings: Arc::new(settings),
@@ -75,7 +73,7 @@ impl Controller {
         }
     }
 
-    /// An instance whose annotations say what its records in the zone say.
+    /// An instance whose annotations match the records that it owns in the zone.
     pub fn of(settings: Settings, zone: &[RecordSet]) -> Self {
         let desired = Registry::read(&settings, zone)
             .records
@@ -93,47 +91,47 @@ impl Controller {
         Self::new(settings, desired)
     }
 
-    /// The flags.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The endpoints as they are annotated now.
+    /// The endpoints of the current annotations.
     pub fn desired(&self) -> Vec<Endpoint> {
         lock(&self.desired).clone()
     }
 
-    /// Edits the endpoints in any way.
+    /// Edits the annotations.
     pub fn edit(&self, edit: impl FnOnce(&mut Vec<Endpoint>)) {
         edit(&mut lock(&self.desired));
     }
 
-    /// Someone edits the weight annotation of one name.
+    /// Sets the weight annotation of one name.
     pub fn set_weight(&self, name: &RecordName, weight: u8) {
         self.set_weights_where(weight, |endpoint| endpoint.name == *name);
     }
 
-    /// Someone edits the weight annotation of every name.
+    /// Sets the weight annotation of every name.
     pub fn set_all_weights(&self, weight: u8) {
         self.set_weights_where(weight, |_| true);
     }
 
-    /// The objects that annotate one name are deleted.
+    /// Deletes the Kubernetes objects that annotate one name.
     pub fn remove(&self, name: &RecordName) {
         self.edit(|desired| desired.retain(|endpoint| endpoint.name != *name));
     }
 
-    /// All annotated objects are deleted.
+    /// Deletes all annotated Kubernetes objects.
     pub fn remove_all(&self) {
         self.edit(Vec::clear);
     }
 
-    /// One pass: reads the zone, sends everything in one batch, and if that is
-    /// refused, the records of each name with their TXT in a batch of their own.
-    /// What fails then is planned again from scratch by the next pass.
+    /// One pass: reads the zone and sends all changes in one batch. If that batch is
+    /// refused, sends one batch for each name: its records with their TXT. The next
+    /// pass plans everything again.
     ///
-    /// A queue is to keep failed changes out of the next pass's first batch, but it is
-    /// searched by pointers to changes that each pass makes anew, so they are in it again.
+    /// ExternalDNS has a queue that is meant to keep failed changes out of the next
+    /// pass's first batch. It has no effect: it compares pointers, and each pass creates
+    /// new changes.
     pub async fn reconcile_once(&self, provider: &impl Provider) -> Outcome {
         let mut outcome = Outcome::default();
         let current = match provider.record_sets().await {
@@ -157,8 +155,8 @@ impl Controller {
         outcome
     }
 
-    /// Passes for ever, with `interval` between the end of one and the start of the
-    /// next; the caller aborts the task.
+    /// Runs passes until the caller aborts the task, with `interval` between the end of
+    /// one pass and the start of the next.
     pub async fn run(&self, provider: &impl Provider, interval: Duration) {
         loop {
             let outcome = self.reconcile_once(provider).await;
@@ -170,22 +168,22 @@ impl Controller {
         }
     }
 
-    /// Of the passes of [`Self::run`], those that changed something or failed.
+    /// The passes of [`Self::run`] that changed something or failed.
     pub fn history(&self) -> Vec<Outcome> {
         lock(&self.history).clone()
     }
 
-    /// How many passes of [`Self::run`] have finished.
+    /// The number of finished passes of [`Self::run`].
     pub fn passes(&self) -> u64 {
         *self.passes.borrow()
     }
 
-    /// Waits until `more` passes of [`Self::run`] have finished. The first of them may
-    /// have read the zone before this was called; of two, the second has not.
+    /// Waits until `more` further passes of [`Self::run`] have finished. The first of them
+    /// may have read the zone before this call; the second reads it after this call.
     pub async fn wait_for_passes(&self, more: u64) {
         let mut passes = self.passes.subscribe();
         let goal = self.passes() + more;
-        // It fails if the sender is gone, which `self` holds.
+        // Can't fail: `self` owns the sender.
         passes.wait_for(|passes| *passes >= goal).await.ok();
     }
 
@@ -207,7 +205,7 @@ async fn submit(provider: &impl Provider, changes: Vec<Change>, outcome: &mut Ou
     }
 }
 
-/// The changes by their owned name, each group in the order of the batch.
+/// The changes by owned name, in the order of the batch.
 fn grouped(changes: &[Change]) -> BTreeMap<RecordName, Vec<Change>> {
     let mut groups: BTreeMap<RecordName, Vec<Change>> = BTreeMap::new();
     for change in changes {
@@ -219,7 +217,7 @@ fn grouped(changes: &[Change]) -> BTreeMap<RecordName, Vec<Change>> {
     groups
 }
 
-/// A panic while an edit is made leaves the endpoints as they are, still of use.
+/// Ignores poisoning: after a panic in an edit, the endpoints are still usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

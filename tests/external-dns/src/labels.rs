@@ -1,4 +1,4 @@
-//! What a registry TXT says of a record.
+//! The labels in the value of a registry TXT.
 //!
 //! Source: `endpoint/labels.go`.
 
@@ -9,15 +9,15 @@ const HERITAGE: &str = "external-dns";
 const OWNER: &str = "owner";
 const RESOURCE: &str = "resource";
 
-/// The labels of a record: whose it is, and which Kubernetes object asked for it.
+/// The labels of a record: its owner, and the Kubernetes object that it was created for.
 ///
-/// Labels are written sorted by key behind the heritage. A TXT written in any
-/// other way is read just the same, but is not the TXT that a deletion names.
+/// Labels are written after the heritage, sorted by key. Other orders can be read, but
+/// ExternalDNS can't delete such a TXT: its DELETE contains the sorted labels.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
-    /// The labels that an annotated object gives its record.
+    /// The labels of a record for an annotated object.
     pub fn new(owner: &str, resource: &str) -> Self {
         let labels = [(OWNER, owner), (RESOURCE, resource)];
         Self(
@@ -29,10 +29,10 @@ impl Labels {
         )
     }
 
-    /// The labels in the value of a TXT, unless its heritage is another's or missing.
+    /// Parses the value of a TXT; `None` if its heritage is missing or not ExternalDNS's.
     pub fn read(value: &str) -> Option<Self> {
         let mut labels = BTreeMap::new();
-        let mut ours = false;
+        let mut has_heritage = false;
         for (key, value) in value
             .trim_matches('"')
             .split(',')
@@ -42,27 +42,28 @@ impl Labels {
                 if value != HERITAGE {
                     return None;
                 }
-                ours = true;
+                has_heritage = true;
             } else if key.starts_with(HERITAGE) {
                 let key = key.strip_prefix("external-dns/").unwrap_or(key);
                 labels.insert(key.to_owned(), value.to_owned());
             }
         }
-        ours.then_some(Self(labels))
+        has_heritage.then_some(Self(labels))
     }
 
-    /// Whose the record is.
+    /// The owner id of the instance that owns the record.
     pub fn owner(&self) -> Option<&str> {
         self.0.get(OWNER).map(String::as_str)
     }
 
-    /// The object that asked for the record, as `ingress/NAMESPACE/NAME`; empty if unknown.
+    /// The object that the record was created for, as `ingress/NAMESPACE/NAME`; empty if
+    /// unknown.
     pub fn resource(&self) -> &str {
         self.0.get(RESOURCE).map_or("", String::as_str)
     }
 }
 
-/// The value of a TXT, in its quotes.
+/// The value of a TXT, with quotes.
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"heritage={HERITAGE}")?;
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_read_in_any_order_and_written_sorted() {
+    fn labels_in_any_order_are_read_and_written_sorted() {
         let sorted =
             r#""heritage=external-dns,external-dns/owner=blue,external-dns/resource=ingress/a/b""#;
         for value in [
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_may_have_a_slash_or_an_equals_sign() {
+    fn owner_may_contain_slash_and_equals_sign_but_no_comma() {
         for owner in ["cutover/some-execution", "a=b"] {
             let labels = Labels::new(owner, "ingress/a/b");
             assert_eq!(
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn another_heritage_or_none_is_no_label() {
+    fn value_without_the_heritage_has_no_labels() {
         check(r#""heritage=other,external-dns/owner=blue""#, None);
         check(r#""external-dns/owner=blue""#, None);
         check(r#""v=spf1 -all""#, None);

@@ -1,14 +1,14 @@
-//! A model of ExternalDNS: the writer that owns the records which a migration
-//! moves, and puts a foreign change of a weight back.
+//! A model of ExternalDNS. ExternalDNS owns the records that a migration moves, and
+//! reverts weights that others change.
 //!
-//! It plans as ExternalDNS does with the TXT registry and the AWS provider:
-//! registry TXT are read into labels ([`Labels`], [`NameMapper`]), current and
-//! desired records become changes ([`reconcile()`]), and a [`Controller`] repeats
-//! that over any [`Provider`]. Only the controller does I/O.
+//! The model plans as ExternalDNS does with the TXT registry and the AWS provider: it
+//! reads registry TXT records into labels ([`Labels`], [`NameMapper`]) and computes the
+//! changes from current to desired records ([`reconcile()`]). A [`Controller`] repeats
+//! this with any [`Provider`]. Only the controller does I/O.
 //!
 //! It follows kubernetes-sigs/external-dns at commit 2bf1bf8 (v0.22):
 //!
-//! | here         | there                                                        |
+//! | module       | source in ExternalDNS                                        |
 //! |--------------|--------------------------------------------------------------|
 //! | `labels`     | `endpoint/labels.go`                                         |
 //! | `names`      | `registry/mapper/mapper.go`                                  |
@@ -17,13 +17,13 @@
 //! | `reconcile`  | `ApplyChanges` of both the registry and `provider/aws/aws.go` |
 //! | `controller` | `controller/controller.go`, `submitChanges` of `aws.go`      |
 //!
-//! What older versions do otherwise is a [`Generation`], read in the tags
+//! A [`Generation`] is the behaviour of older versions, from the source of the tags
 //! v0.16.1 to v0.21.0.
 //!
 //! Not modelled: caches (`--txt-cache-interval`, `--provider-cache-time`),
 //! encryption, registries other than TXT, `--migrate-from-txt-owner`, routing
 //! other than simple and weighted, domain filters, more than one zone, and
-//! batches split for their size.
+//! splitting of large batches.
 
 mod controller;
 mod labels;

@@ -1,33 +1,33 @@
-//! Where the registry TXT of a record stands.
+//! The names of registry TXT records.
 //!
-//! Source: `registry/mapper/mapper.go`; the form without a type is `toTXTName`
-//! of `registry/txt.go` in v0.16.1.
+//! Source: `registry/mapper/mapper.go`; for names without a type, `toTXTName` of
+//! `registry/txt.go` in v0.16.1.
 
 use migration::RecordName;
 use migration::record::RecordType;
 
-/// What a prefix or suffix may hold in place of the record's type.
+/// The placeholder for the record's type in a prefix or suffix.
 const TYPE_TEMPLATE: &str = "%{record_type}";
 
-/// The types that a name is searched for, in this order.
+/// The types that are recognized in a TXT's name, in the order in which they are tried.
 const TYPES: [&str; 10] = [
     "A", "AAAA", "CNAME", "NS", "MX", "PTR", "SRV", "NAPTR", "TXT", "DNAME",
 ];
 
-/// What sets a TXT's name apart from its record's; a prefix excludes a suffix.
+/// The affix of TXT names. ExternalDNS allows a prefix or a suffix, not both.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Affix {
-    /// Only the type.
+    /// The TXT's name differs from its record's only by the type.
     None,
-    /// `--txt-prefix`, with `%{record_type}` where the type shall be.
+    /// `--txt-prefix`; `%{record_type}` is replaced by the type.
     Prefix(String),
-    /// `--txt-suffix`, behind the first label.
+    /// `--txt-suffix`, which comes after the first label.
     Suffix(String),
 }
 
-/// Names of records into names of their TXT, and back.
+/// Maps names of records to names of their TXT, and back.
 ///
-/// Names are as ExternalDNS has them: `*` as itself, no dot at the end.
+/// Names are in ExternalDNS's spelling: `*` without escape, no trailing dot.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NameMapper {
     prefix: String,
@@ -36,7 +36,7 @@ pub struct NameMapper {
 }
 
 impl NameMapper {
-    /// The names of an instance with these flags.
+    /// The mapping of an instance with these flags.
     pub fn new(affix: &Affix, wildcard_replacement: &str) -> Self {
         let (prefix, suffix) = match affix {
             Affix::None => ("", ""),
@@ -50,7 +50,7 @@ impl NameMapper {
         }
     }
 
-    /// The TXT of the record with this name and type.
+    /// The name of the TXT for a record with this name and type.
     pub fn text_name(&self, name: &str, record_type: &RecordType) -> String {
         let record_type = record_type.as_str().to_ascii_lowercase();
         let marker = if self.has_type_in_affix() {
@@ -61,12 +61,14 @@ impl NameMapper {
         self.affixed(name, &record_type, &marker)
     }
 
-    /// The TXT in the old form without a type; none where the affix has the type.
+    /// The name of the TXT in the old format without a type; `None` if the affix contains
+    /// the type.
     pub fn untyped_text_name(&self, name: &str) -> Option<String> {
         (!self.has_type_in_affix()).then(|| self.affixed(name, "", ""))
     }
 
-    /// The record whose TXT this is, and its type where the name has one.
+    /// The name of the record that this TXT belongs to, and its type if the TXT's name
+    /// contains one.
     pub fn record_of(&self, text_name: &str) -> Option<(String, Option<RecordType>)> {
         let text_name = text_name.to_ascii_lowercase();
         if self.suffix.is_empty() {
@@ -82,7 +84,7 @@ impl NameMapper {
         })
     }
 
-    /// The name as it stands in the name of its TXT.
+    /// The name as it appears in the name of its TXT.
     pub fn with_wildcard_replaced(&self, name: &str) -> String {
         match name.strip_prefix('*') {
             Some(parent)
@@ -122,12 +124,12 @@ impl NameMapper {
                 }
             }
         }
-        // An affix that lost its type belongs to the form without one.
+        // The affix without the type: the old format.
         Some(without_type(rest("")?))
     }
 }
 
-/// Splits the type off where it stands without a template: first, before a hyphen.
+/// Splits off the type in names without the placeholder: the part before the first hyphen.
 fn without_type(name: &str) -> (String, Option<RecordType>) {
     let first = name.split('-').next().unwrap_or(name);
     match TYPES
@@ -144,7 +146,7 @@ fn without_type(name: &str) -> (String, Option<RecordType>) {
     }
 }
 
-/// The name as ExternalDNS has it: Route 53's escapes undone.
+/// The name in ExternalDNS's spelling, without Route 53's escapes.
 ///
 /// Source: `wildcardUnescape` and `convertOctalToAscii` of `provider/aws/aws.go`.
 pub(crate) fn unescaped(name: &RecordName) -> String {
@@ -152,14 +154,14 @@ pub(crate) fn unescaped(name: &RecordName) -> String {
     let mut rest = name.as_str();
     while let Some((before, escape)) = rest.split_once('\\') {
         plain.push_str(before);
-        let (digits, behind) = escape.split_at_checked(3).unwrap_or((escape, ""));
+        let (digits, after) = escape.split_at_checked(3).unwrap_or((escape, ""));
         if let Ok(byte) = u8::from_str_radix(digits, 8) {
             plain.push(char::from(byte));
         } else {
             plain.push('\\');
             plain.push_str(digits);
         }
-        rest = behind;
+        rest = after;
     }
     plain.push_str(rest);
     plain
@@ -177,7 +179,7 @@ mod tests {
         Affix::Suffix(text.to_owned())
     }
 
-    /// `wildcard` stands for `*`; the name back has it still.
+    /// `wildcard` replaces `*` in the TXT's name. The mapping back keeps the replacement.
     #[track_caller]
     fn check(affix: &Affix, wildcard: &str, name: &str, record_type: &str, expect: &str) {
         let mapper = NameMapper::new(affix, wildcard);
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_to_their_texts_and_back() {
+    fn record_names_map_to_txt_names_and_back() {
         let plain = Affix::None;
         check(&plain, "", "foo.example.com", "A", "a-foo.example.com");
         check(&plain, "", "*.example.com", "AAAA", "aaaa-*.example.com");
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_form_has_no_type() {
+    fn name_in_the_old_format_has_no_type() {
         let mapper = NameMapper::new(&prefix("txt."), "any");
         assert_eq!(
             mapper.untyped_text_name("*.example.com").unwrap(),
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_undone() {
+    fn escapes_are_replaced_by_their_characters() {
         for (name, expect) in [
             ("*.apps.example.com", "*.apps.example.com"),
             ("cname-\\052.apps.example.com", "cname-*.apps.example.com"),

@@ -1,4 +1,4 @@
-//! What shall be created, updated and deleted, registry TXT apart.
+//! The records to create, update and delete, without their registry TXT.
 //!
 //! Source: `plan/plan.go`, `plan/conflict.go`, `plan/policy.go`, and `Targets` of
 //! `endpoint/endpoint.go`.
@@ -14,26 +14,24 @@ use crate::labels::Labels;
 use crate::registry::{DEFAULT_TTL_SECONDS, Owned, Registry, set_identifier};
 use crate::settings::{Policy, Settings};
 
-/// A record that an annotated Ingress or Service asks for, one for each type:
-/// a name with A and AAAA is two endpoints.
+/// A desired record, from the annotations of an Ingress or Service. A name with A and
+/// AAAA has two endpoints.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Endpoint {
-    /// Where the record shall stand.
     pub name: RecordName,
     /// A, AAAA or CNAME.
     pub record_type: RecordType,
-    /// The annotations `set-identifier` and `aws-weight`; simple without them.
+    /// From the annotations `set-identifier` and `aws-weight`; simple without them.
     pub routing: Routing,
-    /// The load balancer as an alias, or values; a TTL of 0 seconds is none given.
+    /// An alias of the load balancer, or values. A TTL of 0 seconds means that none is given.
     pub answer: Answer,
-    /// The annotation `aws-health-check-id`.
+    /// From the annotation `aws-health-check-id`.
     pub health_check_id: Option<String>,
-    /// The object, as `ingress/NAMESPACE/NAME`; empty if unknown.
+    /// The annotated object, as `ingress/NAMESPACE/NAME`; empty if unknown.
     pub resource: String,
 }
 
 impl Endpoint {
-    /// The record set that the endpoint becomes.
     pub(crate) fn record_set(&self) -> RecordSet {
         let mut answer = self.answer.clone();
         if let Answer::Values { ttl_seconds, .. } = &mut answer
@@ -59,7 +57,7 @@ impl Endpoint {
     }
 }
 
-/// A record with the labels that its TXT has or gets.
+/// A record and the labels of its TXT.
 pub(crate) struct Labeled {
     pub(crate) record_set: RecordSet,
     pub(crate) labels: Labels,
@@ -80,12 +78,12 @@ impl From<&Owned> for Labeled {
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) create: Vec<Labeled>,
-    /// Each as it is and as it shall be.
+    /// The current and the desired record.
     pub(crate) update: Vec<(Labeled, Labeled)>,
     pub(crate) delete: Vec<Labeled>,
 }
 
-/// The records of one name and set identifier, whatever their types.
+/// The records of one name and set identifier, of all types.
 #[derive(Default)]
 struct Row<'a> {
     current: Vec<&'a Owned>,
@@ -149,7 +147,8 @@ fn plan_row(settings: &Settings, row: &Row<'_>, plan: &mut Plan) {
     }
 }
 
-/// A name with a CNAME can have nothing else: the CNAME gives way.
+/// Drops a CNAME if the name has candidates of other types: DNS allows no other type
+/// beside a CNAME.
 fn without_conflict<'a>(candidates: &[&'a Endpoint]) -> Vec<&'a Endpoint> {
     let has_other = candidates
         .iter()
@@ -161,19 +160,21 @@ fn without_conflict<'a>(candidates: &[&'a Endpoint]) -> Vec<&'a Endpoint> {
         .collect()
 }
 
-/// Of several objects that want a record, the one that has it, else the one with
-/// the least target.
+/// If several objects want one record: the object that it was created for, otherwise the
+/// one whose targets come first in order.
 fn preferred<'a>(candidates: &[&'a Endpoint], current: Option<&Owned>) -> Option<&'a Endpoint> {
-    let holder = current.map(|owned| owned.labels.resource());
+    let current_resource = current.map(|owned| owned.labels.resource());
     candidates.iter().copied().min_by(|a, b| {
-        let is_other = |endpoint: &Endpoint| holder.is_some_and(|held| held != endpoint.resource);
+        let is_other = |endpoint: &Endpoint| {
+            current_resource.is_some_and(|resource| resource != endpoint.resource)
+        };
         is_other(a)
             .cmp(&is_other(b))
             .then_with(|| order_of_targets(&a.answer, &b.answer))
     })
 }
 
-/// Whether a record has to be written again.
+/// Whether the record needs an update.
 fn differs(current: &Owned, endpoint: &Endpoint) -> bool {
     current.lacks_text
         || has_other_ttl(&current.record_set.answer, &endpoint.answer)
@@ -184,7 +185,7 @@ fn differs(current: &Owned, endpoint: &Endpoint) -> bool {
         || current.record_set.health_check_id != endpoint.health_check_id
 }
 
-/// A TTL counts only if one is asked for.
+/// A TTL is compared only if the endpoint has one.
 fn has_other_ttl(current: &Answer, desired: &Answer) -> bool {
     match (current, desired) {
         (
@@ -201,7 +202,7 @@ fn has_other_ttl(current: &Answer, desired: &Answer) -> bool {
     }
 }
 
-/// None for what is no alias: an alias differs from values in this too.
+/// `None` for values, so that an alias and values differ.
 fn evaluates_target_health(answer: &Answer) -> Option<bool> {
     match answer {
         Answer::Alias {
@@ -212,7 +213,7 @@ fn evaluates_target_health(answer: &Answer) -> Option<bool> {
     }
 }
 
-/// Addresses before names, each in one spelling.
+/// A normalized target. Addresses sort before names.
 #[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Target {
     Address(IpAddr),

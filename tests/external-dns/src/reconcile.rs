@@ -1,4 +1,4 @@
-//! One pass without its I/O: from a zone and the annotations to a batch of changes.
+//! One pass without I/O: computes the batch of changes from the zone and the annotations.
 //!
 //! Source: `ApplyChanges` of `registry/txt/registry.go` and of
 //! `provider/aws/aws.go`, there also `newChange`, `requiresDeleteCreate`,
@@ -15,14 +15,13 @@ use crate::planner::{Endpoint, Labeled, Plan, plan};
 use crate::registry::{Registry, is_alias_a};
 use crate::settings::{Generation, Settings};
 
-/// What is done to a record set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// It must not exist.
+    /// Requires that the record set does not exist.
     Create,
-    /// It must exist, equal in every field.
+    /// Requires that the record set exists and is equal in every field.
     Delete,
-    /// Whatever has its name, type and set identifier is replaced.
+    /// Replaces the record set with the same name, type and set identifier, or creates it.
     Upsert,
 }
 
@@ -46,12 +45,10 @@ impl fmt::Display for Action {
 /// One change of a batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Change {
-    /// What is done.
     pub action: Action,
-    /// To which record set.
     pub record_set: RecordSet,
-    /// The record's name, for a TXT that of the record it claims: what has the
-    /// same owned name goes into one batch.
+    /// The record's name; for a TXT, the name of the record that it belongs to. Changes
+    /// with the same owned name are sent in one batch.
     pub owned_name: RecordName,
 }
 
@@ -65,11 +62,11 @@ impl Change {
     }
 }
 
-/// The batch by which an instance brings the zone's `current` records to the
-/// `desired` ones, in the order in which it sends them; empty if nothing is to be done.
+/// The batch that changes the zone's `current` records to the `desired` ones, in the
+/// order in which ExternalDNS sends it; empty if there is nothing to change.
 ///
-/// The name of the zone is that of its SOA record. What would stand outside is left
-/// out, such as the TXT `a-example.com` of the record at the top of `example.com`.
+/// The zone's name is that of its SOA record. Names outside the zone are left out, such
+/// as the TXT `a-example.com` of an A record at the apex of `example.com`.
 pub fn reconcile(settings: &Settings, desired: &[Endpoint], current: &[RecordSet]) -> Vec<Change> {
     let registry = Registry::read(settings, current);
     let Plan {
@@ -90,7 +87,7 @@ pub fn reconcile(settings: &Settings, desired: &[Endpoint], current: &[RecordSet
     for (old, new) in &update {
         let position = changes.len();
         push(&mut changes, Action::Upsert, new, &registry, |_| true);
-        // An A can't become an alias, or cease to be one, by an UPSERT; its TXT can stay one.
+        // If an A changes between alias and values, ExternalDNS sends DELETE and CREATE. Its TXT is still an UPSERT.
         if is_alias_a(&old.record_set) != is_alias_a(&new.record_set) {
             let name = &new.record_set.name;
             changes.splice(
@@ -119,7 +116,7 @@ pub fn reconcile(settings: &Settings, desired: &[Endpoint], current: &[RecordSet
     changes
 }
 
-/// The change of a record, and with it of those of its TXT that are `wanted`.
+/// Adds the change of a record, and of its TXT records that are `wanted`.
 fn push(
     changes: &mut Vec<Change>,
     action: Action,

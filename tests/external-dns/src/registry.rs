@@ -1,4 +1,4 @@
-//! Whose the records of a zone are, by the TXT beside them.
+//! The owners of a zone's records, from the registry TXT records.
 //!
 //! Source: `registry/txt/registry.go`.
 
@@ -11,27 +11,27 @@ use crate::labels::Labels;
 use crate::names::{NameMapper, unescaped};
 use crate::settings::{Generation, Settings};
 
-/// The TTL of a registry TXT, and of every record that is given none
+/// The TTL of registry TXT records, and of records without a TTL of their own
 /// (`defaultTTL` of `provider/aws/aws.go`).
 pub(crate) const DEFAULT_TTL_SECONDS: u32 = 300;
 
-/// A record and what the registry says of it.
+/// A record and its labels in the registry.
 #[derive(Clone, Debug)]
 pub(crate) struct Owned {
     pub(crate) record_set: RecordSet,
     pub(crate) labels: Labels,
-    /// The record is this instance's, and a TXT that it would write now is
-    /// missing in the zone under any set identifier: the record shall be written
-    /// again, changed or not.
+    /// This instance owns the record, and the zone lacks a TXT that this version writes
+    /// for it, under any set identifier. ExternalDNS then updates the record even if it
+    /// has not changed.
     pub(crate) lacks_text: bool,
 }
 
-/// A zone as an instance reads it.
+/// The records and registry TXT records of a zone.
 pub(crate) struct Registry<'a> {
     settings: &'a Settings,
     mapper: NameMapper,
     texts: BTreeSet<(RecordName, Option<SetIdentifier>)>,
-    /// The records that may be managed, TXT left out.
+    /// The A, AAAA and CNAME records.
     pub(crate) records: Vec<Owned>,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Registry<'a> {
             texts: BTreeSet::new(),
             records: Vec::new(),
         };
-        // A set identifier is kept for weighted records only.
+        // The model has set identifiers for weighted records only, so other routing is left out.
         let current = current
             .iter()
             .filter(|record_set| !matches!(record_set.routing, Routing::Other(_)));
@@ -84,7 +84,7 @@ impl<'a> Registry<'a> {
                 })
                 .cloned()
                 .unwrap_or_default();
-            // The set identifier doesn't count here, unlike where a TXT is created.
+            // This ignores the set identifier, unlike `has_text`.
             let lacks_text = labels.owner() == Some(settings.owner.as_str())
                 && registry
                     .texts_of(record_set, &labels)
@@ -99,14 +99,14 @@ impl<'a> Registry<'a> {
         registry
     }
 
-    /// Whether a TXT with this name and set identifier is in the zone, whoever's it is.
+    /// Whether the zone has a TXT with this name and set identifier, of any owner.
     pub(crate) fn has_text(&self, text: &RecordSet) -> bool {
         self.texts
             .contains(&(text.name.clone(), set_identifier(text)))
     }
 
-    /// The registry TXT of a record: its routing and health check, the default TTL.
-    /// There is none where its name would be too long.
+    /// The registry TXT records of a record. They have its routing and health check, and
+    /// the default TTL. A TXT with too long a name is left out.
     pub(crate) fn texts_of(&self, record_set: &RecordSet, labels: &Labels) -> Vec<RecordSet> {
         let name = unescaped(&record_set.name);
         let typed = self.mapper.text_name(&name, self.type_to_write(record_set));
@@ -141,7 +141,7 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// The types under which a record's TXT may stand, the preferred first.
+    /// The types that the name of a record's TXT may contain, the preferred one first.
     fn types_to_read(&self, record_set: &RecordSet) -> Vec<Option<RecordType>> {
         let own = record_set.record_type.clone();
         let mut types = match self.settings.generation {

@@ -1,34 +1,34 @@
-//! How one instance of ExternalDNS is started.
+//! The flags and the version of one instance of ExternalDNS.
 
 use crate::names::{Affix, NameMapper};
 
-/// What an instance may do to records (`--policy`; source: `plan/policy.go`).
+/// The changes that an instance may make (`--policy`; source: `plan/policy.go`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Policy {
-    /// Everything.
+    /// Create, update and delete.
     Sync,
-    /// Everything but deleting.
+    /// Create and update.
     UpsertOnly,
-    /// Creating only: a foreign change of a weight stays.
+    /// Create only: a weight that others change is not reverted.
     CreateOnly,
 }
 
-/// Which registry TXT a version of ExternalDNS writes and reads.
+/// The registry TXT records that a version of ExternalDNS writes and reads.
 ///
 /// Source: `generateTXTRecord` and `Records` of `registry/txt.go` (tags v0.16.1 to
 /// v0.18.0), `registry/txt/registry.go` (tag v0.21.0 and v0.22).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Generation {
-    /// Up to v0.17 without `--txt-new-format-only`: as [`Self::CnameForAlias`],
-    /// and beside it the old form without a type, except for AAAA and where the
-    /// affix has the type. A TXT that is there already is created again, which
+    /// Up to v0.17 without `--txt-new-format-only`: the TXT of [`Self::CnameForAlias`]
+    /// and a second one with the old name without a type, except for AAAA and if the
+    /// affix contains the type. It also creates a TXT that exists already, which
     /// Route 53 refuses.
     WithUntyped,
-    /// v0.19 to v0.21: the TXT of an alias A is named as a CNAME's. (v0.18 too,
-    /// but it creates again what is there.)
+    /// v0.19 to v0.21: the TXT of an alias A has the name of a CNAME's TXT. (v0.18 does
+    /// the same, but also creates a TXT that exists already.)
     CnameForAlias,
-    /// From v0.22: the TXT is named by the record's own type; that of an alias
-    /// A is still read under CNAME where there is none under A.
+    /// From v0.22: the name of the TXT contains the record's own type. For an alias A
+    /// without such a TXT, the TXT with CNAME is still read.
     OwnType,
 }
 
@@ -39,17 +39,17 @@ pub struct Settings {
     pub owner: String,
     /// `--policy`.
     pub policy: Policy,
-    /// Its version, as far as that matters to the registry.
+    /// From its version.
     pub generation: Generation,
     /// `--txt-prefix` or `--txt-suffix`.
     pub affix: Affix,
-    /// `--txt-wildcard-replacement`: what stands for `*` in the name of a TXT;
-    /// empty, the `*` stays.
+    /// `--txt-wildcard-replacement`: replaces `*` in the name of a TXT; if empty, the `*`
+    /// is kept.
     pub wildcard_replacement: String,
 }
 
 impl Settings {
-    /// An instance with the policy `sync` and plain names of registry TXT.
+    /// An instance with the policy `sync`, without affix and wildcard replacement.
     pub fn new(owner: &str, generation: Generation) -> Self {
         Self {
             owner: owner.to_owned(),

@@ -1,4 +1,4 @@
-//! Passes of one or two instances over a zone as strict as Route 53.
+//! Passes of one or two instances with a zone that refuses what Route 53 refuses.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -29,8 +29,8 @@ impl Zone {
         Self::new(record_sets_from_cli_json(BLUEPRINT))
     }
 
-    /// The blueprint's zone before green was there.
-    fn blue_alone() -> Self {
+    /// The blueprint's zone before green existed.
+    fn blue_only() -> Self {
         let zone = Self::blueprint();
         zone.edit(|record_sets| record_sets.retain(|record_set| !is_of(record_set, GREEN)));
         zone
@@ -46,7 +46,7 @@ impl Zone {
         lines
     }
 
-    /// Another writer changes one side's weights of one name.
+    /// Another writer changes the weights of one side of a name.
     fn set_weights(&self, side: &str, name: &str, types: &[RecordType], new_weight: u8) {
         self.edit(|record_sets| {
             for record_set in record_sets {
@@ -61,7 +61,7 @@ impl Zone {
         });
     }
 
-    /// Another writer rewrites one side's registry TXT.
+    /// Another writer changes the registry TXT of one side of a name.
     fn rewrite_texts(&self, side: &str, name: &str, rewrite: impl Fn(&str) -> String) {
         self.edit(|record_sets| {
             for record_set in record_sets {
@@ -99,7 +99,7 @@ impl Provider for Zone {
                 (Action::Delete, Some(position)) if next[position] == *record_set => {
                     next.remove(position);
                 }
-                (Action::Delete, _) => return Err(format!("{} is not there", shown(record_set))),
+                (Action::Delete, _) => return Err(format!("{} does not exist", shown(record_set))),
                 (Action::Upsert, Some(position)) => next[position] = record_set.clone(),
                 (Action::Create | Action::Upsert, None) => next.push(record_set.clone()),
             }
@@ -140,7 +140,7 @@ fn shown(record_set: &RecordSet) -> String {
     )
 }
 
-/// The changes in their order, then what was refused.
+/// The changes in order, then the refused batches.
 fn shown_outcome(outcome: &Outcome) -> String {
     let changed = outcome
         .changed
@@ -192,15 +192,19 @@ fn restarted(controller: &Controller, settings: Settings) -> Controller {
     Controller::new(settings, controller.desired())
 }
 
-/// One pass does what is expected, and the next one the same again if it was
-/// refused, or nothing.
+/// Checks the outcome of one pass. The next pass must do nothing, or fail the same way if
+/// the first was refused.
 #[track_caller]
 fn check(controller: &Controller, zone: &Zone, expect: &Expect) {
     let outcome = block_on(controller.reconcile_once(zone));
     expect.assert_eq(&shown_outcome(&outcome));
     let again = block_on(controller.reconcile_once(zone));
     if outcome.refused.is_empty() {
-        assert!(again.is_quiet(), "not settled: {}", shown_outcome(&again));
+        assert!(
+            again.is_quiet(),
+            "the second pass was not quiet: {}",
+            shown_outcome(&again)
+        );
     } else {
         assert_eq!(again.refused.last(), outcome.refused.last());
     }
@@ -212,7 +216,7 @@ fn check_quiet(controller: &Controller, zone: &Zone) {
 }
 
 #[test]
-fn nothing_is_to_be_done_in_the_blueprint() {
+fn blueprint_zone_needs_no_change() {
     let zone = Zone::blueprint();
     for controller in [blue(&zone), green(&zone)] {
         assert_eq!(controller.desired().len(), 10);
@@ -221,7 +225,7 @@ fn nothing_is_to_be_done_in_the_blueprint() {
 }
 
 #[test]
-fn a_foreign_weight_is_put_back_with_its_texts() {
+fn weight_changed_by_another_writer_is_reverted_with_its_txt() {
     for policy in [Policy::Sync, Policy::UpsertOnly] {
         let zone = Zone::blueprint();
         let before = zone.sorted();
@@ -244,7 +248,7 @@ fn a_foreign_weight_is_put_back_with_its_texts() {
 }
 
 #[test]
-fn create_only_leaves_a_foreign_weight() {
+fn create_only_does_not_revert_a_weight() {
     let zone = Zone::blueprint();
     let controller = blue_with(&zone, Policy::CreateOnly);
     zone.set_weights(BLUE, "burnham", &[RecordType::A, RecordType::Aaaa], 80);
@@ -252,7 +256,7 @@ fn create_only_leaves_a_foreign_weight() {
 }
 
 #[test]
-fn a_foreign_weight_of_a_text_is_not_seen() {
+fn weight_changed_on_a_txt_only_is_not_noticed() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     zone.set_weights(BLUE, "burnham", &[RecordType::Txt], 80);
@@ -260,7 +264,7 @@ fn a_foreign_weight_of_a_text_is_not_seen() {
 }
 
 #[test]
-fn what_another_owner_holds_is_left_alone() {
+fn record_with_another_owner_is_never_changed() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     zone.rewrite_texts(BLUE, "burnham", |value| {
@@ -275,7 +279,7 @@ fn what_another_owner_holds_is_left_alone() {
 }
 
 #[test]
-fn given_back_the_annotation_counts_again() {
+fn record_given_back_follows_its_annotation_again() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     zone.set_weights(BLUE, "burnham", &[RecordType::A, RecordType::Aaaa], 0);
@@ -287,7 +291,7 @@ fn given_back_the_annotation_counts_again() {
 }
 
 #[test]
-fn beside_a_record_of_another_owner_nothing_is_created() {
+fn nothing_is_created_beside_a_record_of_another_owner() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     zone.rewrite_texts(BLUE, "cname-burnham", |value| {
@@ -304,7 +308,7 @@ fn beside_a_record_of_another_owner_nothing_is_created() {
 }
 
 #[test]
-fn a_text_that_is_there_is_not_created_again_whoevers_it_is() {
+fn existing_txt_of_any_owner_is_not_created_again() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     zone.rewrite_texts(BLUE, "cname-burnham", |value| {
@@ -325,7 +329,7 @@ fn a_text_that_is_there_is_not_created_again_whoevers_it_is() {
 }
 
 #[test]
-fn a_removal_takes_record_and_texts() {
+fn removed_endpoint_is_deleted_with_its_txt() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     controller.remove(&name("burnham"));
@@ -360,7 +364,7 @@ fn a_removal_takes_record_and_texts() {
 }
 
 #[test]
-fn upsert_only_removes_nothing() {
+fn upsert_only_deletes_nothing() {
     let zone = Zone::blueprint();
     let controller = blue_with(&zone, Policy::UpsertOnly);
     controller.remove_all();
@@ -368,7 +372,7 @@ fn upsert_only_removes_nothing() {
 }
 
 #[test]
-fn a_removal_works_where_texts_moved_with_their_records() {
+fn deletion_succeeds_if_txt_weights_moved_with_their_records() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     let all = [RecordType::A, RecordType::Aaaa, RecordType::Txt];
@@ -387,7 +391,7 @@ fn a_removal_works_where_texts_moved_with_their_records() {
 }
 
 #[test]
-fn a_removal_is_refused_where_only_the_records_moved() {
+fn deletion_is_refused_if_only_record_weights_moved() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     zone.set_weights(BLUE, "burnham", &[RecordType::A, RecordType::Aaaa], 80);
@@ -397,14 +401,14 @@ fn a_removal_is_refused_where_only_the_records_moved() {
         &controller,
         &zone,
         &expect![[r#"
-        refused 4 changes: TXT aaaa-burnham eks-blueprint-blue 80 owner eks-blueprint-blue is not there
+        refused 4 changes: TXT aaaa-burnham eks-blueprint-blue 80 owner eks-blueprint-blue does not exist
     "#]],
     );
     assert_eq!(zone.sorted(), before);
 }
 
 #[test]
-fn a_refused_group_does_not_hold_the_others_back() {
+fn refused_name_does_not_block_the_other_names() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     zone.set_weights(BLUE, "burnham", &[RecordType::A, RecordType::Aaaa], 80);
@@ -423,14 +427,14 @@ fn a_refused_group_does_not_hold_the_others_back() {
         DELETE TXT cname-skiapp eks-blueprint-blue 100 owner eks-blueprint-blue
         DELETE A skiapp eks-blueprint-blue 100
         DELETE AAAA skiapp eks-blueprint-blue 100
-        refused 12 changes: TXT aaaa-burnham eks-blueprint-blue 80 owner eks-blueprint-blue is not there
-        refused 4 changes: TXT aaaa-burnham eks-blueprint-blue 80 owner eks-blueprint-blue is not there
+        refused 12 changes: TXT aaaa-burnham eks-blueprint-blue 80 owner eks-blueprint-blue does not exist
+        refused 4 changes: TXT aaaa-burnham eks-blueprint-blue 80 owner eks-blueprint-blue does not exist
     "#]],
     );
 }
 
 #[test]
-fn a_removal_is_refused_where_a_text_is_written_otherwise() {
+fn deletion_is_refused_if_the_txt_has_an_extra_token() {
     let zone = Zone::blueprint();
     let controller = blue(&zone);
     zone.rewrite_texts(BLUE, "burnham", |value| {
@@ -441,13 +445,13 @@ fn a_removal_is_refused_where_a_text_is_written_otherwise() {
         &controller,
         &zone,
         &expect![[r#"
-        refused 4 changes: TXT aaaa-burnham eks-blueprint-blue 100 owner eks-blueprint-blue is not there
+        refused 4 changes: TXT aaaa-burnham eks-blueprint-blue 100 owner eks-blueprint-blue does not exist
     "#]],
     );
 }
 
 #[test]
-fn texts_are_read_with_their_keys_in_any_order() {
+fn txt_with_keys_in_any_order_is_read() {
     let zone = Zone::blueprint();
     zone.rewrite_texts(BLUE, "burnham", |value| {
         let mut keys: Vec<&str> = value.trim_matches('"').split(',').collect();
@@ -470,7 +474,7 @@ fn texts_are_read_with_their_keys_in_any_order() {
 }
 
 #[test]
-fn two_instances_with_one_owner_fight() {
+fn two_instances_with_one_owner_revert_each_other() {
     let zone = Zone::blueprint();
     let first = blue(&zone);
     let second = restarted(&first, first.settings().clone());
@@ -496,8 +500,8 @@ fn two_instances_with_one_owner_fight() {
 }
 
 #[test]
-fn an_upgrade_writes_the_annotations_weight_and_the_new_text() {
-    let zone = Zone::blue_alone();
+fn upgrade_writes_the_new_txt_and_reverts_the_weight() {
+    let zone = Zone::blue_only();
     zone.edit(|record_sets| {
         record_sets.retain(|record_set| record_set.name.as_str().contains("burnham"));
     });
@@ -528,7 +532,7 @@ fn an_upgrade_writes_the_annotations_weight_and_the_new_text() {
 }
 
 #[test]
-fn an_upgrade_beside_an_upgraded_instance_writes_nothing_and_spoils_the_removal() {
+fn upgrade_after_the_other_side_writes_no_txt_and_breaks_deletion() {
     let zone = Zone::blueprint();
     let old = blue(&zone);
     let new = restarted(&old, Settings::new(BLUE, Generation::OwnType));
@@ -538,7 +542,7 @@ fn an_upgrade_beside_an_upgraded_instance_writes_nothing_and_spoils_the_removal(
         &new,
         &zone,
         &expect![[r#"
-        refused 4 changes: TXT a-burnham eks-blueprint-blue 100 owner eks-blueprint-blue is not there
+        refused 4 changes: TXT a-burnham eks-blueprint-blue 100 owner eks-blueprint-blue does not exist
     "#]],
     );
 
@@ -547,13 +551,13 @@ fn an_upgrade_beside_an_upgraded_instance_writes_nothing_and_spoils_the_removal(
     new.set_weight(&name("burnham"), 99);
     block_on(new.reconcile_once(&zone));
     new.remove(&name("burnham"));
-    let healed = block_on(new.reconcile_once(&zone));
-    assert!(healed.refused.is_empty());
+    let outcome = block_on(new.reconcile_once(&zone));
+    assert!(outcome.refused.is_empty());
 }
 
 #[test]
-fn after_an_upgrade_another_owner_in_the_legacy_text_still_counts() {
-    let zone = Zone::blue_alone();
+fn after_an_upgrade_another_owner_in_the_old_txt_still_counts() {
+    let zone = Zone::blue_only();
     let old = blue(&zone);
     zone.rewrite_texts(BLUE, "", |value| {
         value.replace("owner=eks-blueprint-blue", "owner=cutover/some-execution")
@@ -564,7 +568,7 @@ fn after_an_upgrade_another_owner_in_the_legacy_text_still_counts() {
 }
 
 #[test]
-fn a_downgrade_loses_the_alias_a() {
+fn after_a_downgrade_the_alias_a_is_not_recognized() {
     let zone = Zone::blueprint();
     let new = green(&zone);
     let old = restarted(&new, Settings::new(GREEN, Generation::CnameForAlias));
@@ -608,22 +612,22 @@ fn values(ttl_seconds: u32, value: &str) -> Answer {
     }
 }
 
-/// The first pass into an empty zone is as expected; the zone is then understood by
-/// an instance that starts anew; a removal leaves nothing.
+/// Checks the first pass on an empty zone. A new instance must then recognize all its
+/// records, be able to update them, and be able to delete everything.
 #[track_caller]
 fn check_life(settings: &Settings, desired: Vec<Endpoint>, expect: &Expect) {
     let zone = Zone::new(Vec::new());
     let controller = Controller::new(settings.clone(), desired);
     check(&controller, &zone, expect);
-    let anew = Controller::of(settings.clone(), &zone.0.lock().unwrap());
-    assert_eq!(anew.desired().len(), controller.desired().len());
-    check_quiet(&anew, &zone);
-    anew.set_all_weights(3);
-    let outcome = block_on(anew.reconcile_once(&zone));
+    let new_instance = Controller::of(settings.clone(), &zone.0.lock().unwrap());
+    assert_eq!(new_instance.desired().len(), controller.desired().len());
+    check_quiet(&new_instance, &zone);
+    new_instance.set_all_weights(3);
+    let outcome = block_on(new_instance.reconcile_once(&zone));
     assert!(outcome.refused.is_empty());
     assert!(zone.sorted().iter().all(|line| line.contains("blue 3")));
-    anew.remove_all();
-    let outcome = block_on(anew.reconcile_once(&zone));
+    new_instance.remove_all();
+    let outcome = block_on(new_instance.reconcile_once(&zone));
     assert!(outcome.refused.is_empty(), "{}", shown_outcome(&outcome));
     assert_eq!(zone.sorted(), Vec::<String>::new());
 }
@@ -636,7 +640,7 @@ fn wildcard() -> Vec<Endpoint> {
 }
 
 #[test]
-fn every_naming_of_texts_is_written_read_and_removed() {
+fn every_txt_naming_is_written_read_and_deleted() {
     let plain = Settings::new(BLUE, Generation::OwnType);
     check_life(
         &plain,
@@ -696,7 +700,7 @@ fn every_naming_of_texts_is_written_read_and_removed() {
 }
 
 #[test]
-fn a_cname_has_one_text() {
+fn cname_has_one_txt() {
     let settings = Settings::new(BLUE, Generation::CnameForAlias);
     let desired = vec![endpoint(
         "legacy",
@@ -714,7 +718,7 @@ fn a_cname_has_one_text() {
 }
 
 #[test]
-fn a_cname_gives_way_to_an_address() {
+fn address_wins_over_cname_of_the_same_name() {
     let settings = Settings::new(BLUE, Generation::OwnType);
     let desired = vec![
         endpoint("both", RecordType::Cname, values(0, "other.example.net")),
@@ -732,7 +736,7 @@ fn a_cname_gives_way_to_an_address() {
 }
 
 #[test]
-fn each_side_keeps_its_own_cname_of_a_pair() {
+fn each_side_reverts_only_its_own_cname_of_a_pair() {
     let zone = Zone::new(Vec::new());
     for side in [BLUE, GREEN] {
         let mut pair = endpoint(
@@ -765,7 +769,7 @@ fn each_side_keeps_its_own_cname_of_a_pair() {
     );
 }
 
-/// An edit of a record's endpoint has these changes, and then no more.
+/// Checks the changes of a pass after an edit of the endpoint.
 #[track_caller]
 fn check_edit(before: Answer, edit: impl FnOnce(&mut Endpoint), expect: &Expect) {
     let zone = Zone::new(Vec::new());
@@ -777,7 +781,7 @@ fn check_edit(before: Answer, edit: impl FnOnce(&mut Endpoint), expect: &Expect)
 }
 
 #[test]
-fn every_part_of_an_endpoint_is_compared() {
+fn change_of_any_field_of_an_endpoint_is_written() {
     let upsert = expect![[r#"
         UPSERT TXT a-shared eks-blueprint-blue 100 owner eks-blueprint-blue
         UPSERT A shared eks-blueprint-blue 100
@@ -810,7 +814,7 @@ fn every_part_of_an_endpoint_is_compared() {
         },
         &upsert,
     );
-    // A TTL that is not asked for is not compared, nor the spelling of a target.
+    // A TTL is not compared if the endpoint has none, nor the spelling of a target.
     check_edit(
         values(30, "192.0.2.1"),
         |endpoint| endpoint.answer = values(0, "192.0.2.1"),
@@ -837,11 +841,11 @@ fn every_part_of_an_endpoint_is_compared() {
 }
 
 #[test]
-fn at_the_top_of_a_zone_the_text_falls_outside() {
+fn txt_of_a_record_at_the_apex_is_left_out() {
     let zone = Zone::blueprint();
-    let mut top = endpoint("x", RecordType::A, alias());
-    top.name = "eks-blueprint.example.com".parse().unwrap();
-    let controller = Controller::new(Settings::new("other", Generation::OwnType), vec![top]);
+    let mut apex = endpoint("x", RecordType::A, alias());
+    apex.name = "eks-blueprint.example.com".parse().unwrap();
+    let controller = Controller::new(Settings::new("other", Generation::OwnType), vec![apex]);
     check(
         &controller,
         &zone,
@@ -852,7 +856,7 @@ fn at_the_top_of_a_zone_the_text_falls_outside() {
 }
 
 #[test]
-fn the_loop_records_what_it_did_and_counts() {
+fn loop_keeps_a_history_and_counts_passes() {
     let zone = std::sync::Arc::new(Zone::blueprint());
     let controller = blue(&zone);
     block_on(async {
@@ -877,10 +881,9 @@ fn the_loop_records_what_it_did_and_counts() {
     assert_eq!(counts, [(2, 0), (4, 0)]);
 }
 
-/// A zone that can't be read.
-struct Unreadable;
+struct UnreadableZone;
 
-impl Provider for Unreadable {
+impl Provider for UnreadableZone {
     async fn record_sets(&self) -> Result<Vec<RecordSet>, String> {
         Err("throttled".into())
     }
@@ -891,8 +894,8 @@ impl Provider for Unreadable {
 }
 
 #[test]
-fn a_zone_that_is_not_read_is_not_changed() {
-    let outcome = block_on(blue(&Zone::blueprint()).reconcile_once(&Unreadable));
+fn unreadable_zone_is_not_changed() {
+    let outcome = block_on(blue(&Zone::blueprint()).reconcile_once(&UnreadableZone));
     assert_eq!(outcome.unread.as_deref(), Some("throttled"));
     assert!(!outcome.is_quiet());
     assert!(outcome.changed.is_empty() && outcome.refused.is_empty());
