@@ -1,4 +1,4 @@
-//! What the narrow interface can't say, through AWS's own client.
+//! Checks with AWS's client, of requests that the trait `Route53` can't express.
 
 use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_route53::Client;
@@ -9,7 +9,7 @@ use aws_sdk_route53::types::{
 };
 
 use crate::Zone;
-use crate::listing::many;
+use crate::listing::many_records;
 use crate::zone::list_start;
 
 type ApiZone = Zone<Client>;
@@ -29,7 +29,7 @@ fn simple(name: &str, value: &str) -> Result<ResourceRecordSetBuilder> {
 }
 
 impl ApiZone {
-    /// The error's code, if there is one.
+    /// Sends a batch with one action; `None` if it is accepted, otherwise the error's code.
     async fn send(
         &self,
         action: &ChangeAction,
@@ -42,20 +42,22 @@ impl ApiZone {
                 .build()?)
         };
         let changes = record_sets.into_iter().map(change).collect::<Result<_>>()?;
-        let answer = self
+        let output = self
             .route53
             .change_resource_record_sets()
             .hosted_zone_id(self.id.as_str())
             .change_batch(ChangeBatch::builder().set_changes(Some(changes)).build()?)
             .send()
             .await;
-        match answer {
+        match output {
             Ok(_) => Ok(None),
-            Err(error) => Ok(Some(error.code().context("no answer")?.to_owned())),
+            Err(error) => Ok(Some(
+                error.code().context("an error without a code")?.to_owned(),
+            )),
         }
     }
 
-    async fn sends(
+    async fn send_accepted(
         &self,
         action: ChangeAction,
         record_sets: impl IntoIterator<Item = ResourceRecordSetBuilder>,
@@ -66,7 +68,7 @@ impl ApiZone {
         }
     }
 
-    async fn sends_in_vain(
+    async fn send_refused(
         &self,
         action: ChangeAction,
         record_sets: impl IntoIterator<Item = ResourceRecordSetBuilder>,
@@ -84,7 +86,7 @@ impl ApiZone {
         Ok(())
     }
 
-    /// The names as they are listed.
+    /// The listed names.
     async fn names(&self) -> Result<Vec<String>> {
         let page = self
             .route53
@@ -96,7 +98,7 @@ impl ApiZone {
         Ok(names.map(|found| found.name().to_owned()).collect())
     }
 
-    async fn has(&self, name: &str) -> Result<()> {
+    async fn expect_name(&self, name: &str) -> Result<()> {
         let names = self.names().await?;
         ensure!(
             names.iter().any(|found| found == name),
@@ -107,40 +109,40 @@ impl ApiZone {
 }
 
 pub(crate) async fn names_are_listed_in_one_spelling(zone: &ApiZone) -> Result<()> {
-    zone.sends(
+    zone.send_accepted(
         ChangeAction::Create,
         [simple("New.EXAMPLE.com", "192.0.2.1")?],
     )
     .await?;
-    zone.has("new.example.com.").await
+    zone.expect_name("new.example.com.").await
 }
 
 pub(crate) async fn characters_are_listed_as_escapes(zone: &ApiZone) -> Result<()> {
     let created = ["*.example.com.", "a@b.example.com.", "\\141_1.example.com."];
     for name in created {
-        zone.sends(ChangeAction::Create, [simple(name, "192.0.2.1")?])
+        zone.send_accepted(ChangeAction::Create, [simple(name, "192.0.2.1")?])
             .await?;
     }
-    zone.has("\\052.example.com.").await?;
-    zone.has("a\\100b.example.com.").await?;
-    zone.has("a_1.example.com.").await
+    zone.expect_name("\\052.example.com.").await?;
+    zone.expect_name("a\\100b.example.com.").await?;
+    zone.expect_name("a_1.example.com.").await
 }
 
 pub(crate) async fn names_are_compared_without_case(zone: &ApiZone) -> Result<()> {
     same_name(zone, "new.example.com.", "NEW.example.com.").await
 }
 
-pub(crate) async fn names_are_compared_without_the_last_dot(zone: &ApiZone) -> Result<()> {
+pub(crate) async fn names_are_compared_without_the_trailing_dot(zone: &ApiZone) -> Result<()> {
     same_name(zone, "new.example.com.", "new.example.com").await
 }
 
-/// What has one of the names is the same as what has the other.
+/// Both names are names of the same record set.
 async fn same_name(zone: &ApiZone, one: &str, other: &str) -> Result<()> {
-    zone.sends(ChangeAction::Create, [simple(one, "192.0.2.1")?])
+    zone.send_accepted(ChangeAction::Create, [simple(one, "192.0.2.1")?])
         .await?;
-    zone.sends_in_vain(ChangeAction::Create, [simple(other, "192.0.2.1")?])
+    zone.send_refused(ChangeAction::Create, [simple(other, "192.0.2.1")?])
         .await?;
-    zone.sends(ChangeAction::Delete, [simple(other, "192.0.2.1")?])
+    zone.send_accepted(ChangeAction::Delete, [simple(other, "192.0.2.1")?])
         .await
 }
 
@@ -168,15 +170,15 @@ pub(crate) async fn start_name_in_any_spelling(zone: &ApiZone) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn type_without_name(zone: &ApiZone) -> Result<()> {
-    let answer = zone
+pub(crate) async fn start_type_without_start_name(zone: &ApiZone) -> Result<()> {
+    let output = zone
         .route53
         .list_resource_record_sets()
         .hosted_zone_id(zone.id.as_str())
         .start_record_type(RrType::A)
         .send()
         .await;
-    let error = answer.err().context("listed")?;
+    let error = output.err().context("listed")?;
     ensure!(error.code() == Some("InvalidInput"), "{error:?}");
     Ok(())
 }
@@ -186,14 +188,15 @@ pub(crate) async fn weight_over_255(zone: &ApiZone) -> Result<()> {
         let record_set = simple("new.example.com.", "192.0.2.1")?;
         anyhow::Ok(record_set.set_identifier("blue").weight(weight))
     };
-    zone.sends_in_vain(ChangeAction::Create, [with_weight(256)?])
+    zone.send_refused(ChangeAction::Create, [with_weight(256)?])
         .await?;
-    zone.sends(ChangeAction::Create, [with_weight(255)?]).await
+    zone.send_accepted(ChangeAction::Create, [with_weight(255)?])
+        .await
 }
 
 pub(crate) async fn weight_without_set_identifier(zone: &ApiZone) -> Result<()> {
     let record_set = simple("new.example.com.", "192.0.2.1")?.weight(1);
-    zone.sends_in_vain(ChangeAction::Create, [record_set]).await
+    zone.send_refused(ChangeAction::Create, [record_set]).await
 }
 
 pub(crate) async fn alias_with_ttl(zone: &ApiZone) -> Result<()> {
@@ -203,29 +206,29 @@ pub(crate) async fn alias_with_ttl(zone: &ApiZone) -> Result<()> {
         .evaluate_target_health(true)
         .build()?;
     let alias = empty("new.example.com.").alias_target(target);
-    zone.sends_in_vain(ChangeAction::Create, [alias.clone().ttl(60)])
+    zone.send_refused(ChangeAction::Create, [alias.clone().ttl(60)])
         .await?;
-    zone.sends(ChangeAction::Create, [alias]).await
+    zone.send_accepted(ChangeAction::Create, [alias]).await
 }
 
 pub(crate) async fn missing_health_check(zone: &ApiZone) -> Result<()> {
     let missing = "00000000-0000-4000-8000-000000000000";
     let record_set = simple("new.example.com.", "192.0.2.1")?.health_check_id(missing);
-    zone.sends_in_vain(ChangeAction::Create, [record_set]).await
+    zone.send_refused(ChangeAction::Create, [record_set]).await
 }
 
 pub(crate) async fn no_ttl(zone: &ApiZone) -> Result<()> {
     let record_set = empty("new.example.com.").resource_records(address("192.0.2.1")?);
-    zone.sends_in_vain(ChangeAction::Create, [record_set]).await
+    zone.send_refused(ChangeAction::Create, [record_set]).await
 }
 
 pub(crate) async fn upsert(zone: &ApiZone) -> Result<()> {
     for value in ["192.0.2.1", "192.0.2.2"] {
-        zone.sends(ChangeAction::Upsert, [simple("new.example.com.", value)?])
+        zone.send_accepted(ChangeAction::Upsert, [simple("new.example.com.", value)?])
             .await?;
-        zone.has("new.example.com.").await?;
+        zone.expect_name("new.example.com.").await?;
     }
-    zone.sends(
+    zone.send_accepted(
         ChangeAction::Delete,
         [simple("new.example.com.", "192.0.2.2")?],
     )
@@ -237,13 +240,14 @@ pub(crate) async fn upsert_counts_twice(zone: &ApiZone) -> Result<()> {
         let record_set = |number| simple(&format!("many-{number}.example.com."), "192.0.2.1");
         (0..count).map(record_set).collect::<Result<Vec<_>>>()
     };
-    zone.sends_in_vain(ChangeAction::Upsert, upserts(501)?)
+    zone.send_refused(ChangeAction::Upsert, upserts(501)?)
         .await?;
-    zone.sends(ChangeAction::Upsert, upserts(500)?).await
+    zone.send_accepted(ChangeAction::Upsert, upserts(500)?)
+        .await
 }
 
 pub(crate) async fn largest_page_by_default(zone: &ApiZone) -> Result<()> {
-    zone.given(&many(300)).await?;
+    zone.set_up(&many_records(300)).await?;
     let names = zone.names().await?.len();
     ensure!(names == 300, "{names}");
     let start = list_start(&["text.example.com"])?;
@@ -252,8 +256,8 @@ pub(crate) async fn largest_page_by_default(zone: &ApiZone) -> Result<()> {
 }
 
 pub(crate) async fn unknown_change_has_a_code(zone: &ApiZone) -> Result<()> {
-    let answer = zone.route53.get_change().id("C0UNKNOWN").send().await;
-    let error = answer.err().context("answered")?;
+    let output = zone.route53.get_change().id("C0UNKNOWN").send().await;
+    let error = output.err().context("accepted")?;
     ensure!(error.code() == Some("NoSuchChange"), "{error:?}");
     Ok(())
 }

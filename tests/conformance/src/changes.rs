@@ -1,4 +1,4 @@
-//! Batches of changes: compare-and-swap, all or nothing, what may stand beside what.
+//! Checks of batches: compare-and-swap, all or nothing, record sets that exclude each other.
 
 use anyhow::{Context, Result, bail, ensure};
 use migration::Error;
@@ -12,8 +12,8 @@ use crate::records::{
     weighted,
 };
 
-/// `GetChange` is asked this often for a change to be in sync: the stand-ins have no servers to
-/// wait for.
+/// Maximum number of `GetChange` calls until a change must be INSYNC. It is small because fake and
+/// emulator have no name servers to update.
 const POLLS: usize = 3;
 
 pub(crate) async fn delete_of_the_exact_values(zone: &Zone<impl Route53>) -> Result<()> {
@@ -45,12 +45,12 @@ pub(crate) async fn delete_with_a_value_missing(zone: &Zone<impl Route53>) -> Re
     zone.refuses(&[Delete(&stale)]).await
 }
 
-pub(crate) async fn delete_with_a_text_in_other_case(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn delete_with_a_text_in_different_case(zone: &Zone<impl Route53>) -> Result<()> {
     let stale = txt("text.example.com", "\"aB CD\"");
     zone.refuses(&[Delete(&stale)]).await
 }
 
-/// `shop` with another alias target.
+/// `shop` with an edited alias target.
 fn stale_shop(edit: impl FnOnce(&mut String, &mut String, &mut bool)) -> RecordSet {
     let mut stale = shop("blue", 70);
     if let Answer::Alias {
@@ -70,12 +70,14 @@ pub(crate) async fn delete_with_another_alias_target(zone: &Zone<impl Route53>) 
 }
 
 pub(crate) async fn delete_with_another_alias_zone(zone: &Zone<impl Route53>) -> Result<()> {
-    // Of network load balancers.
+    // The hosted zone of network load balancers.
     let stale = stale_shop(|id, _, _| "Z1CMS0P5QUZ6D5".clone_into(id));
     zone.refuses(&[Delete(&stale)]).await
 }
 
-pub(crate) async fn delete_with_other_evaluation(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn delete_with_another_evaluate_target_health(
+    zone: &Zone<impl Route53>,
+) -> Result<()> {
     let stale = stale_shop(|_, _, evaluates| *evaluates = false);
     zone.refuses(&[Delete(&stale)]).await
 }
@@ -102,11 +104,14 @@ pub(crate) async fn delete_with_values_in_another_order(zone: &Zone<impl Route53
     if let Answer::Values { values, .. } = &mut same.answer {
         values.reverse();
     }
-    ensure!(same != addresses(), "the order is the same");
+    ensure!(
+        same != addresses(),
+        "the values are still in the same order"
+    );
     zone.accepts(&[Delete(&same)]).await
 }
 
-pub(crate) async fn delete_of_what_is_missing(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn delete_of_a_missing_record_set(zone: &Zone<impl Route53>) -> Result<()> {
     zone.refuses(&[Delete(&a("missing.example.com", "192.0.2.1"))])
         .await?;
     zone.refuses(&[Delete(&shop("yellow", 70))]).await
@@ -141,7 +146,7 @@ pub(crate) async fn other_type_in_the_wrong_order(zone: &Zone<impl Route53>) -> 
     zone.refuses(&[Create(&address), Delete(&cname())]).await
 }
 
-pub(crate) async fn second_swap(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn second_swap_of_the_same_record_set(zone: &Zone<impl Route53>) -> Result<()> {
     zone.accepts(&[Delete(&shop("blue", 70)), Create(&shop("blue", 60))])
         .await?;
     zone.refuses(&[Delete(&shop("blue", 70)), Create(&shop("blue", 50))])
@@ -166,7 +171,7 @@ pub(crate) async fn last_delete_fails(zone: &Zone<impl Route53>) -> Result<()> {
     .await
 }
 
-pub(crate) async fn create_of_what_exists(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn create_of_an_existing_record_set(zone: &Zone<impl Route53>) -> Result<()> {
     zone.refuses_new(&text()).await?;
     zone.refuses_new(&txt("text.example.com", "\"another text\""))
         .await
@@ -210,7 +215,7 @@ pub(crate) async fn largest_weighted_group(zone: &Zone<impl Route53>) -> Result<
         weighted(address, &format!("side-{number}"), 1)
     };
     let group: Vec<_> = (0..100).map(side).collect();
-    zone.given(&group).await?;
+    zone.set_up(&group).await?;
     zone.refuses_new(&side(100)).await
 }
 
@@ -247,20 +252,20 @@ pub(crate) async fn wildcard_ns(zone: &Zone<impl Route53>) -> Result<()> {
         .await
 }
 
-pub(crate) async fn own_ns_is_kept(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn delete_of_the_zones_ns(zone: &Zone<impl Route53>) -> Result<()> {
     zone.refuses(&[Delete(&own_ns())]).await
 }
 
-pub(crate) async fn own_soa_is_kept(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn delete_of_the_zones_soa(zone: &Zone<impl Route53>) -> Result<()> {
     zone.refuses(&[Delete(&own_soa())]).await
 }
 
-pub(crate) async fn own_ns_is_replaced(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn replacement_of_the_zones_ns(zone: &Zone<impl Route53>) -> Result<()> {
     let longer = values("example.com", "NS", 600, own_ns().values());
     zone.accepts(&[Delete(&own_ns()), Create(&longer)]).await
 }
 
-/// An alias for a record set of the zone.
+/// An alias to a record set of the zone.
 fn alias_in(zone: &Zone<impl Route53>, record_type: &str, target: &str) -> RecordSet {
     alias("alias.example.com", record_type, zone.id.as_str(), target)
 }
@@ -282,7 +287,7 @@ pub(crate) async fn alias_of_another_type(zone: &Zone<impl Route53>) -> Result<(
         .await
 }
 
-pub(crate) async fn alias_outside_its_zone(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn alias_target_outside_its_zone(zone: &Zone<impl Route53>) -> Result<()> {
     zone.refuses_new(&alias_in(zone, "A", "other.elb.amazonaws.com."))
         .await
 }
@@ -309,15 +314,17 @@ async fn becomes_in_sync(zone: &Zone<impl Route53>, change_id: &str) -> Result<(
     bail!("never INSYNC")
 }
 
-pub(crate) async fn change_ids_are_paths(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn change_id_with_and_without_prefix(zone: &Zone<impl Route53>) -> Result<()> {
     let change_id = zone.change(&[Delete(&text())]).await?;
-    let bare = change_id.strip_prefix("/change/").context("a bare id")?;
+    let bare = change_id
+        .strip_prefix("/change/")
+        .context("the id has no prefix")?;
     zone.route53.is_in_sync(&change_id).await?;
     zone.route53.is_in_sync(bare).await?;
     Ok(())
 }
 
-pub(crate) async fn changes_have_ids_of_their_own(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn ids_of_changes_are_unique(zone: &Zone<impl Route53>) -> Result<()> {
     let first = zone.change(&[Delete(&text())]).await?;
     let second = zone.change(&[Create(&text())]).await?;
     ensure!(first != second, "{first}");
@@ -329,8 +336,8 @@ pub(crate) async fn changes_have_ids_of_their_own(zone: &Zone<impl Route53>) -> 
 
 pub(crate) async fn unknown_change(zone: &Zone<impl Route53>) -> Result<()> {
     zone.change(&[Delete(&text())]).await?;
-    let answer = zone.route53.is_in_sync("/change/C0UNKNOWN").await;
-    let error = answer.err().context("answered")?;
+    let output = zone.route53.is_in_sync("/change/C0UNKNOWN").await;
+    let error = output.err().context("accepted")?;
     ensure!(error.to_string().contains("NoSuchChange"), "{error:?}");
     ensure!(!matches!(error, Error::Throttled(_)), "{error:?}");
     Ok(())

@@ -1,4 +1,4 @@
-//! The zone and its listing.
+//! Checks of the zone and its listing.
 
 use anyhow::{Result, ensure};
 use migration::Error;
@@ -9,7 +9,7 @@ use crate::Zone;
 use crate::records::{a, known_record_sets, shop, txt, values, weighted};
 use crate::zone::list_start;
 
-/// The known record sets as they are listed.
+/// The known record sets in the order of the listing.
 const LISTED: [&str; 9] = [
     "example.com NS",
     "example.com SOA",
@@ -22,7 +22,7 @@ const LISTED: [&str; 9] = [
     "text.example.com TXT",
 ];
 
-fn same(found: &[String], expected: &[&str]) -> Result<()> {
+fn expect_listed(found: &[String], expected: &[&str]) -> Result<()> {
     ensure!(
         found == expected,
         "listed {found:?} instead of {expected:?}"
@@ -30,19 +30,19 @@ fn same(found: &[String], expected: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The names below `example.com` that start with `order` are listed in this order.
-async fn in_order(zone: &Zone<impl Route53>, names: &[&str]) -> Result<()> {
-    // They are created the other way round.
+/// Creates A records with these names and checks that they are listed in this order.
+async fn expect_order(zone: &Zone<impl Route53>, names: &[&str]) -> Result<()> {
+    // Created in reverse, so that the order of creation can't pass for the expected one.
     let created: Vec<_> = names
         .iter()
         .rev()
         .map(|name| a(name, "192.0.2.1"))
         .collect();
-    zone.given(&created).await?;
+    zone.set_up(&created).await?;
     let mut found = zone.list().await?;
     found.retain(|record_set| created.contains(record_set));
     let found: Vec<_> = found.iter().map(|found| found.name.to_string()).collect();
-    same(&found, names)
+    expect_listed(&found, names)
 }
 
 pub(crate) async fn zone_counts_its_record_sets(zone: &Zone<impl Route53>) -> Result<()> {
@@ -50,7 +50,7 @@ pub(crate) async fn zone_counts_its_record_sets(zone: &Zone<impl Route53>) -> Re
     let expected = known_record_sets().len();
     ensure!(found.record_set_count == expected, "{found:?}");
     ensure!(found.name.as_str() == "example.com", "{found:?}");
-    zone.given(&[shop("yellow", 1)]).await?;
+    zone.set_up(&[shop("yellow", 1)]).await?;
     let found = zone.route53.get_hosted_zone(&zone.id).await?;
     ensure!(found.record_set_count == expected + 1, "{found:?}");
     Ok(())
@@ -59,7 +59,7 @@ pub(crate) async fn zone_counts_its_record_sets(zone: &Zone<impl Route53>) -> Re
 pub(crate) async fn unknown_zone(zone: &Zone<impl Route53>) -> Result<()> {
     let unknown = "Z0UNKNOWN".parse().map_err(anyhow::Error::msg)?;
     let created = a("new.example.com", "192.0.2.1");
-    let answers = [
+    let errors = [
         zone.route53.get_hosted_zone(&unknown).await.err(),
         zone.route53
             .list_resource_record_sets(&unknown, None, 1)
@@ -70,10 +70,10 @@ pub(crate) async fn unknown_zone(zone: &Zone<impl Route53>) -> Result<()> {
             .await
             .err(),
     ];
-    for answer in answers {
+    for error in errors {
         ensure!(
-            matches!(answer, Some(Error::NoSuchHostedZone(_))),
-            "{answer:?}"
+            matches!(error, Some(Error::NoSuchHostedZone(_))),
+            "{error:?}"
         );
     }
     Ok(())
@@ -88,17 +88,17 @@ pub(crate) async fn labels_from_the_right(zone: &Zone<impl Route53>) -> Result<(
         "a.b.example.com",
         "z.example.com",
     ];
-    in_order(zone, &names).await
+    expect_order(zone, &names).await
 }
 
-pub(crate) async fn dot_counts_in_the_order(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn dot_is_part_of_the_order(zone: &Zone<impl Route53>) -> Result<()> {
     let names = [
         "a-b.example.com",
         "a.example.com",
         "z.a.example.com",
         "a0.example.com",
     ];
-    in_order(zone, &names).await
+    expect_order(zone, &names).await
 }
 
 pub(crate) async fn wildcard_is_listed_as_a_star(zone: &Zone<impl Route53>) -> Result<()> {
@@ -109,7 +109,7 @@ pub(crate) async fn wildcard_is_listed_as_a_star(zone: &Zone<impl Route53>) -> R
         "_.example.com",
         "a.example.com",
     ];
-    in_order(zone, &names).await
+    expect_order(zone, &names).await
 }
 
 pub(crate) async fn escape_is_listed_as_its_character(zone: &Zone<impl Route53>) -> Result<()> {
@@ -119,11 +119,11 @@ pub(crate) async fn escape_is_listed_as_its_character(zone: &Zone<impl Route53>)
         "\\100.example.com",
         "a.example.com",
     ];
-    in_order(zone, &names).await
+    expect_order(zone, &names).await
 }
 
 pub(crate) async fn types_within_a_name(zone: &Zone<impl Route53>) -> Result<()> {
-    zone.given(&[
+    zone.set_up(&[
         txt("types.example.com", "\"text\""),
         values("types.example.com", "MX", 300, ["10 mail.example.com."]),
         values("types.example.com", "AAAA", 300, ["2001:db8::1"]),
@@ -133,11 +133,11 @@ pub(crate) async fn types_within_a_name(zone: &Zone<impl Route53>) -> Result<()>
     let mut found = zone.listed().await?;
     found.retain(|listed| listed.starts_with("types."));
     let expected = ["A", "AAAA", "MX", "TXT"].map(|it| format!("types.example.com {it}"));
-    same(&found, &expected.each_ref().map(String::as_str))
+    expect_listed(&found, &expected.each_ref().map(String::as_str))
 }
 
-pub(crate) async fn weighted_group_stays_together(zone: &Zone<impl Route53>) -> Result<()> {
-    zone.given(&[
+pub(crate) async fn weighted_group_is_listed_together(zone: &Zone<impl Route53>) -> Result<()> {
+    zone.set_up(&[
         weighted(
             values("group.example.com", "AAAA", 60, ["2001:db8::1"]),
             "blue",
@@ -165,7 +165,7 @@ pub(crate) async fn weighted_group_stays_together(zone: &Zone<impl Route53>) -> 
     Ok(())
 }
 
-pub(crate) async fn accepted_changes_are_listed(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn pending_change_is_listed(zone: &Zone<impl Route53>) -> Result<()> {
     let created = a("new.example.com", "192.0.2.1");
     zone.change(&[Change::Create(&created)]).await?;
     ensure!(zone.list().await?.contains(&created), "not listed");
@@ -174,17 +174,17 @@ pub(crate) async fn accepted_changes_are_listed(zone: &Zone<impl Route53>) -> Re
 
 pub(crate) async fn start_at_a_name(zone: &Zone<impl Route53>) -> Result<()> {
     let found = zone.listed_from(&["name.example.com"]).await?;
-    same(&found, &LISTED[5..])
+    expect_listed(&found, &LISTED[5..])
 }
 
 pub(crate) async fn start_at_a_missing_name(zone: &Zone<impl Route53>) -> Result<()> {
     let found = zone.listed_from(&["z.api.example.com"]).await?;
-    same(&found, &LISTED[5..])?;
+    expect_listed(&found, &LISTED[5..])?;
     let found = zone.listed_from(&["a.example.com"]).await?;
-    same(&found, &LISTED[2..])
+    expect_listed(&found, &LISTED[2..])
 }
 
-pub(crate) async fn start_behind_the_end(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn start_after_the_end(zone: &Zone<impl Route53>) -> Result<()> {
     let page = zone
         .page(Some(&list_start(&["zz.example.com"])?), 1)
         .await?;
@@ -197,29 +197,29 @@ pub(crate) async fn start_behind_the_end(zone: &Zone<impl Route53>) -> Result<()
 
 pub(crate) async fn start_at_a_type(zone: &Zone<impl Route53>) -> Result<()> {
     let found = zone.listed_from(&["example.com", "SOA"]).await?;
-    same(&found, &LISTED[1..])?;
+    expect_listed(&found, &LISTED[1..])?;
     let found = zone.listed_from(&["example.com", "PTR"]).await?;
-    same(&found, &LISTED[1..])?;
+    expect_listed(&found, &LISTED[1..])?;
     let found = zone.listed_from(&["example.com", "TXT"]).await?;
-    same(&found, &LISTED[2..])
+    expect_listed(&found, &LISTED[2..])
 }
 
-pub(crate) async fn start_type_is_for_its_name_alone(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn start_type_applies_to_its_name_only(zone: &Zone<impl Route53>) -> Result<()> {
     let found = zone.listed_from(&["b.example.com", "TXT"]).await?;
-    same(&found, &LISTED[5..])
+    expect_listed(&found, &LISTED[5..])
 }
 
 pub(crate) async fn start_at_a_set_identifier(zone: &Zone<impl Route53>) -> Result<()> {
     let found = zone
         .listed_from(&["shop.example.com", "A", "green"])
         .await?;
-    same(&found, &LISTED[7..])
+    expect_listed(&found, &LISTED[7..])
 }
 
 pub(crate) async fn page_is_cut(zone: &Zone<impl Route53>) -> Result<()> {
     let page = zone.page(None, 2).await?;
     ensure!(page.record_sets.len() == 2, "{page:?}");
-    // A simple record set has no set identifier to begin with.
+    // The next record set is a simple one, so the start has no set identifier.
     ensure!(
         page.next == Some(list_start(&["addresses.example.com", "A"])?),
         "{page:?}"
@@ -247,17 +247,17 @@ pub(crate) async fn page_splits_a_weighted_group(zone: &Zone<impl Route53>) -> R
     Ok(())
 }
 
-pub(crate) async fn pages_make_up_the_listing(zone: &Zone<impl Route53>) -> Result<()> {
+pub(crate) async fn pages_of_any_size_give_the_listing(zone: &Zone<impl Route53>) -> Result<()> {
     let whole = zone.list().await?;
     for max_items in 1..=LISTED.len() {
-        let found = zone.list_by(max_items).await?;
+        let found = zone.list_in_pages(max_items).await?;
         ensure!(found == whole, "by {max_items}: {found:?}");
     }
     Ok(())
 }
 
 pub(crate) async fn largest_page(zone: &Zone<impl Route53>) -> Result<()> {
-    zone.given(&many(LARGEST_PAGE)).await?;
+    zone.set_up(&many_records(LARGEST_PAGE)).await?;
     let page = zone.page(None, LARGEST_PAGE).await?;
     ensure!(
         page.record_sets.len() == LARGEST_PAGE,
@@ -270,12 +270,12 @@ pub(crate) async fn largest_page(zone: &Zone<impl Route53>) -> Result<()> {
         "{}",
         page.record_sets.len()
     );
-    ensure!(page.next.is_some(), "the page is not said to be cut");
+    ensure!(page.next.is_some(), "the page has no next page");
     Ok(())
 }
 
-/// As many record sets with one value each.
-pub(crate) fn many(count: usize) -> Vec<RecordSet> {
+/// `count` A records with one value each.
+pub(crate) fn many_records(count: usize) -> Vec<RecordSet> {
     (0..count)
         .map(|number| a(&format!("many-{number}.example.com"), "192.0.2.1"))
         .collect()

@@ -1,17 +1,16 @@
-//! Record sets to compare with, in few words.
+//! The record sets of the checks.
 
 use migration::RecordName;
 use migration::record::{Answer, RecordSet, RecordType, Routing};
 
-/// The zone's name.
 pub(crate) const ZONE_NAME: &str = "example.com";
-/// The zone of a region's application load balancers.
-const LOAD_BALANCERS: &str = "Z3Q77PNBQS71R4";
-/// The health check of the weighted values. To both stand-ins any health check exists.
+/// The hosted zone of the application load balancers in one Region.
+const LOAD_BALANCER_ZONE_ID: &str = "Z3Q77PNBQS71R4";
+/// The health check of the weighted values. Fake and emulator accept any id.
 const HEALTH_CHECK: &str = "6c9c7e2f-8a3d-4b0a-9a53-2f3c1f0a7a11";
 
-/// What stands in each zone that a behaviour is checked on: the zone's own record sets, a weighted
-/// pair of aliases, a weighted pair of values, and one of each of the others.
+/// The record sets in the zone of each check: NS and SOA, a weighted pair of aliases, a weighted
+/// pair of values, and simple A, TXT and CNAME records.
 pub fn known_record_sets() -> Vec<RecordSet> {
     vec![
         own_ns(),
@@ -32,11 +31,11 @@ pub(crate) fn own_ns() -> RecordSet {
 }
 
 pub(crate) fn own_soa() -> RecordSet {
-    let start = "ns-1.awsdns-01.org. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400";
-    values(ZONE_NAME, "SOA", 900, [start])
+    let value = "ns-1.awsdns-01.org. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400";
+    values(ZONE_NAME, "SOA", 900, [value])
 }
 
-/// One of the weighted aliases.
+/// A record set of the weighted pair of aliases.
 pub(crate) fn shop(side: &str, weight: u8) -> RecordSet {
     let target = format!("dualstack.{side}-1.eu-west-3.elb.amazonaws.com.");
     weighted(
@@ -46,7 +45,7 @@ pub(crate) fn shop(side: &str, weight: u8) -> RecordSet {
     )
 }
 
-/// One of the weighted values.
+/// A record set of the weighted pair of values.
 pub(crate) fn api(side: &str, weight: u8) -> RecordSet {
     let address = match side {
         "blue" => "192.0.2.18",
@@ -59,7 +58,7 @@ pub(crate) fn api(side: &str, weight: u8) -> RecordSet {
     weighted(api, side, weight)
 }
 
-/// The one with two values.
+/// A simple A record set with two values.
 pub(crate) fn addresses() -> RecordSet {
     let addresses = ["192.0.2.1", "192.0.2.2"];
     values("addresses.example.com", "A", 300, addresses)
@@ -73,12 +72,10 @@ pub(crate) fn cname() -> RecordSet {
     values("name.example.com", "CNAME", 300, ["www.example.org."])
 }
 
-/// A simple A record set.
 pub(crate) fn a(name: &str, address: &str) -> RecordSet {
     values(name, "A", 60, [address])
 }
 
-/// A simple TXT record set.
 pub(crate) fn txt(name: &str, value: &str) -> RecordSet {
     values(name, "TXT", 300, [value])
 }
@@ -98,7 +95,7 @@ pub(crate) fn values<V: Into<String>>(
 }
 
 pub(crate) fn load_balancer(name: &str, record_type: &str, target: &str) -> RecordSet {
-    alias(name, record_type, LOAD_BALANCERS, target)
+    alias(name, record_type, LOAD_BALANCER_ZONE_ID, target)
 }
 
 pub(crate) fn alias(name: &str, record_type: &str, zone: &str, target: &str) -> RecordSet {
@@ -122,7 +119,10 @@ fn simple(name: &str, record_type: &str, answer: Answer) -> RecordSet {
 }
 
 pub(crate) fn weighted(mut record_set: RecordSet, set_identifier: &str, weight: u8) -> RecordSet {
-    #[expect(clippy::expect_used, reason = "the names are written in this crate")]
+    #[expect(
+        clippy::expect_used,
+        reason = "all arguments are literals in this crate"
+    )]
     let set_identifier = set_identifier.parse().expect("a set identifier");
     record_set.routing = Routing::Weighted {
         set_identifier,
@@ -132,6 +132,9 @@ pub(crate) fn weighted(mut record_set: RecordSet, set_identifier: &str, weight: 
 }
 
 pub(crate) fn name(text: &str) -> RecordName {
-    #[expect(clippy::expect_used, reason = "the names are written in this crate")]
+    #[expect(
+        clippy::expect_used,
+        reason = "all arguments are literals in this crate"
+    )]
     text.parse().expect("a record name")
 }

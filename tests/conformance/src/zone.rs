@@ -1,4 +1,4 @@
-//! A zone to ask, and what is usually asked of it.
+//! A zone with the operations that the checks have in common.
 
 use anyhow::{Context, Result, bail, ensure};
 use migration::record::{Answer, RecordSet};
@@ -7,38 +7,36 @@ use migration::{Error, HostedZoneId};
 
 use crate::records::name;
 
-/// No check makes a larger one.
+/// More record sets than any check creates. A longer listing means that paging does not end.
 const LARGEST_ZONE: usize = 1_100;
 
-/// A hosted zone of Route 53, or of what stands for it.
+/// A hosted zone in Route 53, the fake or the emulator.
 #[derive(Debug)]
 pub struct Zone<R> {
-    /// The service.
     pub route53: R,
-    /// The zone.
     pub id: HostedZoneId,
 }
 
 impl<R: Route53> Zone<R> {
-    /// Everything, as it is listed.
+    /// The whole listing.
     pub(crate) async fn list(&self) -> Result<Vec<RecordSet>> {
-        self.list_by(LARGEST_PAGE).await
+        self.list_in_pages(LARGEST_PAGE).await
     }
 
-    /// Everything, by pages of this size.
-    pub(crate) async fn list_by(&self, max_items: usize) -> Result<Vec<RecordSet>> {
+    /// The whole listing, read in pages of this size.
+    pub(crate) async fn list_in_pages(&self, max_items: usize) -> Result<Vec<RecordSet>> {
         let mut listed = Vec::new();
         let mut start = None;
         loop {
             let page = self.page(start.as_ref(), max_items).await?;
             ensure!(
                 page.next.is_none() || !page.record_sets.is_empty(),
-                "a page is empty, but not the last one"
+                "an empty page has a next page"
             );
             listed.extend(page.record_sets);
             ensure!(
                 listed.len() <= LARGEST_ZONE,
-                "the pages go on from {start:?} without an end"
+                "the pages do not end; the last one started at {start:?}"
             );
             if page.next.is_none() {
                 return Ok(listed);
@@ -47,9 +45,9 @@ impl<R: Route53> Zone<R> {
         }
     }
 
-    /// Names and types, as they are listed.
+    /// The labels of the whole listing, see [`label`].
     pub(crate) async fn listed(&self) -> Result<Vec<String>> {
-        Ok(self.list().await?.iter().map(shown).collect())
+        Ok(self.list().await?.iter().map(label).collect())
     }
 
     pub(crate) async fn page(&self, start: Option<&ListStart>, max_items: usize) -> Result<Page> {
@@ -59,10 +57,10 @@ impl<R: Route53> Zone<R> {
         page.await.context("ListResourceRecordSets failed")
     }
 
-    /// Names and types of what is listed from a start: a name, a type, a set identifier.
+    /// The labels of the listing from a start, see [`list_start`].
     pub(crate) async fn listed_from(&self, start: &[&str]) -> Result<Vec<String>> {
         let page = self.page(Some(&list_start(start)?), LARGEST_PAGE).await?;
-        Ok(page.record_sets.iter().map(shown).collect())
+        Ok(page.record_sets.iter().map(label).collect())
     }
 
     pub(crate) async fn change(&self, changes: &[Change<'_>]) -> Result<ChangeId, Error> {
@@ -71,7 +69,7 @@ impl<R: Route53> Zone<R> {
             .await
     }
 
-    /// The changes are accepted, and the zone is then as they say.
+    /// Checks that the changes are accepted and applied.
     pub(crate) async fn accepts(&self, changes: &[Change<'_>]) -> Result<()> {
         let mut expected = self.list().await?;
         if let Err(error) = self.change(changes).await {
@@ -80,8 +78,8 @@ impl<R: Route53> Zone<R> {
         for change in changes {
             match change {
                 Change::Delete(deleted) => {
-                    let deleted = in_any_order(deleted);
-                    expected.retain(|record_set| in_any_order(record_set) != deleted);
+                    let deleted = with_sorted_values(deleted);
+                    expected.retain(|record_set| with_sorted_values(record_set) != deleted);
                 }
                 Change::Create(created) => expected.push((*created).clone()),
             }
@@ -94,37 +92,37 @@ impl<R: Route53> Zone<R> {
         Ok(())
     }
 
-    /// The changes are refused as an `InvalidChangeBatch` or `InvalidInput`, and the zone is then
-    /// as it was.
+    /// Checks that the changes are refused with `InvalidChangeBatch` or `InvalidInput`, and that the
+    /// zone has not changed.
     pub(crate) async fn refuses(&self, changes: &[Change<'_>]) -> Result<()> {
         let before = self.list().await?;
         match self.change(changes).await {
             Err(Error::ChangeRefused(_)) => {}
-            Err(error) => bail!("refused as something else: {error:?}"),
+            Err(error) => bail!("refused with another error: {error:?}"),
             Ok(_) => bail!("accepted"),
         }
         ensure!(self.list().await? == before, "refused, but applied in part");
         Ok(())
     }
 
-    /// The record set may be created.
+    /// Checks that CREATE of the record set is accepted.
     pub(crate) async fn accepts_new(&self, record_set: &RecordSet) -> Result<()> {
         self.accepts(&[Change::Create(record_set)]).await
     }
 
-    /// The record set may not be created.
+    /// Checks that CREATE of the record set is refused.
     pub(crate) async fn refuses_new(&self, record_set: &RecordSet) -> Result<()> {
         self.refuses(&[Change::Create(record_set)]).await
     }
 
-    /// Record sets that a behaviour begins with, beside those that are known.
-    pub(crate) async fn given(&self, record_sets: &[RecordSet]) -> Result<()> {
+    /// Creates record sets that a check needs in addition to the known ones.
+    pub(crate) async fn set_up(&self, record_sets: &[RecordSet]) -> Result<()> {
         let creates: Vec<_> = record_sets.iter().map(Change::Create).collect();
-        self.accepts(&creates).await.context("at the beginning")
+        self.accepts(&creates).await.context("set-up of the check")
     }
 }
 
-/// A start: a name, a type, a set identifier, as many of them as there are.
+/// The start of a listing, from one to three parts: name, type, set identifier.
 pub(crate) fn list_start(parts: &[&str]) -> Result<ListStart> {
     let part = |index| parts.get(index).map(ToString::to_string);
     Ok(ListStart {
@@ -135,7 +133,7 @@ pub(crate) fn list_start(parts: &[&str]) -> Result<ListStart> {
 }
 
 /// `name type` or `name type set-identifier`.
-pub(crate) fn shown(record_set: &RecordSet) -> String {
+pub(crate) fn label(record_set: &RecordSet) -> String {
     let RecordSet {
         name, record_type, ..
     } = record_set;
@@ -146,12 +144,12 @@ pub(crate) fn shown(record_set: &RecordSet) -> String {
 }
 
 fn sorted(record_sets: &[RecordSet]) -> Vec<RecordSet> {
-    let mut sorted: Vec<_> = record_sets.iter().map(in_any_order).collect();
-    sorted.sort_by_key(shown);
+    let mut sorted: Vec<_> = record_sets.iter().map(with_sorted_values).collect();
+    sorted.sort_by_key(label);
     sorted
 }
 
-fn in_any_order(record_set: &RecordSet) -> RecordSet {
+fn with_sorted_values(record_set: &RecordSet) -> RecordSet {
     let mut sorted = record_set.clone();
     if let Answer::Values { values, .. } = &mut sorted.answer {
         values.sort();

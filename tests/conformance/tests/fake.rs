@@ -1,4 +1,4 @@
-//! The strict fake does whatever Route 53 does, without exception.
+//! The fake has all behaviours of Route 53.
 
 use conformance::{Zone, behaviours, behaviours_of_the_api, known_record_sets};
 use migration::fake::{FakeRoute53, record_set_to_cli_json};
@@ -17,26 +17,26 @@ fn zone() -> Zone<FakeRoute53> {
 
 #[tokio::test]
 async fn the_fake_does_what_route_53_does() {
-    let mut broken = Vec::new();
+    let mut failed = Vec::new();
     for behaviour in behaviours() {
         if let Err(problem) = (behaviour.check)(&zone()).await {
-            broken.push(format!(
+            failed.push(format!(
                 "{} ({}): {problem:#}",
-                behaviour.name, behaviour.says
+                behaviour.name, behaviour.statement
             ));
         }
     }
     assert!(
-        broken.is_empty(),
-        "the fake differs:\n{}",
-        broken.join("\n")
+        failed.is_empty(),
+        "the fake differs from Route 53:\n{}",
+        failed.join("\n")
     );
 }
 
 #[test]
-fn each_behaviour_has_a_name_of_its_own() {
-    let narrow = behaviours::<FakeRoute53>();
-    let mut names: Vec<_> = narrow.iter().map(|behaviour| behaviour.name).collect();
+fn names_of_behaviours_are_unique() {
+    let behaviours = behaviours::<FakeRoute53>();
+    let mut names: Vec<_> = behaviours.iter().map(|behaviour| behaviour.name).collect();
     names.extend(
         behaviours_of_the_api()
             .iter()
