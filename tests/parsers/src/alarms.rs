@@ -1,4 +1,4 @@
-//! What CloudWatch says of alarms, and what `check-alarms` is asked.
+//! Properties of `check-alarms`: its events, and CloudWatch's alarms and histories.
 
 use aws_smithy_types::DateTime;
 use check_alarms::cloudwatch::{Alarm, CloudWatch, Page, Selection};
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{assert_documented, assert_short, json, ready, text};
 
-/// CloudWatch with whichever alarms are asked for, all in one state and with one history.
+/// A CloudWatch in which every alarm except `missing` exists. All have the same state, reason and
+/// history.
 struct FakeCloudWatch {
     state: String,
     reason: String,
@@ -26,8 +27,8 @@ impl CloudWatch for FakeCloudWatch {
             Selection::Names(names) => names.to_vec(),
             Selection::Prefix(prefix) => vec![prefix],
         };
-        let is_there = |name: &&str| *name != "missing";
-        let alarms = names.into_iter().filter(is_there).map(|name| Alarm {
+        let exists = |name: &&str| *name != "missing";
+        let alarms = names.into_iter().filter(exists).map(|name| Alarm {
             name: name.to_owned(),
             state: self.state.clone(),
             reason: self.reason.clone(),
@@ -53,8 +54,8 @@ impl CloudWatch for FakeCloudWatch {
     }
 }
 
-/// An event of `check-alarms`, JSON: it is refused with a documented error, or answered; what the
-/// answer lists is no more than what the event asks for.
+/// Input: an event of `check-alarms`, JSON. The function refuses it with a documented error, or
+/// returns a report. The report is short and lists at most 10 alarms.
 pub fn check_alarms_event(bytes: &[u8]) {
     let Some(event) = json(bytes) else { return };
     let cloudwatch = FakeCloudWatch {
@@ -64,17 +65,17 @@ pub fn check_alarms_event(bytes: &[u8]) {
     };
     match ready(handle(&event, &cloudwatch)) {
         Err(error) => assert_documented(&error),
-        Ok(answer) => {
-            assert_short(&answer.reason);
-            assert!(answer.not_ok.len() <= 10);
-            assert!(serde_json::to_string(&answer).unwrap().len() <= 2 * bytes.len() + 10_000);
+        Ok(report) => {
+            assert_short(&report.reason);
+            assert!(report.not_ok.len() <= 10);
+            assert!(serde_json::to_string(&report).unwrap().len() <= 2 * bytes.len() + 10_000);
         }
     }
 }
 
-/// What CloudWatch says of an alarm: its history data, the same text as its reason, and the beginning as
-/// its state. A
-/// firing is never overlooked, what can't be read never passes, and the answer is short.
+/// Input: the `HistoryData` of an alarm's state update. The same text is used as the alarm's reason,
+/// and its beginning as the alarm's state. A firing alarm never passes, unreadable history and
+/// unknown states never pass, and the report is short.
 pub fn alarm_history(bytes: &[u8]) {
     let text = text(bytes);
     let event = json!({"alarms": {"names": ["alarm"]}, "since": "2026-11-23T05:30:00Z"});
@@ -84,19 +85,20 @@ pub fn alarm_history(bytes: &[u8]) {
             reason: text.clone(),
             history: text.clone(),
         };
-        let answer = ready(handle(&event, &cloudwatch)).unwrap();
-        assert_short(&answer.reason);
-        assert_short(&serde_json::to_string(&answer).unwrap());
-        answer.verdict
+        let report = ready(handle(&event, &cloudwatch)).unwrap();
+        assert_short(&report.reason);
+        assert_short(&serde_json::to_string(&report).unwrap());
+        report.verdict
     };
-    // What is nested too deep for a `Value` may be read all the same, where it is of no interest.
+    // JSON that is nested too deep for a `Value` can still be read by `check-alarms`, which skips the
+    // fields that it does not need.
     let is_json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
     let history: Option<Value> = serde_json::from_str(&text).ok();
     let state = history
         .as_ref()
         .and_then(|history| history.pointer("/newState/stateValue"))
         .and_then(Value::as_str);
-    // Two states in one object are no history.
+    // An object with a duplicate field is a `Value`, but `check-alarms` can't parse it.
     let expected: &[_] = match state {
         Some("ALARM") => &[Verdict::Fail, Verdict::Inconclusive],
         Some(_) => &[Verdict::Pass, Verdict::Inconclusive],

@@ -1,4 +1,4 @@
-//! What starts a rollback, and what the state machines ask of `shift-weight`.
+//! Properties of the events of `rollback` and `shift-weight`.
 
 use std::collections::BTreeMap;
 
@@ -8,61 +8,63 @@ use serde_json::{Value, json};
 use crate::world::World;
 use crate::{assert_documented, json};
 
-/// An event that starts a rollback, JSON, while a migration is running: an alarm's, an execution's
-/// end, a person's request, a later pass. It is refused with a documented error, or answered in a
-/// few words. Each name stays as it is or gets its original weights back, whole, and a later pass
-/// goes on from the answer.
+/// Input: an event of `rollback`, JSON, while a migration is running: an alarm event, the end of an
+/// execution, a request of an operator, or a later pass. The function refuses it with a documented
+/// error, or returns a short report. Each name is unchanged or has all its original weights. A later
+/// pass accepts the report as its input.
 pub fn rollback_event(bytes: &[u8]) {
     let Some(event) = json(bytes) else { return };
     let world = World::shifted();
     let before = world.route53.record_sets();
-    let answer = match world.roll_back(&event) {
-        Ok(answer) => answer,
+    let report = match world.roll_back(&event) {
+        Ok(report) => report,
         Err(error) => return assert_documented(&error),
     };
-    assert_brief(&answer, bytes);
-    assert_each_name_as_a_whole(&before, &world.route53.record_sets());
+    assert_output_short(&report, bytes);
+    assert_each_name_whole(&before, &world.route53.record_sets());
     if event.get("request").is_none() {
         let earlier =
-            json!({"executions": answer.get("executions"), "changeIds": answer.get("changeIds")});
+            json!({"executions": report.get("executions"), "changeIds": report.get("changeIds")});
         let later = json!({"request": event, "earlier": earlier});
-        assert_brief(&world.roll_back(&later).unwrap(), bytes);
-        assert_each_name_as_a_whole(&before, &world.route53.record_sets());
+        assert_output_short(&world.roll_back(&later).unwrap(), bytes);
+        assert_each_name_whole(&before, &world.route53.record_sets());
     }
 }
 
-/// An event of `shift-weight`, JSON, while a migration is running. It is refused with a documented
-/// error, or answered; no name is left without an answer, and nothing but weights changes.
+/// Input: an event of `shift-weight`, JSON, while a migration is running. The function refuses it
+/// with a documented error, or returns short output. It changes only weights of records, and no name
+/// has all weights 0 afterwards.
 pub fn shift_weight_event(bytes: &[u8]) {
     let Some(event) = json(bytes) else { return };
     let world = World::shifted();
     let before = world.route53.record_sets();
     match world.shift_weight(&event) {
-        Ok(answer) => assert_brief(&answer, bytes),
+        Ok(output) => assert_output_short(&output, bytes),
         Err(error) => assert_documented(&error),
     }
     world.assert_only_weights_changed(&before);
 }
 
-/// What an answer repeats of the event, and what it says of the zone beside that.
+/// Checks the length of a function's output: a multiple of the event's length for what it repeats,
+/// plus a fixed length for what it reports about the zone.
 #[track_caller]
-fn assert_brief(answer: &Value, event: &[u8]) {
-    let length = answer.to_string().len();
+fn assert_output_short(output: &Value, event: &[u8]) {
+    let length = output.to_string().len();
     assert!(
         length <= 8 * event.len() + 32_000,
-        "{length} bytes of answer to an event of {}",
+        "{length} bytes of output for an event of {} bytes",
         event.len()
     );
-    for text in answer.as_object().unwrap().values() {
+    for text in output.as_object().unwrap().values() {
         if let Some(text) = text.as_str() {
             crate::assert_short(text);
         }
     }
 }
 
-/// Every name is as it was before the rollback or as it was before the migration, in all of its record sets.
+/// Checks that all record sets of a name are as before the rollback, or all as before the migration.
 #[track_caller]
-fn assert_each_name_as_a_whole(shifted: &[RecordSet], after: &[RecordSet]) {
+fn assert_each_name_whole(shifted: &[RecordSet], after: &[RecordSet]) {
     let [original, shifted, after] = [World::original(), shifted, after].map(by_name);
     assert!(after.keys().all(|name| shifted.contains_key(name)));
     for (name, shifted) in shifted {

@@ -1,5 +1,5 @@
-//! What is right, to begin from: the repository's own examples, those of AWS's documentation, and
-//! what the functions themselves write.
+//! Valid examples, which the tests and the fuzzer mutate: from this repository, from AWS's
+//! documentation, and from the functions' output.
 
 use std::sync::LazyLock;
 
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// The blueprint's zone.
+/// The zone of the EKS Blueprints pattern.
 pub const BLUEPRINT: &str = include_str!("../../zone-blueprint.json");
-/// The id of the zone.
 pub const ZONE_ID: &str = "Z0BLUEPRINT";
-/// The execution that has journals in it.
+/// The execution whose journals are in the zone.
 pub const EXECUTION: &str = "run";
-/// An execution that has failed and left nothing.
+/// An execution that failed and has no journals.
 pub const FAILED_EXECUTION: &str = "failed-run";
-/// Their input: it moves all names, and the alarms of AWS's examples watch it.
+/// The input of both executions. It selects all names except `shared`, and the alarms of AWS's
+/// example events.
 pub const SHIFTED_INPUT: &str = r#"{
     "hostedZoneId": "Z0BLUEPRINT",
     "from": "eks-blueprint-blue",
@@ -28,7 +28,7 @@ pub const SHIFTED_INPUT: &str = r#"{
     "alarms": {"names": ["ServerCpuTooHigh", "ServiceAggregatedAlarm", "lambda-demo-metric-alarm"]}
 }"#;
 
-/// What operators paste into the console.
+/// Inputs of the migration state machine.
 const INPUTS: [&str; 10] = [
     SHIFTED_INPUT,
     include_str!("../../../statemachine/examples/all-at-once.json"),
@@ -43,7 +43,7 @@ const INPUTS: [&str; 10] = [
 ];
 const RELEASE: &str = include_str!("../../../statemachine/examples/release.json");
 
-/// What starts a rollback, or must not.
+/// Inputs of the rollback state machine, and events that must not start a rollback.
 const ROLLBACKS: [&str; 6] = [
     include_str!("../../../statemachine/examples/rollback.json"),
     include_str!("../../events/cloudwatch-alarm-action.json"),
@@ -56,7 +56,7 @@ const ROLLBACKS: [&str; 6] = [
 /// `HistoryData` of a state update, from the AWS CLI's reference of `describe-alarm-history`.
 const HISTORY: &str = r#"{"version":"1.0","oldState":{"stateValue":"OK","stateReason":"testing purposes"},"newState":{"stateValue":"ALARM","stateReason":"Threshold Crossed: 1 datapoint","stateReasonData":{"version":"1.0","statistic":"Average","period":300,"recentDatapoints":[40.0],"threshold":1.0}}}"#;
 
-/// What a journal may say that no function has written into the blueprint's zone.
+/// Valid journals with fields and values that do not occur in the journals of [`EXECUTION`].
 const JOURNALS: [&str; 3] = [
     r#""cutover=1" "execution=run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=2" "percent=50" "original.A=100/0" "original.AAAA=100/0" "written.A=50/50" "written.AAAA=50/50" "owner.from.AAAA+CNAME=eks-blueprint-blue" "txtPrefix.to=%25%7Brecord_type%7D-txt." "owner.to.A=eks-blueprint-green" "completed=yes""#,
     r#""cutover=1" "execution=run" "from=b%C3%BCro" "to=%F0%9F%9A%80" "sequence=4294967295" "percent=0.01" "original.CNAME=255/0" "written.CNAME=0/255" "txtSuffix.from=-%25%7Brecord_type%7D" "txtWildcardReplacement.from=any""#,
@@ -118,7 +118,7 @@ const WORDS: [&str; 16] = [
     "CNAME",
 ];
 
-/// Examples for the property of this name.
+/// The examples for a property, by the name of its fuzz target.
 pub fn examples(property: &str) -> Vec<Vec<u8>> {
     match property {
         "alarm_history" => of_texts([HISTORY, "{}"]),
@@ -154,7 +154,7 @@ fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The journals of [`EXECUTION`].
+/// The values of the journals of [`EXECUTION`].
 fn journals() -> Vec<Vec<u8>> {
     let journals = World::shifted().route53.record_sets().into_iter();
     journals
@@ -164,7 +164,7 @@ fn journals() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The registry TXT records of the blueprint's zone.
+/// The values of the zone's registry TXT records.
 fn registry_texts() -> Vec<Vec<u8>> {
     let texts = World::original()
         .iter()
@@ -175,7 +175,7 @@ fn registry_texts() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What `plan` and `planRelease` return, to be handed to the other operations.
+/// The output of `plan` and `planRelease`, which the other operations get as input.
 fn resolved_plans() -> Vec<Vec<u8>> {
     let migration = migration_of(SHIFTED_INPUT);
     let [named, flags] = [
@@ -199,7 +199,7 @@ fn migration_of(input: &str) -> Value {
     planned.get("migration").unwrap().clone()
 }
 
-/// The release of an execution that ended long ago.
+/// The release of a migration that has completed.
 fn release() -> Value {
     let world = World::shifted();
     let planned = world.shift_weight(&plan_of_shifted()).unwrap();

@@ -1,4 +1,4 @@
-//! What an operator writes, and what the state machine hands back of it.
+//! Properties of an execution's input, and of the plan that the state machine passes on.
 
 use migration::input::{self, from_json, to_json};
 use migration::plan::Migration;
@@ -11,8 +11,9 @@ use crate::examples::{EXECUTION, ZONE_ID};
 use crate::world::World;
 use crate::{assert_documented, assert_invalid, json};
 
-/// The input of an execution, JSON: it is refused as `InvalidInput`, or planned in the blueprint's
-/// zone without a write. The plan is not much longer than the input, and is itself read as written.
+/// Input: the input of an execution, JSON. It is refused as `InvalidInput`, or planned for the
+/// blueprint's zone without a write. The plan is not much longer than the input, and is unchanged
+/// after it is parsed and written again.
 pub fn execution_input(bytes: &[u8]) {
     let Some(mut input) = json(bytes) else { return };
     if let Err(error) = input::parse(&input) {
@@ -28,29 +29,29 @@ pub fn execution_input(bytes: &[u8]) {
         Ok(planned) => {
             assert!(planned.to_string().len() <= 8 * bytes.len() + 32_000);
             if let Some(migration) = planned.get("migration").filter(|it| !it.is_null()) {
-                assert_read_as_written::<Migration>(&migration.to_string());
+                assert_unchanged_when_parsed::<Migration>(&migration.to_string());
             }
         }
     }
     world.assert_same(World::original());
 }
 
-/// A resolved migration or release as the state machine hands it back, JSON: it is refused as
-/// `InvalidInput`, or read as it is written. Whatever it asks for in the blueprint's zone, only weights
-/// change there, and an execution that has made its first step can be rolled back without a trace.
+/// Input: a planned migration or release as the state machine passes it on, JSON. It is refused as
+/// `InvalidInput`, or unchanged after it is parsed and written again. Its operations on the
+/// blueprint's zone change only weights, and a rollback restores every byte of the zone.
 pub fn resolved_plan(bytes: &[u8]) {
     let Some(plan) = json(bytes) else { return };
     match from_json::<Release>(&plan) {
         Err(error) => assert_invalid(&error),
         Ok(release) => {
-            assert_read_as_written::<Release>(&to_json(&release).unwrap().to_string());
+            assert_unchanged_when_parsed::<Release>(&to_json(&release).unwrap().to_string());
             release_shifted(&plan);
         }
     }
     match from_json::<Migration>(&plan) {
         Err(error) => assert_invalid(&error),
         Ok(migration) => {
-            assert_read_as_written::<Migration>(&to_json(&migration).unwrap().to_string());
+            assert_unchanged_when_parsed::<Migration>(&to_json(&migration).unwrap().to_string());
             migrate_and_roll_back(&plan);
         }
     }
@@ -58,7 +59,7 @@ pub fn resolved_plan(bytes: &[u8]) {
 
 fn migrate_and_roll_back(migration: &Value) {
     let world = World::blueprint();
-    let migration = in_the_zone(migration);
+    let migration = for_the_zone(migration);
     world.executions.start(EXECUTION, Value::Null);
     let shift = |step: usize| json!({"operation": "shift", "execution": EXECUTION, "migration": migration, "step": step});
     for event in [
@@ -90,7 +91,7 @@ fn migrate_and_roll_back(migration: &Value) {
 fn release_shifted(release: &Value) {
     let world = World::shifted();
     let before = world.route53.record_sets();
-    let release = in_the_zone(release);
+    let release = for_the_zone(release);
     for event in [
         json!({"operation": "giveBack", "release": release, "names": 1}),
         json!({"operation": "giveBack", "release": release, "names": usize::MAX}),
@@ -105,8 +106,8 @@ fn release_shifted(release: &Value) {
     }
 }
 
-/// The same in the blueprint's zone, whichever it was for.
-fn in_the_zone(plan: &Value) -> Value {
+/// The same plan for the blueprint's zone.
+fn for_the_zone(plan: &Value) -> Value {
     let mut plan = plan.clone();
     if let Some(fields) = plan.as_object_mut() {
         fields.insert("hostedZoneId".to_owned(), json!(ZONE_ID));
@@ -114,8 +115,8 @@ fn in_the_zone(plan: &Value) -> Value {
     plan
 }
 
-/// What has been written as `text` is the same when it is read, and written the same again.
-fn assert_read_as_written<T: DeserializeOwned + Serialize>(text: &str) {
+/// Checks that `text` is unchanged after it is parsed and written again.
+fn assert_unchanged_when_parsed<T: DeserializeOwned + Serialize>(text: &str) {
     let value: Value = serde_json::from_str(text).unwrap();
     let read: T = from_json(&value).unwrap();
     assert_eq!(to_json(&read).unwrap().to_string(), text);

@@ -1,4 +1,5 @@
-//! What may stand where a journal does: whoever may write into the zone may write it.
+//! Properties of journals. Anyone who can write into the zone can write a TXT record at a journal's
+//! name.
 
 use migration::RecordName;
 use migration::journal::Journal;
@@ -9,12 +10,13 @@ use crate::examples::{EXECUTION, ZONE_ID};
 use crate::world::World;
 use crate::{assert_documented, assert_short, text};
 
-/// The name at which the journal stands.
+/// The name that the journal belongs to.
 const NAME: &str = "burnham.eks-blueprint.example.com";
 
-/// The value of a TXT record at a journal's name. It is refused with a short message, or the journal
-/// is the same when it is written and read again, in strings that a TXT record can hold. A rollback
-/// of the name restores it or says why not, and leaves what it can't read.
+/// Input: the value of a TXT record at a journal's name. It is refused with a short message, or the
+/// journal is unchanged after it is written and parsed again, and its strings are valid in a TXT
+/// record. A rollback of the name restores it, or reports why it could not. A rollback does not
+/// delete a record that is not a valid journal.
 pub fn journal_text(bytes: &[u8]) {
     let name: RecordName = NAME.parse().unwrap();
     let read = text_record(name.journal(), text(bytes));
@@ -27,30 +29,31 @@ pub fn journal_text(bytes: &[u8]) {
         }
     }
     roll_back(&name, &read);
-    plan_beside(&read);
+    plan_with(&read);
 }
 
 fn roll_back(name: &RecordName, journal: &RecordSet) {
     let world = World::blueprint();
     world.route53.edit(|live| live.push(journal.clone()));
     let request = json!({"hostedZoneId": ZONE_ID, "names": [name.as_str()]});
-    let answer = world.roll_back(&request).unwrap();
+    let report = world.roll_back(&request).unwrap();
     world.assert_only_weights_changed(World::original());
-    let is_left = world.route53.record_sets().contains(journal);
+    let still_exists = world.route53.record_sets().contains(journal);
     assert_eq!(
-        answer.get("restored") == Some(&json!(1)) || is_taken_away(&answer),
-        !is_left
+        report.get("restored") == Some(&json!(1)) || is_completed(&report),
+        !still_exists
     );
-    let problems = answer.get("problems").and_then(Value::as_array).unwrap();
-    assert_eq!(!problems.is_empty(), is_left);
-    assert!(answer.to_string().len() <= 32_000);
+    let problems = report.get("problems").and_then(Value::as_array).unwrap();
+    assert_eq!(!problems.is_empty(), still_exists);
+    assert!(report.to_string().len() <= 32_000);
 }
 
-fn is_taken_away(answer: &Value) -> bool {
-    answer.pointer("/migrations/0/status") == Some(&json!("Completed"))
+/// A completed migration is not rolled back: only its journal is deleted.
+fn is_completed(report: &Value) -> bool {
+    report.pointer("/migrations/0/status") == Some(&json!("Completed"))
 }
 
-fn plan_beside(journal: &RecordSet) {
+fn plan_with(journal: &RecordSet) {
     let world = World::blueprint();
     world.route53.edit(|live| live.push(journal.clone()));
     let input = json!({
@@ -71,7 +74,8 @@ fn plan_beside(journal: &RecordSet) {
     }
 }
 
-/// One or more quoted strings of at most 255 visible characters (RFC 1035, 3.3).
+/// Checks that each value is one or more quoted strings of at most 255 visible ASCII characters
+/// (RFC 1035, 3.3).
 fn assert_strings(written: &RecordSet) {
     for value in written.values() {
         let quoted = value

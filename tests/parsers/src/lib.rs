@@ -1,24 +1,24 @@
-//! What must hold of everything that parses what others wrote: operators, AWS, ExternalDNS, whoever
-//! may write into a public zone.
+//! Properties of all parsers of untrusted input: input from operators, AWS, ExternalDNS, and anyone
+//! who can write into the zone.
 //!
-//! Each property is a plain function over bytes, listed in [`PROPERTIES`] under the name of its
-//! fuzz target, and panics where it does not hold. The tests of this crate try them with mutated
-//! examples and bound what they allocate; cargo-fuzz (in `fuzz/`) looks for more. The examples are
-//! the repository's own, see [`examples`].
+//! Each property is a function of bytes that panics if the property is violated. [`PROPERTIES`]
+//! lists them under the names of their fuzz targets. The tests of this crate run them with mutated
+//! examples and limit their allocations; cargo-fuzz (in `fuzz/`) searches further. The examples come
+//! from this repository, see [`examples`].
 //!
-//! Common to all of them:
-//! - No input makes a parser panic.
-//! - What is refused is refused with the documented error, whose message is short however long the
-//!   input is: messages go from state to state, which Step Functions limits to 256 KiB.
-//! - What is accepted is the same when it is written and parsed again.
-//! - What a function does with it on the fakes leaves no name without an answer, changes nothing of
-//!   a record but its weight, and can be rolled back.
+//! What the properties have in common:
+//! - No input causes a panic.
+//! - Refused input gives a documented error. Its message is short, however long the input is, because
+//!   Step Functions limits the data between states to 256 KiB.
+//! - Accepted input is unchanged after it is written and parsed again.
+//! - Functions that process the input with the fakes change only weights of records, never set all
+//!   weights of a name to 0, and can be rolled back.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::unwrap_used,
-    reason = "a property that does not hold shall panic"
+    reason = "a violated property panics"
 )]
 
 mod alarms;
@@ -47,10 +47,10 @@ pub use names::{name_pattern, record_name};
 pub use registry::{registry_names, registry_text};
 pub use words::short_words;
 
-/// A property of whatever bytes.
+/// A function that panics if the bytes violate the property.
 pub type Property = fn(&[u8]);
 
-/// Every property, under the name of its fuzz target.
+/// All properties, by the name of their fuzz target.
 pub const PROPERTIES: [(&str, Property); 12] = [
     ("alarm_history", alarm_history),
     ("check_alarms_event", check_alarms_event),
@@ -66,16 +66,16 @@ pub const PROPERTIES: [(&str, Property); 12] = [
     ("short_words", short_words),
 ];
 
-/// The characters of an error's message, or of one line of an answer: not much more than what a function
-/// lets through to Step Functions.
-const LONGEST_MESSAGE: usize = 4_000;
+/// Maximum characters of an error's message, and of one text in a function's output. A function cuts
+/// longer messages when it returns them, and no message should need that.
+const MAX_MESSAGE_CHARACTERS: usize = 4_000;
 
-/// What the property says of `bytes` that are no text is what it says of their nearest text.
+/// The bytes as text. Invalid UTF-8 is replaced, so that every input tests the property.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The JSON in `bytes`; AWS hands nothing else to a function.
+/// The bytes as JSON; `None` if they are not JSON, which Lambda never passes to a function.
 fn json(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok()
 }
@@ -84,27 +84,27 @@ fn json(bytes: &[u8]) -> Option<Value> {
 fn assert_short(message: &str) {
     let length = message.chars().count();
     assert!(
-        length <= LONGEST_MESSAGE,
-        "{length} characters of message: {}…",
+        length <= MAX_MESSAGE_CHARACTERS,
+        "a message has {length} characters: {}…",
         migration::shortened(message, 200)
     );
 }
 
-/// An error of a function: one of those that the state machines know, with a short message.
+/// Checks that the state machines know the error's name and that its message is short.
 #[track_caller]
 fn assert_documented(error: &Error) {
     assert!(Error::NAMES.contains(&error.name()));
     assert_short(&error.to_string());
 }
 
-/// What is refused before anything is read is `InvalidInput`.
+/// Checks the error of input that is refused before the zone is read.
 #[track_caller]
 fn assert_invalid(error: &Error) {
     assert_eq!(error.name(), "InvalidInput", "{error}");
     assert_short(&error.to_string());
 }
 
-/// What comes of a future that waits for nothing, as all calls of the fakes.
+/// The output of a future that never waits. Calls of the fakes never wait.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

@@ -1,4 +1,4 @@
-//! Writes the examples of every property into the corpus of its fuzz target.
+//! Writes the examples of each property to the corpus of its fuzz target.
 
 use std::path::Path;
 use std::{fs, io};

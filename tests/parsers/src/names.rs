@@ -1,4 +1,4 @@
-//! Names as Route 53 spells them and as people do, and patterns of them.
+//! Properties of record names and of name patterns.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use migration::{NamePattern, RecordName};
 use crate::journal::text_record;
 use crate::{assert_short, text};
 
-/// A name. It is refused with a short message, or has one spelling: the same when it is read again,
-/// with and without its last dot, in capitals, and through the SDK, for the same bytes as were
-/// meant. Only a wildcard record's first label is replaced in its host.
+/// Input: a name. It is refused with a short message, or normalized: the result has the same bytes,
+/// and is the same for all spellings (again, with the trailing dot, in capitals) and after a
+/// conversion to the SDK's types and back. `host` replaces only the first label of a wildcard.
 pub fn record_name(bytes: &[u8]) {
     let text = text(bytes);
     let Some(name) = accepted::<RecordName>(&text) else {
@@ -47,9 +47,9 @@ pub fn record_name(bytes: &[u8]) {
     assert_eq!(name.host("label") != name.as_str(), is_wildcard);
 }
 
-/// A pattern, and behind the end of its line a name. It is refused with a short message, or is the
-/// same when it is read again. It matches what a plain model of `*` says; one without a `*` is that
-/// name and matches no other.
+/// Input: a pattern, and after a newline a name. The pattern is refused with a short message, or
+/// unchanged after it is written and parsed again. It matches the same names as a simple model of
+/// `*`. A pattern without `*` matches exactly one name.
 pub fn name_pattern(bytes: &[u8]) {
     let text = text(bytes);
     let (pattern, name) = text.split_once('\n').unwrap_or((&text, "a.example.com"));
@@ -69,14 +69,14 @@ pub fn name_pattern(bytes: &[u8]) {
     }
 }
 
-/// What `text` is read as, if it is not refused.
+/// The parsed text; `None` if it is refused. Checks that the message is short.
 fn accepted<T: FromStr<Err = String> + Debug>(text: &str) -> Option<T> {
     text.parse()
         .map_err(|problem: String| assert_short(&problem))
         .ok()
 }
 
-/// One byte of a name, and whether it is a dot between labels.
+/// The bytes of a name in lower case, without escapes; `true` marks a dot between labels.
 fn meaning(name: &str) -> Vec<(u8, bool)> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let mut bytes = name.bytes();
@@ -93,8 +93,8 @@ fn meaning(name: &str) -> Vec<(u8, bool)> {
     meaning
 }
 
-/// Whether `*` in the pattern can stand for whatever makes it the name: for each beginning of the
-/// name, whether the pattern so far matches it.
+/// A simple model of patterns: `*` matches any characters. `matched[n]` says whether the pattern so
+/// far matches the first n bytes of the name.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let mut matched = vec![false; name.len() + 1];
     matched[0] = true;

@@ -1,4 +1,4 @@
-//! The registry TXT records of ExternalDNS, and the flags that name them.
+//! Properties of ExternalDNS's registry TXT records, and of the flags that determine their names.
 
 use external_dns::Labels;
 use migration::input::from_json;
@@ -12,13 +12,13 @@ use crate::journal::text_record;
 use crate::world::World;
 use crate::{assert_documented, assert_invalid, json, text};
 
-/// What the owner of a leased TXT begins with.
-const LEASED: &str = "cutover/";
+/// The prefix of the owner in a leased TXT.
+const LEASE_PREFIX: &str = "cutover/";
 
-/// The value of a registry TXT. Its owner is whom the model of ExternalDNS reads. A lease replaces the
-/// owner and nothing else, and makes no value longer than a TXT record's string unless it was; the
-/// owner given back, the value is the same byte for byte. So it is in the blueprint's zone, when a
-/// migration is rolled back.
+/// Input: the value of a registry TXT. Its owner is the one that the model of ExternalDNS reads. A
+/// lease replaces only the owner, and the new value fits into a TXT string if the old one did. After
+/// the owner is given back, every byte is as before. The same is true after a migration in the
+/// blueprint's zone is rolled back.
 pub fn registry_text(bytes: &[u8]) {
     let value = text(bytes);
     let read = text_record(
@@ -31,19 +31,19 @@ pub fn registry_text(bytes: &[u8]) {
     match &found {
         None | Some(Owner::Encrypted) => assert!(labels.is_none()),
         Some(Owner::Nobody) => assert!(expected.is_empty()),
-        Some(Owner::Migration) => assert!(expected.starts_with(LEASED)),
+        Some(Owner::Migration) => assert!(expected.starts_with(LEASE_PREFIX)),
         Some(Owner::ExternalDns(found)) => assert_eq!(found, expected),
     }
     if let Some(Owner::ExternalDns(before)) = &found {
         lease_and_give_back(&read, before);
     }
-    if is_held_by_route53(&value) {
+    if is_valid_in_route53(&value) {
         migrate_and_roll_back(&value);
     }
 }
 
-/// Whether a zone can hold the value: quoted strings of at most 255 characters.
-fn is_held_by_route53(value: &str) -> bool {
+/// Whether Route 53 accepts the value: quoted strings of at most 255 characters.
+fn is_valid_in_route53(value: &str) -> bool {
     let quoted = value
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
@@ -64,17 +64,17 @@ fn lease_and_give_back(read: &RecordSet, before: &str) {
     let leased = text.leased(EXECUTION, 0);
     assert_eq!(owner(&leased), Some(Owner::Migration));
     let (value, leased_value) = (only_value(read), only_value(&leased));
-    // Where there is no room for a lease, none is asked for.
-    let has_room = value.len() - before.len() + LEASED.len() <= 255;
+    // If the value has no room for a lease, the functions do not request one.
+    let has_room = value.len() - before.len() + LEASE_PREFIX.len() <= 255;
     assert!(!has_room || leased_value.len() <= value.len().max(257));
-    let is_kept = value.match_indices(before).any(|(start, _)| {
+    let only_owner_changed = value.match_indices(before).any(|(start, _)| {
         let (head, tail) = (&value[..start], &value[start + before.len()..]);
         leased_value
             .strip_prefix(head)
             .and_then(|rest| rest.strip_suffix(tail))
-            .is_some_and(|lease| lease.starts_with(LEASED))
+            .is_some_and(|lease| lease.starts_with(LEASE_PREFIX))
     });
-    assert!(is_kept, "more than the owner is replaced");
+    assert!(only_owner_changed, "the lease changed more than the owner");
     let leased = RegistryText {
         read: &leased,
         owner: Owner::Migration,
@@ -88,7 +88,7 @@ fn only_value(record_set: &RecordSet) -> &str {
 }
 
 fn migrate_and_roll_back(value: &str) {
-    // Route 53 lists every other character as an escape.
+    // Route 53 lists all other characters as escapes, so this value can't occur in a listing.
     if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return;
     }
@@ -116,7 +116,7 @@ fn migrate_and_roll_back(value: &str) {
         "step": 0,
     });
     match world.shift_weight(&event) {
-        // In Route 53's own words.
+        // The message is Route 53's text, so its length is not checked.
         Err(Error::ChangeRefused(_)) => return,
         Err(error) => return assert_documented(&error),
         Ok(_) => {}
@@ -126,9 +126,9 @@ fn migrate_and_roll_back(value: &str) {
     world.assert_same(&before);
 }
 
-/// The flags by which ExternalDNS names registry TXT records, with a `name`, JSON: they are refused as
-/// `InvalidInput`, or written as they are read; and every place that is told for the name is a name,
-/// told once.
+/// Input: the flags that determine the names of registry TXT records, and a `name`, JSON. The flags
+/// are refused as `InvalidInput`, or unchanged after they are written and parsed again. Each TXT name
+/// for `name` is valid and occurs once.
 pub fn registry_names(bytes: &[u8]) {
     let Some(Value::Object(mut flags)) = json(bytes) else {
         return;

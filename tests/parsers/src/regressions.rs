@@ -1,4 +1,4 @@
-//! What was found once, each by its name.
+//! Failures that the properties have found.
 
 use migration::record::{Answer, Routing};
 use serde_json::{Value, json};
@@ -10,9 +10,10 @@ fn plan_of(input: &Value) -> Value {
     json!({"operation": "plan", "execution": EXECUTION, "input": input})
 }
 
-/// Its journal would stand where the wildcard record's does, and a rollback would restore that one.
+/// Its journal would have the same name as the wildcard record's journal, and a rollback would
+/// restore the wildcard record.
 #[test]
-fn a_name_whose_journal_is_anothers_is_not_planned() {
+fn name_with_the_journal_name_of_a_wildcard_is_refused() {
     let world = World::blueprint();
     world.route53.edit(|live| {
         let mut copies: Vec<_> = live
@@ -40,9 +41,9 @@ fn a_name_whose_journal_is_anothers_is_not_planned() {
     );
 }
 
-/// Behind the plan, which refuses what takes so long, somebody sets the longest TTL there is.
+/// The plan refuses such a long wait, but another writer may set the maximum TTL after the plan.
 #[test]
-fn the_longest_ttl_is_waited_out() {
+fn wait_for_the_maximum_ttl_does_not_overflow() {
     let world = World::blueprint();
     let mut input: Value = serde_json::from_str(SHIFTED_INPUT).unwrap();
     input
@@ -72,9 +73,10 @@ fn the_longest_ttl_is_waited_out() {
     }
 }
 
-/// JSON is not exact to the last digit, so that each state would have handed on another factor.
+/// A number with many digits was not exact after it was written and parsed, so each state would have
+/// passed on a different factor.
 #[test]
-fn a_factor_of_many_digits_is_read_as_written() {
+fn factor_with_many_digits_is_unchanged_when_written_and_parsed() {
     crate::short_words(b"4.9128784574246125");
     for hundredths in 0..=10_000_u16 {
         let percent = f64::from(hundredths) / 100.0;

@@ -1,4 +1,4 @@
-//! The short words of inputs, journals and names: each is read as it is written.
+//! Properties of the short values in inputs, journals and names.
 
 use std::fmt::Debug;
 
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use crate::{assert_invalid, assert_short, json, text};
 
-/// A word: a percent, steps, weights, an identifier, a range of statuses, a path, a label, a part of a
-/// name. Whatever takes it writes it as it reads it; whatever refuses it does so with a short message.
-/// Bytes that are JSON are tried as such as well.
+/// Input: a percent, steps, weights, an identifier, a range of statuses, a path, a label, or an affix.
+/// Each type refuses it with a short message, or the parsed value is unchanged after it is written and
+/// parsed again. Input that is JSON is also parsed as JSON.
 pub fn short_words(bytes: &[u8]) {
     let text = text(bytes);
     written::<Percent>(&text, ToString::to_string);
@@ -35,11 +35,11 @@ pub fn short_words(bytes: &[u8]) {
         value_as_written::<TtlFactor>(&value);
         value_as_written::<FreeSum>(&value);
         value_as_written::<Whole<1, 3_600>>(&value);
-        steps(&value);
+        check_steps(&value);
     }
 }
 
-/// What is parsed from a text is written so that it is parsed as the same.
+/// Checks that a value parsed from `text` is unchanged after it is written and parsed again.
 fn written<T>(text: &str, write: impl Fn(&T) -> String)
 where
     T: std::str::FromStr<Err = String> + Debug + PartialEq,
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// The same of JSON, which is written as text in between.
+/// The same check for JSON, which is written as text between two states.
 fn value_as_written<T: DeserializeOwned + Serialize + Debug + PartialEq>(value: &Value) {
     match from_json::<T>(value) {
         Err(error) => assert_invalid(&error),
@@ -65,8 +65,8 @@ fn value_as_written<T: DeserializeOwned + Serialize + Debug + PartialEq>(value: 
     }
 }
 
-/// Steps ascend to 100 percent, and none is zero.
-fn steps(value: &Value) {
+/// Checks that steps are ascending, above 0 percent, and end at 100 percent.
+fn check_steps(value: &Value) {
     match from_json::<Steps>(value) {
         Err(error) => assert_invalid(&error),
         Ok(steps) => {

@@ -1,4 +1,4 @@
-//! A zone with fakes around it, and what must hold of the zone whoever wrote into it.
+//! A zone and its executions as fakes, and checks of the zone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -11,17 +11,16 @@ use serde_json::{Value, json};
 use crate::examples::{BLUEPRINT, EXECUTION, FAILED_EXECUTION, SHIFTED_INPUT, ZONE_ID};
 use crate::ready;
 
-/// A zone, its executions, and the functions that work on them.
 pub(crate) struct World {
     pub(crate) route53: FakeRoute53,
     pub(crate) executions: FakeExecutions,
 }
 
-/// The zone before any migration, in Route 53's order.
+/// The blueprint's zone before any migration, in Route 53's order.
 static ORIGINAL: LazyLock<Vec<RecordSet>> =
     LazyLock::new(|| FakeRoute53::from_cli_json(ZONE_ID, BLUEPRINT).record_sets());
 
-/// The zone behind the first step of [`EXECUTION`].
+/// The blueprint's zone after the first step of [`EXECUTION`].
 static SHIFTED: LazyLock<Vec<RecordSet>> = LazyLock::new(|| {
     let world = World::blueprint();
     world.shift_first_step();
@@ -38,15 +37,18 @@ impl World {
         .with(&ORIGINAL)
     }
 
-    /// The blueprint's zone while [`EXECUTION`] is running and has made its first step; another one has failed.
+    /// The blueprint's zone after the first step of [`EXECUTION`], which is still running.
+    /// [`FAILED_EXECUTION`] has failed.
     pub(crate) fn shifted() -> Self {
         let world = Self::blueprint().with(&SHIFTED);
         for execution in [EXECUTION, FAILED_EXECUTION] {
             world.executions.start(execution, json_of(SHIFTED_INPUT));
         }
-        world
-            .executions
-            .fail(FAILED_EXECUTION, "Drift", "somebody was there");
+        world.executions.fail(
+            FAILED_EXECUTION,
+            "Drift",
+            "the weights were changed by another writer",
+        );
         world
     }
 
@@ -78,8 +80,8 @@ impl World {
         ready(rollback::handle(event, &self.route53, &self.executions))
     }
 
-    /// Whatever was done to the zone since it was `before`, but for journals and registry TXT records:
-    /// no name answers with all its records equally, and nothing but weights has changed.
+    /// Checks that only weights of A, AAAA and CNAME records differ from `before`, and that no name
+    /// and type has got a total weight of 0: Route 53 then answers with all its records equally.
     #[track_caller]
     pub(crate) fn assert_only_weights_changed(&self, before: &[RecordSet]) {
         let after = self.route53.record_sets();
@@ -90,16 +92,16 @@ impl World {
                 .collect()
         };
         assert_eq!(moved(&after), moved(before));
-        let lightest = total_weights(before);
+        let totals_before = total_weights(before);
         for (group, weight) in total_weights(&after) {
             assert!(
-                weight > 0 || lightest.get(&group) == Some(&0),
-                "{group:?} has no weight left"
+                weight > 0 || totals_before.get(&group) == Some(&0),
+                "the total weight of {group:?} is 0"
             );
         }
     }
 
-    /// The zone is as it was before, byte for byte.
+    /// Checks that every byte of the zone is as in `before`.
     #[track_caller]
     pub(crate) fn assert_same(&self, before: &[RecordSet]) {
         let after = self.route53.record_sets();
@@ -115,7 +117,7 @@ impl World {
     }
 }
 
-/// What a fake needs to know the zone's name.
+/// A listing with only the SOA record, from which the fake gets the zone's name.
 const SMALLEST_ZONE: &str = r#"{"ResourceRecordSets": [{
     "Name": "eks-blueprint.example.com.", "Type": "SOA", "TTL": 900, "ResourceRecords": [{"Value": "ns."}]
 }]}"#;

@@ -1,23 +1,26 @@
-//! What parsing allocates is bounded by the length of what is parsed. That stands for the time too:
-//! what is copied again for each of its parts is allocated again.
+//! A test that limits the memory that parsing allocates, relative to the input's length. The total
+//! also limits the time: an algorithm that copies the rest of the input for each part allocates
+//! quadratically.
 
 use allocation_counter::{AllocationInfo, measure};
 use parsers::PROPERTIES;
 use parsers::examples::examples;
 use serde_json::json;
 
-/// Bytes of an input: far more than a TXT record can hold or anybody writes by hand.
-const LENGTH: usize = 100_000;
-/// Bytes that are allocated at one time for each byte of input: messages and answers repeat it a few times.
-const AT_ONCE: u64 = 100;
-/// Bytes that are allocated one after the other for each byte of input. A number or an empty list is a
-/// `Value` of 32 bytes, and a property parses the same several times.
-const IN_TOTAL: u64 = 2_000;
-/// Bytes for the zone on the fakes, which is copied with every call.
-const FOR_THE_ZONE: u64 = 30_000_000;
-const FOR_THE_ZONE_AT_ONCE: u64 = 1_000_000;
+/// Length of an input in bytes: much longer than a TXT record, and than an input written by hand.
+const INPUT_BYTES: usize = 100_000;
+/// Maximum of bytes allocated at the same time, for each byte of input. Messages and outputs contain
+/// the input several times.
+const PEAK_BYTES_PER_BYTE: u64 = 100;
+/// Maximum of all bytes allocated, for each byte of input. A number or an empty list becomes a `Value`
+/// of 32 bytes, and a property parses the input several times.
+const TOTAL_BYTES_PER_BYTE: u64 = 2_000;
+/// Additional bytes for the fake zone, which each call copies.
+const ZONE_TOTAL_BYTES: u64 = 30_000_000;
+const ZONE_PEAK_BYTES: u64 = 1_000_000;
 
-/// Inputs of about `length` bytes that are as bad as they can be for the parsers of a property.
+/// Inputs of about `length` bytes with many repetitions of a piece that the property's parsers
+/// treat specially.
 fn adversarial(property: &str, length: usize) -> Vec<String> {
     let repeated = |piece: &str| piece.repeat(length / piece.len());
     let numbered = |piece: &str| -> String {
@@ -87,14 +90,14 @@ fn adversarial(property: &str, length: usize) -> Vec<String> {
             filled(r#"{"newState": {"stateValue": "@"}}"#, "A"),
             filled(r#"{"newState": {"stateValue": "ALARM", "@": 1}}"#, "A"),
         ]),
-        _ => inputs.extend(in_an_example(property, length / 5)),
+        // Shorter, because the functions do much work for each name.
+        _ => inputs.extend(examples_with_a_long_field(property, length / 5)),
     }
     inputs
 }
 
-/// Examples with one field that is so long. The functions do much for each name, so it is less long than
-/// what is only read.
-fn in_an_example(property: &str, length: usize) -> Vec<String> {
+/// Examples with one field of about `length` bytes.
+fn examples_with_a_long_field(property: &str, length: usize) -> Vec<String> {
     let long = json!("x".repeat(length));
     let many = json!(vec!["a.example.com"; length / 16]);
     let patterns = json!(
@@ -126,17 +129,17 @@ fn in_an_example(property: &str, length: usize) -> Vec<String> {
         changed.insert("x".repeat(length), json!(1));
         inputs.push(json!(changed).to_string());
     }
-    // The examples resemble each other.
+    // More of these similar inputs would only take time.
     inputs.truncate(40);
     inputs
 }
 
 #[test]
-fn what_is_allocated_is_bounded_by_the_input() {
+fn allocation_is_proportional_to_the_length_of_the_input() {
     for (name, property) in PROPERTIES {
-        // What is made once is none of the input's.
+        // The first call initializes statics, which are not measured.
         property(b"{}");
-        for input in adversarial(name, LENGTH) {
+        for input in adversarial(name, INPUT_BYTES) {
             let AllocationInfo {
                 bytes_max,
                 bytes_total,
@@ -145,12 +148,12 @@ fn what_is_allocated_is_bounded_by_the_input() {
             let length = u64::try_from(input.len()).unwrap();
             let shown: String = input.chars().take(60).collect();
             assert!(
-                bytes_max <= AT_ONCE * length + FOR_THE_ZONE_AT_ONCE,
-                "{name}: {bytes_max} bytes at once for {length}: {shown}…"
+                bytes_max <= PEAK_BYTES_PER_BYTE * length + ZONE_PEAK_BYTES,
+                "{name}: {bytes_max} bytes at the same time for {length} bytes of input: {shown}…"
             );
             assert!(
-                bytes_total <= IN_TOTAL * length + FOR_THE_ZONE,
-                "{name}: {bytes_total} bytes in total for {length}: {shown}…"
+                bytes_total <= TOTAL_BYTES_PER_BYTE * length + ZONE_TOTAL_BYTES,
+                "{name}: {bytes_total} bytes in total for {length} bytes of input: {shown}…"
             );
         }
     }

@@ -1,9 +1,9 @@
-//! The properties with mutated examples, within bounds of memory, and as fuzz targets.
+//! Tests of the properties: with mutated examples, with a limit of memory, and as fuzz targets.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "helpers of tests, which may panic"
+    reason = "test helpers may panic"
 )]
 
 mod allocation;
@@ -17,7 +17,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::mutation::{any_mutations, mutated};
 
-/// How many mutated examples each property is tried with.
+/// Number of mutated examples for each property: few enough for every test run. The fuzzer runs more.
 const CASES: u32 = 192;
 
 #[track_caller]
@@ -56,7 +56,7 @@ macro_rules! check_each {
     )+
 
         #[test]
-        fn each_property_is_checked() {
+        fn every_property_has_a_test() {
             let checked = [$(stringify!($name)),+];
             assert_eq!(checked, PROPERTIES.map(|(name, _)| name));
         }

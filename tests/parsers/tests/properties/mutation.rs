@@ -1,40 +1,40 @@
-//! Examples with something wrong in them: most of each is as it should be, so that parsers get far.
+//! Mutated examples. A mutation leaves most of an example valid, so that parsers reach their later
+//! checks.
 
 use parsers::PROPERTIES;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// A number that any list of places is divided by, to choose one.
+/// A random number that selects an item of any list: its remainder is the item's index.
 type Index = usize;
 
-/// One thing that becomes wrong.
 #[derive(Clone, Debug)]
 pub(crate) enum Mutation {
-    /// A piece of the bytes is left out.
+    /// Deletes a number of bytes.
     Delete(Index, usize),
-    /// A piece stands there again, so often.
+    /// Inserts a number of bytes again, a number of times.
     Repeat(Index, usize, usize),
-    /// A byte is another one.
+    /// Replaces a byte.
     Change(Index, u8),
-    /// Something is put in between.
+    /// Inserts a text.
     Insert(Index, String),
-    /// It goes on as another example does.
+    /// Replaces the rest by the end of another example.
     Splice(Index, Index, Index),
-    /// In JSON, a value is missing.
+    /// Removes a JSON value.
     Remove(Index),
-    /// In JSON, a value is another one.
+    /// Replaces a JSON value.
     Replace(Index, Value),
-    /// In JSON, a value stands in the place of another.
-    Move(Index, Index),
-    /// In JSON, a value stands there so often.
+    /// Replaces a JSON value by a copy of another one.
+    Copy(Index, Index),
+    /// Replaces a JSON value by a list that repeats it.
     Multiply(Index, usize),
-    /// In JSON, a value is nested so deep in lists.
+    /// Nests a JSON value in lists, to a depth.
     Nest(Index, usize),
-    /// In JSON, an object has a further field.
+    /// Adds a field to a JSON object.
     Add(Index, String, Value),
 }
 
-/// Pieces that mean something to one of the parsers.
+/// Texts that at least one of the parsers treats specially.
 const TOKENS: [&str; 30] = [
     "\"",
     "\" \"",
@@ -104,7 +104,7 @@ fn any_mutation() -> impl Strategy<Value = Mutation> {
         (at(), at(), at()).prop_map(|(at, other, from)| Mutation::Splice(at, other, from)),
         at().prop_map(Mutation::Remove),
         (at(), any_leaf()).prop_map(|(at, value)| Mutation::Replace(at, value)),
-        (at(), at()).prop_map(|(at, from)| Mutation::Move(at, from)),
+        (at(), at()).prop_map(|(at, from)| Mutation::Copy(at, from)),
         (at(), 2_usize..50).prop_map(|(at, times)| Mutation::Multiply(at, times)),
         (at(), 1_usize..120).prop_map(|(at, depth)| Mutation::Nest(at, depth)),
         (at(), any_token(), any_leaf()).prop_map(|(at, key, value)| Mutation::Add(at, key, value)),
@@ -115,7 +115,7 @@ pub(crate) fn any_mutations() -> impl Strategy<Value = Vec<Mutation>> {
     prop::collection::vec(any_mutation(), 1..4)
 }
 
-/// The example with all of the mutations; those of JSON are nothing to what is none.
+/// Applies the mutations to an example. Mutations of JSON do nothing if the bytes are not JSON.
 pub(crate) fn mutated(example: &[u8], mutations: &[Mutation], others: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = example.to_vec();
     for mutation in mutations {
@@ -159,7 +159,7 @@ fn mutate_bytes(bytes: &mut Vec<u8>, mutation: &Mutation, others: &[Vec<u8>]) {
     }
 }
 
-/// Whether the mutation is one of JSON.
+/// Applies a mutation of JSON; `false` if it is a mutation of bytes.
 fn mutate_value(value: &mut Value, mutation: &Mutation) -> bool {
     match mutation {
         Mutation::Remove(at) => {
@@ -176,9 +176,9 @@ fn mutate_value(value: &mut Value, mutation: &Mutation) -> bool {
             }
         }
         Mutation::Replace(at, new) => *at_chosen(value, *at) = new.clone(),
-        Mutation::Move(at, from) => {
-            let moved = at_chosen(value, *from).clone();
-            *at_chosen(value, *at) = moved;
+        Mutation::Copy(at, from) => {
+            let copy = at_chosen(value, *from).clone();
+            *at_chosen(value, *at) = copy;
         }
         Mutation::Multiply(at, times) => {
             let place = at_chosen(value, *at);
@@ -203,7 +203,7 @@ fn at_chosen(value: &mut Value, at: Index) -> &mut Value {
     value.pointer_mut(&path).unwrap()
 }
 
-/// The JSON pointer to one of all values.
+/// The JSON pointer to the value that `at` selects.
 fn chosen(value: &Value, at: Index) -> String {
     let mut paths = Vec::new();
     add_paths(value, String::new(), &mut paths);
@@ -229,7 +229,7 @@ fn add_paths(value: &Value, path: String, paths: &mut Vec<String>) {
 }
 
 #[test]
-fn a_mutation_of_json_leaves_json() {
+fn json_mutation_gives_json() {
     let value = json!({"a/b": [1, {"c": 2}]});
     let mutate = |mutation| {
         let mut value = value.clone();

@@ -1,11 +1,11 @@
-//! The fuzz targets are a package of their own, which no build of the workspace compiles. So each is
-//! no more than a call of its property, and is held to that here.
+//! Tests of the fuzz targets. They are in a separate package, which no build of the workspace
+//! compiles. So each target is only a call of its property, and these tests compare its text.
 
 use expect_test::expect_file;
 use parsers::PROPERTIES;
 
 #[test]
-fn every_property_is_a_fuzz_target() {
+fn every_property_has_a_fuzz_target() {
     for (name, _) in PROPERTIES {
         let target = format!(
             "#![no_main]\n\nlibfuzzer_sys::fuzz_target!(|bytes: &[u8]| parsers::{name}(bytes));\n"
@@ -19,7 +19,7 @@ fn every_property_is_a_fuzz_target() {
 }
 
 #[test]
-fn every_fuzz_target_is_built() {
+fn every_fuzz_target_is_in_the_manifest() {
     let manifest = include_str!("../../fuzz/Cargo.toml");
     let declared: Vec<_> = manifest
         .lines()
