@@ -1,4 +1,5 @@
-//! Time that passes only once nothing else can happen, and the tasks that live in it.
+//! A virtual clock, which advances only when no task can continue, so that a history of hours takes
+//! milliseconds and every run of it is the same.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,32 +13,31 @@ use fastrand::Rng;
 use futures_executor::LocalPool;
 use migration::fake::Time;
 
-/// When every history begins, in seconds since 1970: 2026-11-23, 06:00 UTC.
-const BEGIN_SECONDS: u64 = 1_795_413_600;
+/// The start of every history, in seconds since 1970: 2026-11-23, 06:00 UTC.
+const START_SECONDS: u64 = 1_795_413_600;
 
-/// A virtual clock. A clone shows the same time.
+/// A handle of a virtual clock. Clones share the same clock.
 #[derive(Clone)]
 pub struct Clock(Arc<Mutex<Sleepers>>);
 
 struct Sleepers {
     now: Duration,
-    /// In the order of their deadlines, and of their coming where these are the same.
+    /// Deadline and number of each sleeper. The earliest deadline is first; of equal deadlines, the
+    /// sleeper that came first.
     sleeping: BinaryHeap<Reverse<(Duration, u64)>>,
     wakers: Vec<(u64, Waker)>,
     count: u64,
     latency: Latency,
 }
 
-/// How long a call takes to arrive.
+/// How long a call to AWS takes until it arrives.
 pub enum Latency {
-    /// Always the same.
     Same(Duration),
-    /// Anything up to this, and now and then much longer.
+    /// Random up to this time, and in one of 256 calls 20 to 119 seconds.
     UpTo(Duration, Rng),
 }
 
 impl Clock {
-    /// A clock at the beginning.
     pub fn new(latency: Latency) -> Self {
         Self(Arc::new(Mutex::new(Sleepers {
             now: Duration::ZERO,
@@ -48,12 +48,11 @@ impl Clock {
         })))
     }
 
-    /// The time since the beginning.
+    /// The time since the start of the history.
     pub fn elapsed(&self) -> Duration {
         self.lock().now
     }
 
-    /// Lets time pass.
     pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + use<> {
         let clock = self.clone();
         let mut sleeper: Option<(Duration, u64)> = None;
@@ -74,7 +73,7 @@ impl Clock {
         })
     }
 
-    /// Moves on to the next deadline and wakes whoever waits for it; whether there was one.
+    /// Advances to the next deadline and wakes its sleeper. Returns false if nothing sleeps.
     fn advance(&self) -> bool {
         let waker = {
             let mut sleepers = self.lock();
@@ -104,7 +103,7 @@ impl Sleepers {
 
 impl Time for Clock {
     fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(BEGIN_SECONDS) + self.elapsed()
+        SystemTime::UNIX_EPOCH + Duration::from_secs(START_SECONDS) + self.elapsed()
     }
 
     fn pass(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -112,7 +111,7 @@ impl Time for Clock {
             Latency::Same(time) => *time,
             Latency::UpTo(longest, random) => {
                 if random.u8(..) == 0 {
-                    // It hangs, nearly until its function runs out of time.
+                    // A call that hangs, for less than the time-out of `shift-weight` and `rollback`.
                     Duration::from_secs(random.u64(20..120))
                 } else {
                     let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
@@ -124,8 +123,8 @@ impl Time for Clock {
     }
 }
 
-/// Runs the tasks of a pool, and those that they spawn, until none can go on. Deterministic: the
-/// clock alone decides who is next. `between` sees each of its moments.
+/// Runs the tasks of a pool, and the tasks that they spawn, until none can continue. `between` is
+/// called before each advance of the clock.
 pub fn run(pool: &mut LocalPool, clock: &Clock, mut between: impl FnMut()) {
     loop {
         pool.run_until_stalled();

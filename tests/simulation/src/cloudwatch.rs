@@ -1,4 +1,4 @@
-//! CloudWatch with alarms that fire and clear.
+//! A fake of CloudWatch with alarms that fire and clear.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,14 +10,16 @@ use migration::Error;
 use migration::fake::Line;
 use serde_json::json;
 
-/// Alarms by name. It refuses what CloudWatch refuses, and leaves out of an answer what it leaves out.
+/// Alarms by name, each with its history of states. Like CloudWatch, it refuses more than
+/// [`LARGEST_PAGE`] alarm names in one call, and leaves unknown names out of the answer without an
+/// error.
 pub struct FakeCloudWatch {
     line: Arc<Line>,
     alarms: Mutex<BTreeMap<String, Vec<(SystemTime, &'static str)>>>,
 }
 
 impl FakeCloudWatch {
-    /// These alarms, all of them `OK` since long ago.
+    /// All alarms are `OK` since 1970.
     pub fn new(line: Arc<Line>, alarms: &[&str]) -> Self {
         let alarms = alarms
             .iter()
@@ -28,7 +30,7 @@ impl FakeCloudWatch {
         }
     }
 
-    /// Brings an alarm to a state, now.
+    /// Sets the state of an alarm from now on.
     pub fn set(&self, name: &str, state: &'static str) {
         if let Some(updates) = self.lock().get_mut(name) {
             updates.push((self.line.now(), state));

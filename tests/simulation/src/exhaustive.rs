@@ -1,4 +1,4 @@
-//! Every call of a migration, and everything that may happen at it.
+//! Histories in which one disturbance happens, at each call of a migration in turn.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,25 +15,24 @@ use crate::world::{ALARM, World};
 use crate::writers::Writer;
 use crate::zones::{self, BLUE, GREEN};
 
-/// What happens to one call.
+/// A fault at one call to AWS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
-    /// AWS asks to slow down.
+pub enum FaultKind {
+    /// AWS throttles the call.
     Throttled,
     /// AWS refuses the call.
     Refused,
-    /// It never arrives.
+    /// The call does not arrive.
     Unavailable,
-    /// It is carried out, and its answer lost.
+    /// The call is carried out and its answer lost.
     AnswerLost,
-    /// The process dies before it.
+    /// The process of the function dies before the call.
     KilledBefore,
-    /// The process dies behind it.
+    /// The process of the function dies after the call, before it reads the answer.
     KilledAfter,
 }
 
-impl Kind {
-    /// All of them.
+impl FaultKind {
     pub const ALL: [Self; 6] = [
         Self::Throttled,
         Self::Refused,
@@ -43,7 +42,6 @@ impl Kind {
         Self::KilledAfter,
     ];
 
-    /// The fault.
     pub fn fault(self) -> Fault {
         match self {
             Self::Throttled => Fault::Throttled,
@@ -56,54 +54,52 @@ impl Kind {
     }
 }
 
-/// What disturbs a migration, once, at one of its calls.
+/// A disturbance of a migration, which happens once, at one of its calls.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Disturbance {
-    /// The call meets a fault.
-    Fault(Kind),
-    /// From here on no call arrives, for so long that no retry outlasts it.
+    Fault(FaultKind),
+    /// From this call on no call arrives, for longer than all retries take.
     Outage,
-    /// Step Functions gives its function's call up, and makes it again while the function goes on.
-    GivenUp,
-    /// The call arrives late: its function is nearly out of time.
+    /// Step Functions loses the connection to the function and invokes it again, while the first
+    /// invocation continues.
+    InvocationLost,
+    /// The call arrives late, shortly before its function times out.
     Late,
-    /// Another writer is there just before it.
+    /// Another writer changes the zone just before the call arrives.
     Writer(Writer),
-    /// The same migration is started once more, as by an event that is delivered twice.
+    /// The same migration is started a second time, as by an event that is delivered twice.
     SecondMigration,
-    /// Its alarm fires, and the event is delivered three times.
+    /// The alarm of the migration fires, and its event is delivered three times.
     Alarm,
 }
 
-/// What becomes of the execution at that call.
+/// What happens to the execution after the disturbance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Then {
-    /// It goes on as its definition says.
-    GoesOn,
-    /// Somebody aborts it, and its end starts a rollback.
+pub enum Afterwards {
+    /// The state machine continues.
+    Continues,
+    /// A person aborts the execution, and its status event starts a rollback.
     Aborted,
 }
 
-impl Then {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::GoesOn, Self::Aborted];
+impl Afterwards {
+    pub const ALL: [Self; 2] = [Self::Continues, Self::Aborted];
 }
 
-/// A migration that nothing has disturbed yet: two steps, each with a bake of two health checks. With
-/// many names, whose steps differ in their batches alone, it is one.
-pub(crate) struct Undisturbed {
+/// A migration and its zone. The migration has two steps, each with a bake of two health checks. With
+/// many names it has one step, to save time: a second one would make the same calls again.
+pub(crate) struct Scenario {
     names: usize,
     record_sets: Vec<RecordSet>,
     pub(crate) input: Value,
-    /// How it ends if nothing disturbs it.
+    /// The end of the migration without a disturbance: `Completed` or the error of the execution.
     end: &'static str,
-    /// When the last step bakes.
+    /// A time in the bake of the last step, since the start of the history.
     last_bake: Duration,
 }
 
-impl Undisturbed {
-    /// Of so many names in such a zone.
-    pub(crate) fn of(names: usize, zone: fn(usize) -> String) -> Self {
+impl Scenario {
+    pub(crate) fn new(names: usize, zone: fn(usize) -> String) -> Self {
         let (steps, last_bake): (&[u8], _) = if names > 2 {
             (&[100], 110)
         } else {
@@ -122,55 +118,57 @@ impl Undisturbed {
     }
 }
 
-/// All histories of a migration of so many names, leased from ExternalDNS: every fault at every
-/// call, and the execution goes on or is aborted there.
-pub fn faults(names: usize) -> Report {
-    let migration = Undisturbed::of(names, zones::registered);
-    every_call(&migration, &faulty(), &Then::ALL, |_| {})
+/// Plays a migration of names that are leased from ExternalDNS, with every fault at every call, and
+/// with and without an abort of the execution there.
+pub fn a_fault_at_any_call_leaves_nothing_half_shifted(names: usize) -> Report {
+    let scenario = Scenario::new(names, zones::registered);
+    disturb_every_call(&scenario, &faults(), &Afterwards::ALL, |_| {})
 }
 
-/// The same of names that nobody owns, whose journals go with the completion.
-pub fn completion(names: usize) -> Report {
-    let migration = Undisturbed::of(names, zones::unregistered);
-    every_call(&migration, &faulty(), &Then::ALL, |_| {})
+/// Plays a migration of names that no ExternalDNS owns, with the same faults. Here the completion
+/// deletes the journals, while those of leased names wait for a release.
+pub fn a_fault_at_any_call_completes_all_names_or_none(names: usize) -> Report {
+    let scenario = Scenario::new(names, zones::unregistered);
+    disturb_every_call(&scenario, &faults(), &Afterwards::ALL, |_| {})
 }
 
-/// In place of faults every other writer, a second migration, and an alarm.
-pub fn interference(names: usize) -> Report {
-    let migration = Undisturbed::of(names, zones::registered);
-    every_call(&migration, &interfering(), &Then::ALL, |_| {})
+/// Plays a migration of leased names, with every other writer, a second migration or an alarm at every
+/// call.
+pub fn another_writer_at_any_call_is_not_overwritten(names: usize) -> Report {
+    let scenario = Scenario::new(names, zones::registered);
+    disturb_every_call(&scenario, &interference(), &Afterwards::ALL, |_| {})
 }
 
-/// The same, where nothing is leased from ExternalDNS.
-pub fn unleased(names: usize) -> Report {
-    let mut migration = Undisturbed::of(names, zones::registered);
-    migration.input["externalDns"] = json!({"mode": "ignore"});
-    every_call(&migration, &interfering(), &Then::ALL, |_| {})
+/// The same, with names that ExternalDNS owns and the migration does not lease.
+pub fn another_writer_at_any_call_is_not_overwritten_without_a_lease(names: usize) -> Report {
+    let mut scenario = Scenario::new(names, zones::registered);
+    scenario.input["externalDns"] = json!({"mode": "ignore"});
+    disturb_every_call(&scenario, &interference(), &Afterwards::ALL, |_| {})
 }
 
-/// An outage of AWS that begins at any call, and that neither the migration nor the rollbacks which
-/// its end starts outlast.
-pub fn outage(names: usize) -> Report {
-    let migration = Undisturbed::of(names, zones::registered);
-    every_call(&migration, &[Disturbance::Outage], &Then::ALL, |_| {})
+/// Plays an outage of AWS that starts at each call in turn, and lasts longer than the retries of the
+/// migration and of the rollbacks that its status event starts.
+pub fn an_outage_from_any_call_loses_no_journal(names: usize) -> Report {
+    let scenario = Scenario::new(names, zones::registered);
+    disturb_every_call(&scenario, &[Disturbance::Outage], &Afterwards::ALL, |_| {})
 }
 
 const LATENCY: Duration = Duration::from_millis(100);
-/// A call that takes as long as so many arrives after 100 of its function's 120 seconds.
+/// A late call takes as long as this many calls: 100 seconds of the 120 that its function has.
 const LATE_CALLS: usize = 1_000;
 
-/// Longer than all retries of a migration and of the rollbacks that its end starts.
+/// More calls than all retries of a migration and of the rollbacks that its status event starts.
 const OUTAGE_CALLS: usize = 300;
 
-/// All histories of a migration that its alarm rolls back in the bake of its last step: every
-/// fault at every call of the rollback as well.
-pub fn rollback(names: usize) -> Report {
-    let migration = Undisturbed {
+/// Plays a migration that its alarm rolls back in the bake of the last step, with every fault at every
+/// call, those of the rollback included.
+pub fn a_fault_at_any_call_of_a_rollback_is_repaired_by_the_next_rollback(names: usize) -> Report {
+    let scenario = Scenario {
         end: "StoppedForRollback",
-        ..Undisturbed::of(names, zones::registered)
+        ..Scenario::new(names, zones::registered)
     };
-    let last_bake = migration.last_bake;
-    every_call(&migration, &faulty(), &[Then::GoesOn], |world| {
+    let last_bake = scenario.last_bake;
+    disturb_every_call(&scenario, &faults(), &[Afterwards::Continues], |world| {
         let world = world.clone();
         world.clone().spawn(async move {
             world.clock.sleep(last_bake).await;
@@ -179,38 +177,43 @@ pub fn rollback(names: usize) -> Report {
     })
 }
 
-fn faulty() -> Vec<Disturbance> {
-    let faults = Kind::ALL.map(Disturbance::Fault);
-    let others = [Disturbance::GivenUp, Disturbance::Late];
+fn faults() -> Vec<Disturbance> {
+    let faults = FaultKind::ALL.map(Disturbance::Fault);
+    let others = [Disturbance::InvocationLost, Disturbance::Late];
     faults.into_iter().chain(others).collect()
 }
 
-fn interfering() -> Vec<Disturbance> {
+fn interference() -> Vec<Disturbance> {
     let writers = Writer::ALL.map(Disturbance::Writer);
     let others = [Disturbance::SecondMigration, Disturbance::Alarm];
     writers.into_iter().chain(others).collect()
 }
 
-fn every_call(
-    migration: &Undisturbed,
+/// Plays the scenario without a disturbance, and then once for each call, disturbance and
+/// continuation. `set_up` is called at the start of each history.
+fn disturb_every_call(
+    scenario: &Scenario,
     disturbances: &[Disturbance],
-    thens: &[Then],
-    scene: impl Fn(&Rc<World>),
+    continuations: &[Afterwards],
+    set_up: impl Fn(&Rc<World>),
 ) -> Report {
-    let undisturbed = play(migration, None, Then::GoesOn, &scene);
-    let (names, calls) = (migration.names, undisturbed.calls);
+    let undisturbed = play(scenario, None, Afterwards::Continues, &set_up);
+    let (names, calls) = (scenario.names, undisturbed.calls);
     let mut all = undisturbed;
-    if !all.ends.contains_key(migration.end) {
-        let ends = format!("{names} names, undisturbed: {:?}", all.ends);
-        all.violations.push(ends);
+    if !all.ends.contains_key(scenario.end) {
+        let violation = format!(
+            "{names} names, without a disturbance: ends as {:?} instead of {}",
+            all.ends, scenario.end
+        );
+        all.violations.push(violation);
     }
     for number in 0..calls {
         for disturbance in disturbances {
-            for then in thens {
-                let mut report = play(migration, Some((number, *disturbance)), *then, &scene);
+            for afterwards in continuations {
+                let mut report = play(scenario, Some((number, *disturbance)), *afterwards, &set_up);
                 for violation in &mut report.violations {
                     *violation = format!(
-                        "{names} names, {disturbance:?} at call {number}, {then:?}: {violation}"
+                        "{names} names, {disturbance:?} at call {number}, {afterwards:?}: {violation}"
                     );
                 }
                 all.add(report);
@@ -220,17 +223,17 @@ fn every_call(
     all
 }
 
-/// One history of a migration, with `scene` set before it begins.
+/// Plays one history, with a disturbance at the call of that number. `set_up` is called at its start.
 pub(crate) fn play(
-    migration: &Undisturbed,
+    scenario: &Scenario,
     disturbed: Option<(usize, Disturbance)>,
-    then: Then,
-    scene: impl FnOnce(&Rc<World>),
+    afterwards: Afterwards,
+    set_up: impl FnOnce(&Rc<World>),
 ) -> Report {
-    let mut is_to_come = disturbed.is_some();
-    let Undisturbed {
+    let mut is_pending = disturbed.is_some();
+    let Scenario {
         record_sets, input, ..
-    } = migration;
+    } = scenario;
     history::run(
         record_sets.clone(),
         Latency::Same(LATENCY),
@@ -259,24 +262,24 @@ pub(crate) fn play(
                     let three = || [1, 30, 200].map(Duration::from_secs).to_vec();
                     *world.deliveries.borrow_mut() = Box::new(three);
                 }
-                Some((_, Disturbance::SecondMigration | Disturbance::GivenUp)) | None => {}
+                Some((_, Disturbance::SecondMigration | Disturbance::InvocationLost)) | None => {}
             }
             world.start("run", input);
-            scene(world);
+            set_up(world);
         },
         |world| {
-            let has_come = disturbed.is_some_and(|(number, _)| world.line.calls() > number);
-            if !(is_to_come && has_come) {
+            let is_reached = disturbed.is_some_and(|(number, _)| world.line.calls() > number);
+            if !(is_pending && is_reached) {
                 return;
             }
-            is_to_come = false;
+            is_pending = false;
             match disturbed {
                 Some((_, Disturbance::SecondMigration)) => world.start("second", input),
                 Some((_, Disturbance::Alarm)) => world.set_alarm("ALARM"),
-                Some((_, Disturbance::GivenUp)) => world.give_up_calls(),
+                Some((_, Disturbance::InvocationLost)) => world.lose_invocations(),
                 _ => {}
             }
-            if then == Then::Aborted {
+            if afterwards == Afterwards::Aborted {
                 world.abort("run");
             }
         },

@@ -1,4 +1,4 @@
-//! One history: a migration, what happens to it, and what must hold at the end.
+//! Runs one history and checks its end.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,31 +15,30 @@ use crate::machines::COMPLETION;
 use crate::oracle::lock;
 use crate::world::World;
 
-/// What a history was, for the closing lines.
+/// The result of one history, or of several.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// How many histories.
+    /// The number of histories.
     pub histories: usize,
-    /// Calls of AWS's APIs.
+    /// The number of calls to AWS.
     pub calls: usize,
-    /// Faults that happened to them.
+    /// The number of injected faults. An edit of another writer at a call counts as one.
     pub faults: usize,
-    /// Changes that others made.
+    /// The number of writes of other writers that changed the zone.
     pub outside_writes: usize,
-    /// Batches that Route 53 accepted.
+    /// The number of batches that Route 53 accepted from a migration or a rollback.
     pub batches: usize,
-    /// The largest payload, in bytes.
+    /// The largest input or output of a function, in bytes.
     pub largest_payload: usize,
-    /// What must not have happened.
+    /// The broken invariants.
     pub violations: Vec<String>,
-    /// What happened; of several histories, in the first one in which something must not have.
+    /// The events with their times; of several histories, those of the first with a violation.
     pub timeline: Vec<String>,
-    /// How the migrations ended: completed, rolled back, and so on, each with how often.
+    /// The number of migrations for each end: `Completed`, `aborted` or the error of the execution.
     pub ends: BTreeMap<String, usize>,
 }
 
 impl Report {
-    /// Adds another history.
     pub fn add(&mut self, other: Self) {
         self.histories += other.histories;
         self.calls += other.calls;
@@ -57,9 +56,10 @@ impl Report {
     }
 }
 
-/// Runs a history in a zone with these record sets: `prepare` sets the scene, `between` sees every
-/// moment. Then, once everything has ended and AWS works again, one rollback of each execution that
-/// has left journals must get the zone back.
+/// Runs a history. `prepare` is called at its start, `between` before each advance of the clock.
+///
+/// Checks the zone twice: first when nothing is left to run, and then, without further faults, after
+/// one rollback of each execution that has left journals, which must restore the zone.
 pub fn run(
     record_sets: Vec<RecordSet>,
     latency: Latency,
@@ -75,12 +75,12 @@ pub fn run(
     let ends = ends(&world);
 
     world.line.heal();
-    world.note("AWS works again, and whatever is left is rolled back");
+    world.note("no more faults; executions that have left journals are rolled back");
     for execution in journals(&world).into_keys() {
         world.roll_back(json!({"hostedZoneId": crate::ZONE_ID, "execution": execution}));
         clock::run(&mut pool, &world.clock, || {});
     }
-    check_rescued(&world, &before);
+    check_final_rollbacks(&world, &before);
 
     let oracle = lock(&world.oracle);
     Report {
@@ -96,7 +96,7 @@ pub fn run(
     }
 }
 
-/// The journals that stand in the zone, by execution.
+/// The journals in the zone, by execution.
 fn journals(world: &World) -> BTreeMap<String, Vec<Journal>> {
     let mut journals: BTreeMap<String, Vec<Journal>> = BTreeMap::new();
     for record_set in world.route53.record_sets() {
@@ -113,8 +113,8 @@ fn journals(world: &World) -> BTreeMap<String, Vec<Journal>> {
     journals
 }
 
-/// What of a migration stands in the zone once everything has ended: nothing, or what somebody was
-/// told of.
+/// Checks that every execution has ended, and that one that has left journals either completed with
+/// leased names, or was reported as held or as failed to roll back.
 fn check_end(world: &World) {
     for execution in world.inputs.borrow().keys() {
         if world.executions.is_running(execution) {
@@ -122,15 +122,15 @@ fn check_end(world: &World) {
         }
     }
     for (execution, journals) in journals(world) {
-        let is_leased = world.executions.has_succeeded(&execution)
+        let waits_for_release = world.executions.has_succeeded(&execution)
             && journals.iter().any(Journal::is_leased)
             && journals
                 .iter()
                 .all(|journal| journal.percent == Percent::ALL);
-        let is_excused = may_hold(world, &execution) || has_failed_to_roll_back(world, &execution);
-        if !is_leased && !is_excused {
+        let is_reported = may_hold(world, &execution) || rollback_has_failed(world, &execution);
+        if !waits_for_release && !is_reported {
             world.violation(&format!(
-                "{execution} has left {} journals, and nobody was told",
+                "{execution} has left {} journals without a notification",
                 journals.len()
             ));
         }
@@ -144,45 +144,47 @@ fn check_end(world: &World) {
     drop(oracle);
     if let Some(execution) = both {
         world.violation(&format!(
-            "a part of the names of {execution} is restored, the other part has completed"
+            "some names of {execution} are restored and others are completed"
         ));
     }
 }
 
-/// Whether an execution was held, and its input, or what happened to it, asks for that.
+/// Whether an execution ended as held or was reported as held, and its input or the reason of the
+/// hold permits that.
 fn may_hold(world: &World, execution: &str) -> bool {
     let error = world.executions.error(execution);
-    let told = (execution.to_owned(), "Held".to_owned());
-    if error.as_deref() != Some("Held") && !world.told.borrow().contains(&told) {
+    let held = (execution.to_owned(), "Held".to_owned());
+    if error.as_deref() != Some("Held") && !world.notifications.borrow().contains(&held) {
         return false;
     }
     let inputs = world.inputs.borrow();
-    let asks = |field: &str| inputs[execution][field] == "hold";
-    let held = world.held.borrow();
-    match held.get(execution).map(String::as_str) {
+    let is_hold = |field: &str| inputs[execution][field] == "hold";
+    let reasons = world.hold_reasons.borrow();
+    match reasons.get(execution).map(String::as_str) {
         Some("Drift") => inputs[execution]["onDrift"] != "rollback",
-        Some("ApprovalRefused" | "ApprovalTimedOut") => asks("onRefusal"),
+        Some("ApprovalRefused" | "ApprovalTimedOut") => is_hold("onRefusal"),
         Some(COMPLETION) => true,
-        // Where it did not hold by itself, an event holds it.
-        Some(_) | None => asks("onFailure"),
+        // No reason: the rollback function held it after an alarm or a status event.
+        Some(_) | None => is_hold("onFailure"),
     }
 }
 
-/// Whether the last rollback that was for an execution has failed, of which people are told.
-fn has_failed_to_roll_back(world: &World, execution: &str) -> bool {
+/// Whether the last rollback of an execution has failed. The rollback state machine notifies of that.
+fn rollback_has_failed(world: &World, execution: &str) -> bool {
     let rollbacks = world.rollbacks.borrow();
-    let mut concerned = rollbacks.iter().rev().filter(|rollback| {
+    let mut matching = rollbacks.iter().rev().filter(|rollback| {
         let request = rollback.request.to_string();
         rollback.executions.iter().any(|it| it == execution) || request.contains(execution)
     });
-    concerned
+    matching
         .next()
         .is_some_and(|rollback| rollback.failure.is_some())
 }
 
-/// After one rollback of each execution no journal is left; and without other writers, nothing but
-/// what has completed is other than before.
-fn check_rescued(world: &World, before: &[RecordSet]) {
+/// Checks that no journal is left, except those of names that the rollback reported as not restored
+/// because of another writer. Without other writers and completed migrations, the zone must equal
+/// `before`.
+fn check_final_rollbacks(world: &World, before: &[RecordSet]) {
     let problems: Vec<String> = world
         .rollbacks
         .borrow()
@@ -196,20 +198,20 @@ fn check_rescued(world: &World, before: &[RecordSet]) {
         let Some(name) = record_set.name.journaled() else {
             continue;
         };
-        let is_told = problems
+        let is_reported = problems
             .iter()
             .any(|problem| problem.contains(name.as_str()));
-        if is_undisturbed || !is_told {
-            world.violation(&format!("one rollback does not get {name} back"));
+        if is_undisturbed || !is_reported {
+            world.violation(&format!("one rollback does not restore {name}"));
         }
     }
     let has_completed = !lock(&world.oracle).completed.is_empty();
     if is_undisturbed && !has_completed && world.route53.record_sets() != before {
-        world.violation("the zone is other than it was");
+        world.violation("the zone differs from its original state");
     }
 }
 
-/// How each migration ended, in a word.
+/// The number of migrations for each end, as in [`Report::ends`].
 fn ends(world: &World) -> BTreeMap<String, usize> {
     let mut ends = BTreeMap::new();
     for execution in world.inputs.borrow().keys() {

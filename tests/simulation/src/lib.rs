@@ -1,26 +1,33 @@
-//! Whole migrations in process: the code of the functions on strict fakes of Route 53, CloudWatch
-//! and Step Functions, called in the order of the state machines.
+//! Complete migrations in one process: the code of the functions on strict fakes of Route 53,
+//! CloudWatch and Step Functions, called in the order of the state machines.
 //!
-//! Histories (`tests/histories.rs`): everything that can happen to a migration, on a virtual clock.
+//! `tests/histories.rs` runs histories. A history is one simulated run on a virtual clock: a
+//! migration, the faults and other writers that disturb it, and the rollbacks that follow.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | [`clock`] | time that passes only once nothing else can happen |
-//! | [`world`] | the fakes behind one line, the functions' processes, EventBridge |
+//! | [`clock`] | a virtual clock, which advances only when no task can continue |
+//! | [`world`] | the fakes, the processes of the functions, the events of EventBridge |
 //! | [`machines`] | the order of calls of the state machines |
-//! | [`writers`] | other writers |
-//! | [`oracle`] | holds every batch, and the zone behind it, to the invariants |
-//! | [`history`] | one history, and what must hold at its end |
-//! | [`exhaustive`], [`random`], [`limits`] | which histories there are |
+//! | [`writers`] | other writers: ExternalDNS, Terraform, a person |
+//! | [`oracle`] | checks every batch, and the zone after it, against the invariants |
+//! | [`history`] | runs one history and checks its end |
+//! | [`exhaustive`], [`random`], [`limits`] | the histories |
 //!
-//! Examples, by hand with [`Simulation`]: the design's invariants (`invariants`), refusals before
-//! anything is written (`refusals`), rollbacks that events ask for (`events`), migrations beside the
-//! model of ExternalDNS (`external_dns`, `releases`), of which the plan warns (`lints`), and what
-//! histories found once (`regressions`).
+//! The other modules are tests that call the functions step by step with [`Simulation`]:
+//!
+//! | module | content |
+//! |---|---|
+//! | `invariants` | the invariants of a migration and its rollback |
+//! | `refusals` | inputs and zones that the plan refuses |
+//! | `lints` | warnings of the plan |
+//! | `events` | rollbacks that an event starts |
+//! | `external_dns`, `releases` | migrations and releases while the model of ExternalDNS runs |
+//! | `regressions` | shortest forms of failures that random histories found |
 
 #![expect(
     clippy::indexing_slicing,
-    reason = "a missing field of a JSON value is null, not a panic"
+    reason = "a missing field of a JSON value is read as null"
 )]
 
 pub mod clock;
@@ -58,28 +65,27 @@ use serde_json::{Value, json};
 
 use crate::oracle::{Oracle, lock};
 
-/// The blueprint's zone: five names with A and AAAA and registry TXT, a CNAME
-/// pair (`legacy.`), a name with a third set identifier (`shared.`), and
-/// records that must never be touched.
+/// A zone as the EKS Blueprints pattern sets it up: five names with A and AAAA records and registry
+/// TXT, a CNAME pair (`legacy.`), a name with a third set identifier (`shared.`), and records that
+/// no migration may change.
 pub const BLUEPRINT: &str = include_str!("../../zone-blueprint.json");
 
-/// The id of the zone.
+/// The id of every simulated zone.
 pub const ZONE_ID: &str = "Z0BLUEPRINT";
 
-/// How often a call is made again before it counts as failed, as the state machine retries.
+/// How often a call is made before it counts as failed. The state machines make at least as many
+/// attempts at every call.
 const ATTEMPTS: usize = 3;
 
-/// A zone, its executions, and the functions that work on them.
+/// A zone, the executions that migrate it, and the functions that they call.
 pub struct Simulation {
-    /// Route 53.
     pub route53: FakeRoute53,
-    /// Step Functions.
     pub executions: FakeExecutions,
     oracle: Arc<Mutex<Oracle>>,
 }
 
 impl Simulation {
-    /// A zone with the record sets of `aws route53 list-resource-record-sets`.
+    /// `zone` is the output of `aws route53 list-resource-record-sets`.
     pub fn new(zone: &str) -> Self {
         let oracle = Arc::default();
         Self {
@@ -90,29 +96,29 @@ impl Simulation {
         }
     }
 
-    /// Every batch so far, and the zone behind it, was as the design's invariants have it.
+    /// Checks that no batch so far has broken an invariant.
     ///
     /// # Panics
-    /// If one was not.
+    /// With the violations, if one has.
     #[track_caller]
     pub fn expect_invariants(&self) {
         let violations = &lock(&self.oracle).violations;
         assert!(violations.is_empty(), "{violations:#?}");
     }
 
-    /// The blueprint's zone.
+    /// The zone [`BLUEPRINT`].
     pub fn blueprint() -> Self {
         Self::new(BLUEPRINT)
     }
 
-    /// Starts an execution and plans it.
+    /// Starts an execution and plans its migration.
     pub async fn plan(&self, execution: &str, input: &Value) -> Result<Value, Error> {
         self.executions.start(execution, input.clone());
         self.shift_weight(&json!({"operation": "plan", "execution": execution, "input": input}))
             .await
     }
 
-    /// Makes step number `step` of a planned migration.
+    /// Shifts the weights to step number `step`, counted from 0.
     pub async fn shift(
         &self,
         execution: &str,
@@ -128,7 +134,7 @@ impl Simulation {
         .await
     }
 
-    /// Asks whether the zone shows what was written.
+    /// Checks that the changes are in sync and the weights are those in the journals.
     pub async fn confirm(
         &self,
         execution: &str,
@@ -144,7 +150,7 @@ impl Simulation {
         .await
     }
 
-    /// Takes the journals away.
+    /// Completes a migration: deletes its journals, unless names are leased.
     pub async fn complete(&self, execution: &str, planned: &Value) -> Result<Value, Error> {
         self.shift_weight(&json!({
             "operation": "complete",
@@ -158,7 +164,7 @@ impl Simulation {
         shift_weight::handle(event, &self.route53, &self.executions).await
     }
 
-    /// One pass of a rollback.
+    /// Makes one pass of a rollback.
     pub async fn roll_back(&self, request: &Value) -> Result<Value, Error> {
         rollback::handle(request, &self.route53, &self.executions).await
     }
@@ -170,8 +176,8 @@ impl Simulation {
             .map(|_| ())
     }
 
-    /// Rolls back what `request` asks for as the rollback state machine does: pass by pass until
-    /// one finds nothing to do, each call made again when it fails. Returns the passes' answers.
+    /// Rolls back what `request` asks for as the rollback state machine does: passes until one finds
+    /// nothing to do, each call with its retries. Returns the answer of each pass.
     pub async fn roll_back_all(&self, request: &Value) -> Result<Vec<Value>, Error> {
         let mut answers = Vec::new();
         let mut event = request.clone();
@@ -187,16 +193,18 @@ impl Simulation {
                 return Ok(answers);
             }
         }
-        Err(Error::Unavailable("ten passes were not enough".into()))
+        Err(Error::Unavailable(
+            "the rollback has not ended after ten passes".into(),
+        ))
     }
 
-    /// Carries a migration out as the migration state machine does when every
-    /// check passes, each call made again when it fails.
+    /// Carries a migration out as the migration state machine does if every check passes, each call
+    /// with its retries.
     pub async fn migrate(&self, execution: &str, input: &Value) -> Result<(), Error> {
         self.migrate_watched(execution, input, async || {}).await
     }
 
-    /// The same, with `between` after every call.
+    /// The same, and calls `between` before and after every call of a function.
     pub async fn migrate_watched(
         &self,
         execution: &str,
@@ -235,14 +243,14 @@ impl Simulation {
             .await
     }
 
-    /// Leases the names of a release again that were given back.
+    /// Leases the names of a release again that it has given back.
     pub async fn take_again(&self, planned: &Value) -> Result<Value, Error> {
         self.shift_weight(&json!({"operation": "takeAgain", "release": planned["release"]}))
             .await
     }
 
-    /// Releases a migration as the release state machine does, with `between` after every call:
-    /// what it does in the time of two intervals of ExternalDNS.
+    /// Releases a migration as the release state machine does. `between` is called where the state
+    /// machine waits for two intervals of ExternalDNS.
     pub async fn release(&self, execution: &str, between: impl AsyncFn()) -> Result<(), Error> {
         let planned = retried(async || self.plan_release(execution).await).await?;
         if planned["release"].is_null() {
@@ -250,9 +258,9 @@ impl Simulation {
         }
         let given_back = self.give_back(&planned, &between).await;
         if given_back.is_err() {
-            for takes in 1..=3 {
-                let taken = retried(async || self.take_again(&planned).await).await?;
-                if takes >= 2 && taken["takenAgain"] == 0 {
+            for attempt in 1..=3 {
+                let answer = retried(async || self.take_again(&planned).await).await?;
+                if attempt >= 2 && answer["takenAgain"] == 0 {
                     break;
                 }
                 between().await;
@@ -261,8 +269,9 @@ impl Simulation {
         given_back
     }
 
-    /// The first name alone, then all, each given back, watched, and looked at until a look finds
-    /// nothing to give back; then the end.
+    /// Gives the first name back, then all names, and ends the release. After each of the two it
+    /// repeats the call until a call finds no name to give back: another release may have leased a
+    /// name again meanwhile.
     async fn give_back(&self, planned: &Value, between: &impl AsyncFn()) -> Result<(), Error> {
         let all = planned["release"]["names"]["relative"]
             .as_array()
@@ -272,8 +281,8 @@ impl Simulation {
             retried(async || self.give_back_names(planned, names).await).await?;
             loop {
                 between().await;
-                let looked = retried(async || self.give_back_names(planned, names).await).await?;
-                if looked["givenBack"] == 0 {
+                let repeated = retried(async || self.give_back_names(planned, names).await).await?;
+                if repeated["givenBack"] == 0 {
                     break;
                 }
             }
@@ -283,21 +292,22 @@ impl Simulation {
         Ok(())
     }
 
-    /// Gives the first so many names of a release back, or looks at them.
+    /// Gives the first `names` names of a release back, and checks those that it has given back
+    /// before.
     pub async fn give_back_names(&self, planned: &Value, names: usize) -> Result<Value, Error> {
         let release = &planned["release"];
         self.shift_weight(&json!({"operation": "giveBack", "release": release, "names": names}))
             .await
     }
 
-    /// Takes the journals of a release away.
+    /// Ends a release: deletes its journals.
     pub async fn end_release(&self, planned: &Value) -> Result<Value, Error> {
         self.shift_weight(&json!({"operation": "endRelease", "release": planned["release"]}))
             .await
     }
 }
 
-/// Retries what the state machines retry.
+/// Makes a call again after an error that the state machines retry.
 async fn retried(call: impl AsyncFn() -> Result<Value, Error>) -> Result<Value, Error> {
     let mut result = call().await;
     for _ in 1..ATTEMPTS {

@@ -1,4 +1,4 @@
-//! A zone of 10,000 record sets, and a migration of 2,000 names in it.
+//! A migration of 2,000 names in a zone of 10,000 record sets.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,28 +6,29 @@ use std::sync::Arc;
 use migration::fake::{CHANGE, Line};
 use serde_json::json;
 
-use crate::exhaustive::{Disturbance, Kind, Then, Undisturbed, play};
+use crate::exhaustive::{Afterwards, Disturbance, FaultKind, Scenario, play};
 use crate::history::Report;
 use crate::zones;
 
-/// Names that move.
 pub const NAMES: usize = 2_000;
-/// Record sets of the zone.
+/// The default quota of record sets of a hosted zone.
+///
+/// Source: Route 53 Developer Guide, "Quotas".
 pub const RECORD_SETS: usize = 10_000;
-/// The batch that fails.
+/// The number of the batch that meets a fault, counted from 1: one in the middle of a step.
 pub const FAILING_BATCH: usize = 37;
 
-fn migration() -> Undisturbed {
-    let mut migration = Undisturbed::of(NAMES, |names| zones::large(names, RECORD_SETS));
-    migration.input["steps"] = json!([10, 100]);
-    migration.input["alarms"] = json!({});
-    migration
+fn scenario() -> Scenario {
+    let mut scenario = Scenario::new(NAMES, |names| zones::large(names, RECORD_SETS));
+    scenario.input["steps"] = json!([10, 100]);
+    scenario.input["alarms"] = json!({});
+    scenario
 }
 
-/// The whole migration, and the numbers of the calls that change the zone.
-pub fn whole_migration() -> (Report, Vec<usize>) {
+/// The migration without a disturbance, and the numbers of its calls that change the zone.
+pub fn undisturbed_migration() -> (Report, Vec<usize>) {
     let line: RefCell<Option<Arc<Line>>> = RefCell::default();
-    let report = play(&migration(), None, Then::GoesOn, |world| {
+    let report = play(&scenario(), None, Afterwards::Continues, |world| {
         line.replace(Some(world.line.clone()));
     });
     let line = line.take();
@@ -38,8 +39,8 @@ pub fn whole_migration() -> (Report, Vec<usize>) {
     (report, changes)
 }
 
-/// The same, with a fault at this call, and the execution aborted there or not.
-pub fn failing(call: usize, kind: Kind, then: Then) -> Report {
+/// The migration with a fault at one call, and what happens to its execution there.
+pub fn migration_with_fault(call: usize, kind: FaultKind, afterwards: Afterwards) -> Report {
     let fault = Disturbance::Fault(kind);
-    play(&migration(), Some((call, fault)), then, |_| {})
+    play(&scenario(), Some((call, fault)), afterwards, |_| {})
 }

@@ -1,8 +1,8 @@
-//! The order of calls of the state machines of migrations and rollbacks, state by state.
+//! The migration and rollback state machines as Rust functions, state by state.
 //!
-//! Not an interpreter of the definitions, but written after them: a Task's name, its function and
-//! its retries stand in [`TASKS`], which a test holds to the definitions. What only tells people
-//! (`PutEvents`) is left out, as is the budget of events.
+//! This is a copy of the definitions, not an interpreter. Tests compare its Tasks ([`TASKS`]) and its
+//! waits with the definitions. It leaves out the notifications (`PutEvents`) and the budget of
+//! history events.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,21 +13,20 @@ use serde_json::{Value, json};
 
 use crate::world::{Approval, Failure, Function, World};
 
-/// What a definition says of a Task that calls a function.
+/// A Task of a definition that invokes a function.
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
-    /// The definition: `migration` or `rollback`.
+    /// `migration` or `rollback`.
     pub machine: &'static str,
-    /// The state's name.
+    /// The name of the state.
     pub state: &'static str,
-    /// The function.
     pub function: Function,
-    /// Its `operation`, where the function has several.
+    /// The `operation` in the payload, if the function has several.
     pub operation: Option<&'static str>,
-    /// How often it is tried again after a `Conflict`.
-    pub conflicts: u32,
-    /// How often it is tried again when it was throttled, got no answer, or died.
-    pub transients: u32,
+    /// The number of retries after a `Conflict`.
+    pub conflict_retries: u32,
+    /// The number of retries after one of the [`TRANSIENT_ERRORS`].
+    pub transient_retries: u32,
 }
 
 impl Task {
@@ -37,8 +36,8 @@ impl Task {
             state,
             function,
             operation: None,
-            conflicts: 0,
-            transients: 5,
+            conflict_retries: 0,
+            transient_retries: 5,
         }
     }
 
@@ -50,13 +49,13 @@ impl Task {
     }
 
     const fn rollback(state: &'static str) -> Self {
-        Self::new("rollback", state, Function::Rollback).retried(10, 30)
+        Self::new("rollback", state, Function::Rollback).with_retries(10, 30)
     }
 
-    const fn retried(self, conflicts: u32, transients: u32) -> Self {
+    const fn with_retries(self, conflict_retries: u32, transient_retries: u32) -> Self {
         Self {
-            conflicts,
-            transients,
+            conflict_retries,
+            transient_retries,
             ..self
         }
     }
@@ -69,17 +68,17 @@ const ALARMS: Task = Task::new(
     "Check alarms before the start",
     Function::CheckAlarms,
 );
-const SHIFT: Task = Task::shift_weight("Shift weight", "shift").retried(3, 5);
+const SHIFT: Task = Task::shift_weight("Shift weight", "shift").with_retries(3, 5);
 const CONFIRM: Task = Task::shift_weight("Confirm the change", "confirm");
 const CHECK_ALARMS: Task =
-    Task::new("migration", "Check alarms", Function::CheckAlarms).retried(0, 3);
-const PROBE_AGAIN: Task = Task::new("migration", "Probe again", Function::Probe).retried(0, 3);
-const CONFIRM_WEIGHTS: Task = Task::shift_weight("Confirm weights", "confirm").retried(0, 3);
-const COMPLETE: Task = Task::shift_weight("Complete the migration", "complete").retried(3, 5);
+    Task::new("migration", "Check alarms", Function::CheckAlarms).with_retries(0, 3);
+const PROBE_AGAIN: Task = Task::new("migration", "Probe again", Function::Probe).with_retries(0, 3);
+const CONFIRM_WEIGHTS: Task = Task::shift_weight("Confirm weights", "confirm").with_retries(0, 3);
+const COMPLETE: Task = Task::shift_weight("Complete the migration", "complete").with_retries(3, 5);
 const ROLL_BACK: Task = Task::rollback("Roll back");
 const CONFIRM_ROLLBACK: Task = Task::rollback("Confirm the rollback");
 
-/// Every Task that calls a function.
+/// All Tasks that invoke a function.
 pub const TASKS: [Task; 11] = [
     PLAN,
     PROBE,
@@ -94,8 +93,8 @@ pub const TASKS: [Task; 11] = [
     CONFIRM_ROLLBACK,
 ];
 
-/// The errors that are tried again whatever the function does.
-pub const TRANSIENTS: [&str; 6] = [
+/// The errors that may disappear by themselves. Every Task retries them.
+pub const TRANSIENT_ERRORS: [&str; 6] = [
     "Throttled",
     "Unavailable",
     "States.Timeout",
@@ -104,18 +103,18 @@ pub const TRANSIENTS: [&str; 6] = [
     "Sandbox.Timedout",
 ];
 
-/// Why an execution holds that could not take its journals away.
+/// The reason of the hold of an execution that could not delete its journals.
 pub(crate) const COMPLETION: &str = "completion";
 const SYNC_SECONDS: u64 = 10;
-const SYNC_POLLS: usize = 90;
-const PASSES: usize = 30;
+const MAX_SYNC_POLLS: usize = 90;
+const MAX_PASSES: usize = 30;
 
 /// The ARN of an execution of the migration state machine.
 pub fn arn(execution: &str) -> String {
     format!("arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:{execution}")
 }
 
-/// How an execution ends that does not succeed.
+/// The end of an execution that does not succeed.
 enum End {
     Refused(Failure),
     NotStarted(Failure),
@@ -124,7 +123,7 @@ enum End {
     RollbackFailed(Failure),
 }
 
-/// `migration.asl.json`.
+/// Runs an execution of `migration.asl.json`.
 pub(crate) async fn migrate(world: Rc<World>, execution: String, input: Value) {
     let machine = Machine {
         world: world.clone(),
@@ -163,7 +162,7 @@ impl Machine {
         }
         if !steps.is_empty() {
             if let Err(failure) = self.wait_until_ready(migration).await {
-                // Anything to undo?
+                // The Choice "Anything to undo?"
                 return Err(if migration["adopted"] == json!([]) {
                     End::NotStarted(failure)
                 } else {
@@ -214,7 +213,8 @@ impl Machine {
             .await
     }
 
-    /// Asks until the verdict is a pass; one that fails is waited out, unless it is an error.
+    /// Repeats a check until its verdict is `pass`, or `readyTimeoutSeconds` are over. A `fail` ends it
+    /// at once with `error`, if there is one.
     async fn wait_for_pass(
         &self,
         migration: &Value,
@@ -252,7 +252,7 @@ impl Machine {
             if confirmed["status"] == "confirmed" {
                 break;
             }
-            if poll >= SYNC_POLLS {
+            if poll >= MAX_SYNC_POLLS {
                 return Err(Failure::new("Unavailable", ""));
             }
             change_ids = confirmed["changeIds"].clone();
@@ -346,7 +346,7 @@ impl Machine {
         }
     }
 
-    /// Hold or roll back?
+    /// The Choice "Hold or roll back?" and what follows it.
     async fn fail(&self, migration: &Value, failure: Failure) -> End {
         let reaction = match failure.error.as_str() {
             "Busy" => "rollback",
@@ -356,8 +356,10 @@ impl Machine {
             }
             _ => migration["onFailure"].as_str().unwrap_or_default(),
         };
-        self.world
-            .note(format!("{}: {failure:?}, so {reaction}", self.execution));
+        self.world.note(format!(
+            "{}: {failure:?}; reaction: {reaction}",
+            self.execution
+        ));
         if reaction == "hold" {
             return self.hold(&failure.error.clone(), failure).await;
         }
@@ -381,8 +383,8 @@ impl Machine {
     async fn hold(&self, reason: &str, failure: Failure) -> End {
         self.enter(HOLDING);
         let held = (self.execution.clone(), reason.to_owned());
-        self.world.held.borrow_mut().extend([held]);
-        // Announce the hold.
+        self.world.hold_reasons.borrow_mut().extend([held]);
+        // The notification takes time, in which the execution can still be aborted.
         self.wait(1).await;
         End::Held(failure)
     }
@@ -419,7 +421,8 @@ impl Machine {
     }
 }
 
-/// `rollback.asl.json`: the executions that are rolled back, and why that failed if it did.
+/// Runs an execution of `rollback.asl.json`. Returns the executions that it rolled back, and its
+/// failure if it failed.
 pub(crate) async fn roll_back(
     world: &Rc<World>,
     request: &Value,
@@ -427,21 +430,21 @@ pub(crate) async fn roll_back(
     let mut executions: Vec<String> = Vec::new();
     let mut event = request.clone();
     let mut task = ROLL_BACK;
-    for _ in 0..=PASSES {
+    for _ in 0..=MAX_PASSES {
         let answer = match run_task(world, task, &event).await {
             Ok(answer) => answer,
             Err(failure) => return (executions, Some(failure)),
         };
-        let concerned = answer["executions"].as_array().into_iter().flatten();
-        executions.extend(concerned.filter_map(Value::as_str).map(str::to_owned));
+        let found = answer["executions"].as_array().into_iter().flatten();
+        executions.extend(found.filter_map(Value::as_str).map(str::to_owned));
         executions.sort();
         executions.dedup();
         if answer["restored"] != 0 {
             world.note(answer["message"].as_str().unwrap_or_default());
         }
-        for told in answer["migrations"].as_array().into_iter().flatten() {
-            let text = |field| told[field].as_str().unwrap_or_default().to_owned();
-            world.tell(text("execution"), text("status"));
+        for report in answer["migrations"].as_array().into_iter().flatten() {
+            let text = |field| report[field].as_str().unwrap_or_default().to_owned();
+            world.notify(text("execution"), text("status"));
         }
         if answer["done"] == true {
             let problems = &answer["problems"];
@@ -465,30 +468,30 @@ pub(crate) async fn roll_back(
 }
 
 async fn run_task(world: &Rc<World>, task: Task, event: &Value) -> Result<Value, Failure> {
-    let (mut conflicts, mut transients) = (0, 0);
+    let (mut conflict_retries, mut transient_retries) = (0, 0);
     loop {
         let failure = match world.invoke(task.function, event.clone()).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
-        let (tries, most) = match failure.error.as_str() {
-            "Conflict" => (&mut conflicts, task.conflicts),
-            _ if is_transient(&failure) => (&mut transients, task.transients),
+        let (retries, max_retries) = match failure.error.as_str() {
+            "Conflict" => (&mut conflict_retries, task.conflict_retries),
+            _ if is_transient(&failure) => (&mut transient_retries, task.transient_retries),
             _ => return Err(failure),
         };
-        if *tries >= most {
+        if *retries >= max_retries {
             return Err(failure);
         }
-        *tries += 1;
+        *retries += 1;
         world
             .clock
-            .sleep(Duration::from_secs(2 * u64::from(*tries)))
+            .sleep(Duration::from_secs(2 * u64::from(*retries)))
             .await;
     }
 }
 
 fn is_transient(failure: &Failure) -> bool {
-    TRANSIENTS.contains(&failure.error.as_str())
+    TRANSIENT_ERRORS.contains(&failure.error.as_str())
 }
 
 fn seconds(value: &Value, field: &str) -> u64 {
@@ -504,79 +507,79 @@ mod tests {
     const MIGRATION: &str = include_str!("../../../statemachine/migration.asl.json");
     const ROLLBACK: &str = include_str!("../../../statemachine/rollback.asl.json");
 
-    /// A Task's function, its operation, and how often it is tried again after a `Conflict` and
-    /// after what passes by itself.
-    type Defined = (String, Value, u64, u64);
+    /// Function, operation, retries after a `Conflict`, and retries after a transient error.
+    type TaskDefinition = (String, Value, u64, u64);
 
-    /// What a definition says of its Tasks that call functions, by name.
-    fn defined(definition: &str) -> BTreeMap<String, Defined> {
-        let mut defined = BTreeMap::new();
-        collect(&serde_json::from_str(definition).unwrap(), &mut defined);
-        defined
+    /// The Tasks of a definition that invoke a function, by state name.
+    fn task_definitions(definition: &str) -> BTreeMap<String, TaskDefinition> {
+        let mut tasks = BTreeMap::new();
+        collect_tasks(&serde_json::from_str(definition).unwrap(), &mut tasks);
+        tasks
     }
 
-    fn collect(machine: &Value, defined: &mut BTreeMap<String, Defined>) {
+    fn collect_tasks(machine: &Value, tasks: &mut BTreeMap<String, TaskDefinition>) {
         for (name, state) in machine["States"].as_object().unwrap() {
             for branch in state["Branches"].as_array().into_iter().flatten() {
-                collect(branch, defined);
+                collect_tasks(branch, tasks);
             }
             let Some(function) = state["Arguments"]["FunctionName"].as_str() else {
                 continue;
             };
-            let attempts = |error: &str| {
-                let retries = state["Retry"].as_array().into_iter().flatten();
-                let mut retries = retries.filter(|retry| {
+            let retries_after = |error: &str| {
+                let retriers = state["Retry"].as_array().into_iter().flatten();
+                let mut matching = retriers.filter(|retry| {
                     let errors = retry["ErrorEquals"].as_array().unwrap();
                     errors.iter().any(|it| it == error)
                 });
-                retries
+                matching
                     .next()
                     .map_or(0, |retry| retry["MaxAttempts"].as_u64().unwrap())
             };
-            let transients: Vec<_> = TRANSIENTS.into_iter().map(attempts).collect();
-            assert!(transients.iter().all(|it| *it == transients[0]), "{name}");
+            let transient_retries: Vec<_> =
+                TRANSIENT_ERRORS.into_iter().map(retries_after).collect();
+            let is_equal = |retries: &u64| *retries == transient_retries[0];
+            assert!(transient_retries.iter().all(is_equal), "{name}");
             let operation = state["Arguments"]["Payload"]["operation"].clone();
-            let of_it = (
+            let task = (
                 function.to_owned(),
                 operation,
-                attempts("Conflict"),
-                transients[0],
+                retries_after("Conflict"),
+                transient_retries[0],
             );
-            defined.insert(name.clone(), of_it);
+            tasks.insert(name.clone(), task);
         }
     }
 
     #[test]
-    fn the_tasks_are_those_of_the_definitions() {
+    fn tasks_match_the_definitions() {
         for (machine, definition) in [("migration", MIGRATION), ("rollback", ROLLBACK)] {
-            let modelled: BTreeMap<_, _> = TASKS
+            let simulated: BTreeMap<_, _> = TASKS
                 .into_iter()
                 .filter(|task| task.machine == machine)
                 .map(|task| {
                     let function = format!("${{{:?}FunctionArn}}", task.function);
-                    let of_it = (
+                    let simulated = (
                         function,
                         json!(task.operation),
-                        task.conflicts.into(),
-                        task.transients.into(),
+                        task.conflict_retries.into(),
+                        task.transient_retries.into(),
                     );
-                    (task.state.to_owned(), of_it)
+                    (task.state.to_owned(), simulated)
                 })
                 .collect();
-            assert_eq!(modelled, defined(definition));
+            assert_eq!(simulated, task_definitions(definition));
         }
     }
 
-    /// What the model waits for and how often, in the definitions' words.
     #[test]
-    fn the_waits_are_those_of_the_definitions() {
+    fn waits_match_the_definitions() {
         let migration: Value = serde_json::from_str(MIGRATION).unwrap();
         assert_eq!(
             migration["States"]["Wait for Route 53"]["Seconds"],
             SYNC_SECONDS
         );
-        assert!(MIGRATION.contains(&format!("$syncPolls >= {SYNC_POLLS}")));
-        assert!(ROLLBACK.contains(&format!("$passes >= {PASSES}")));
+        assert!(MIGRATION.contains(&format!("$syncPolls >= {MAX_SYNC_POLLS}")));
+        assert!(ROLLBACK.contains(&format!("$passes >= {MAX_PASSES}")));
         for state in [ROLLING_BACK, HOLDING] {
             assert!(migration["States"][state].is_object());
         }

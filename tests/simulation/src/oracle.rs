@@ -1,7 +1,8 @@
-//! Who sees every batch that Route 53 accepts from a migration or a rollback, and holds it, and the
-//! zone behind it, to the design's invariants.
+//! The oracle checks every batch that Route 53 accepts from a migration or a rollback, and the zone
+//! after it, against the invariants.
 //!
-//! Nothing else changes the zone but other writers, so what holds behind every batch holds always.
+//! Only other writers change the zone besides, so an invariant that holds after every batch holds at
+//! any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,44 +15,46 @@ use migration::{Percent, RecordName, SetIdentifier};
 
 use crate::zones::is_same;
 
-/// The invariants' keeper.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    /// What must not have happened.
+    /// The broken invariants.
     pub violations: Vec<String>,
-    /// Executions that a rollback has undone, and confirmed: they must not write any more.
+    /// Executions with a successful rollback: they must not write any more.
     pub rolled_back: BTreeSet<String>,
-    /// Executions that are running: nobody else may take their journals.
+    /// Running executions: no other execution may adopt their journals.
     pub running: BTreeSet<String>,
-    /// Executions that lease from ExternalDNS what it owns.
+    /// Executions that lease names from ExternalDNS.
     pub leasing: BTreeSet<String>,
-    /// How many names of each execution were restored.
+    /// The number of restored names, by execution.
     pub restored: BTreeMap<String, usize>,
-    /// How many names of each execution ended at 100 percent.
+    /// The number of completed names, by execution.
     pub completed: BTreeMap<String, usize>,
-    /// How many batches there were.
+    /// The number of batches so far.
     pub batches: usize,
-    /// The registry TXT records of each journaled name, as they were when its journal came.
-    registry: BTreeMap<RecordName, Vec<RecordSet>>,
-    /// Executions of which a journal has said that they have completed.
+    /// The original registry TXT records of each name that has a journal.
+    original_texts: BTreeMap<RecordName, Vec<RecordSet>>,
+    /// Executions with a journal that is marked as completed.
     closing: BTreeSet<String>,
 }
 
-/// What one batch does to one name.
+/// The part of a batch that belongs to one name. Of each pair, the first element is deleted and the
+/// second created.
 #[derive(Default)]
 struct Change<'a> {
     journals: [Option<&'a RecordSet>; 2],
+    /// The A, AAAA and CNAME records.
     moved: [Vec<&'a RecordSet>; 2],
+    /// The registry TXT records.
     texts: [Vec<&'a RecordSet>; 2],
-    is_late: bool,
+    deletes_after_create: bool,
 }
 
-/// A panic under the lock has failed the test already.
+/// Locks a mutex. A poisoned one is used all the same: the panic has already failed the test.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The name whose registry TXT record this is.
+/// The name that a registry TXT record belongs to; none for any other record.
 pub fn registered(record_set: &RecordSet) -> Option<RecordName> {
     let is_registry = record_set
         .values()
@@ -65,7 +68,7 @@ pub fn registered(record_set: &RecordSet) -> Option<RecordName> {
         .flatten()
 }
 
-/// The owner that a registry TXT names, and its value without it.
+/// The owner in a registry TXT, and the value without it.
 fn owner(record_set: &RecordSet) -> Option<(String, String)> {
     let value = record_set.values().first()?;
     let (start, rest) = value.split_once("external-dns/owner=")?;
@@ -75,28 +78,28 @@ fn owner(record_set: &RecordSet) -> Option<(String, String)> {
 }
 
 impl Oracle {
-    /// Lets an oracle see every batch of a fake.
+    /// An observer of a fake that passes every batch to the oracle.
     pub fn observer(oracle: &Arc<Mutex<Self>>) -> Observer {
         let oracle = oracle.clone();
-        Box::new(move |batch, zone| lock(&oracle).see(batch, zone))
+        Box::new(move |batch, zone| lock(&oracle).check_batch(batch, zone))
     }
 
-    /// An execution begins; it leases from ExternalDNS what that owns, or does not.
-    pub fn expect_of(&mut self, execution: &str, is_leasing: bool) {
+    /// Registers an execution that starts.
+    pub fn start(&mut self, execution: &str, is_leasing: bool) {
         self.running.insert(execution.to_owned());
         self.leasing
             .extend(is_leasing.then(|| execution.to_owned()));
     }
 
-    /// Sees a batch, and the zone behind it.
-    pub fn see(&mut self, batch: &[Written], zone: &RecordSets) {
+    /// Checks a batch, and the zone after it.
+    pub fn check_batch(&mut self, batch: &[Written], zone: &RecordSets) {
         self.batches += 1;
         let mut changes: BTreeMap<RecordName, Change<'_>> = BTreeMap::new();
         for (action, record_set) in batch {
             let slot = usize::from(action == "CREATE");
             if action != "CREATE" && action != "DELETE" {
                 self.violations
-                    .push(format!("{action} of {}", record_set.name));
+                    .push(format!("a batch has {action} of {}", record_set.name));
                 continue;
             }
             let journaled = record_set.name.journaled();
@@ -105,7 +108,7 @@ impl Oracle {
             let change = changes
                 .entry(name.unwrap_or_else(|| record_set.name.clone()))
                 .or_default();
-            change.is_late |= slot == 0 && change.has_created();
+            change.deletes_after_create |= slot == 0 && change.has_created();
             if journaled.is_some() {
                 change.journals[slot] = Some(record_set);
             } else if covered.is_some() {
@@ -127,8 +130,8 @@ impl Oracle {
         change: &Change<'_>,
         zone: &RecordSets,
     ) -> Result<(), String> {
-        if change.is_late {
-            return Err("a DELETE behind a CREATE".into());
+        if change.deletes_after_create {
+            return Err("a DELETE comes after a CREATE".into());
         }
         let [old, new] = change.journals.map(|journal| journal.map(Journal::parse));
         let (old, new) = (old.transpose()?, new.transpose()?);
@@ -145,14 +148,14 @@ impl Oracle {
         match (old, new) {
             (None, None) => Err("changed without its journal".into()),
             (None, Some(new)) => {
-                self.registry
+                self.original_texts
                     .insert(name.clone(), before(&texts, &change.texts));
                 self.check_first(&new, change, after, &texts)
             }
             (Some(old), Some(new)) => self.check_next(&old, &new, change, after, &texts),
             (Some(old), None) => {
-                let registry = self.registry.remove(name).unwrap_or_default();
-                self.check_last(&old, change, after, &texts, &registry)
+                let original_texts = self.original_texts.remove(name).unwrap_or_default();
+                self.check_last(&old, change, after, &texts, &original_texts)
             }
         }
     }
@@ -165,14 +168,14 @@ impl Oracle {
         texts: &[&RecordSet],
     ) -> Result<(), String> {
         if new.sequence != 1 {
-            return Err(format!("a journal begins with sequence {}", new.sequence));
+            return Err(format!("the first journal has sequence {}", new.sequence));
         }
         let live: Vec<_> = after.iter().collect();
         let earlier = before(&live, &change.moved);
         let weights = weights_of(&earlier, new);
         if new.original != weights {
             return Err(format!(
-                "the journal says {:?} of original weights {weights:?}",
+                "the journal has the original weights {:?} instead of {weights:?}",
                 new.original
             ));
         }
@@ -188,55 +191,68 @@ impl Oracle {
         texts: &[&RecordSet],
     ) -> Result<(), String> {
         if new.sequence != old.sequence + 1 {
-            return Err(format!("sequence {} behind {}", new.sequence, old.sequence));
+            return Err(format!(
+                "the sequence is {} after {}",
+                new.sequence, old.sequence
+            ));
         }
         if new.original != old.original {
             return Err("the original weights in the journal have changed".into());
         }
         if new.percent < old.percent {
-            return Err(format!("{} percent behind {}", new.percent, old.percent));
+            return Err(format!(
+                "the journal has {} percent after {}",
+                new.percent, old.percent
+            ));
         }
         if new.execution != old.execution
             && (self.running.contains(&old.execution)
                 || (&new.from, &new.to) != (&old.from, &old.to))
         {
             return Err(format!(
-                "{} takes the journal of {}",
+                "{} adopts the journal of {}, which is running or has other sides",
                 new.execution, old.execution
             ));
         }
         if new.completed {
             if new.percent != Percent::ALL || self.rolled_back.contains(&new.execution) {
-                return Err(format!("completed at {} percent", new.percent));
+                return Err(format!(
+                    "is marked as completed at {} percent or after its rollback",
+                    new.percent
+                ));
             }
             self.closing.insert(new.execution.clone());
         }
         let writes_nothing_new = new.written == old.written;
-        let is_at_its_goal =
+        let is_at_its_step =
             writes_nothing_new && new.execution == old.execution && new.percent == old.percent;
-        if is_at_its_goal && (new.completed || change.changes_an_owner()) {
-            // The end of a migration; or a release, which gives names back or leases them again.
+        if is_at_its_step && (new.completed || change.changes_an_owner()) {
+            // The mark of a completion; or a release, which gives names back or leases them again.
             return Ok(());
         }
-        if is_at_its_goal {
-            return Err(format!("is at {} percent, and written again", new.percent));
+        if is_at_its_step {
+            return Err(format!(
+                "is at {} percent already and is written again",
+                new.percent
+            ));
         }
         if writes_nothing_new && change.moved[1].is_empty() {
-            // What somebody else may have written since it was read stays, and is found as drift.
+            // Without a weight in the batch it overwrites nothing: an edit since the read remains, and
+            // the next check finds it as drift.
             return self.check_writer(new, texts);
         }
         let live: Vec<_> = after.iter().collect();
         let earlier = weights_of(&before(&live, &change.moved), old);
         if earlier != old.written {
             return Err(format!(
-                "another writer's {earlier:?} is overwritten, the journal said {:?}",
+                "another writer's {earlier:?} are overwritten, the journal has {:?}",
                 old.written
             ));
         }
         self.check_step(new, &earlier, after, texts)
     }
 
-    /// A step: from the weights `earlier` to the zone as it is now.
+    /// Checks a step from the weights `earlier` to those in the zone.
     fn check_step(
         &mut self,
         new: &Journal,
@@ -250,21 +266,24 @@ impl Oracle {
                 .get(record_type)
                 .map_or(0.0, |before| share(*before));
             if share(*now) < before {
-                return Err(format!("the share of {} falls in a step", new.to));
+                return Err(format!("a step lowers the share of {}", new.to));
             }
             let wanted = percent(new) / 100.0;
             let is_off = (share(*now) - wanted).abs() > wanted / 10.0 + 1e-9;
             if before < wanted && is_off {
-                return Err(format!("{now:?} is not {} percent", new.percent));
+                return Err(format!(
+                    "the weights {now:?} are not {} percent",
+                    new.percent
+                ));
             }
         }
         self.check_writer(new, texts)
     }
 
-    /// Who writes may do so, and leases what it moves.
+    /// Checks that the execution may still write, and that it leases the names that it moves.
     fn check_writer(&self, new: &Journal, texts: &[&RecordSet]) -> Result<(), String> {
         if self.rolled_back.contains(&new.execution) {
-            return Err(format!("{} was rolled back, and goes on", new.execution));
+            return Err(format!("{} writes after its rollback", new.execution));
         }
         for text in texts {
             let side = text.weighted().map(|(side, _)| side);
@@ -274,7 +293,10 @@ impl Oracle {
             };
             let leases = new.is_leased() || self.leasing.contains(&new.execution);
             if is_ours && leases && owner != format!("cutover/{}", new.execution) {
-                return Err(format!("{} is {owner}'s while it is leased", text.name));
+                return Err(format!(
+                    "{} has the owner {owner} during the lease",
+                    text.name
+                ));
             }
         }
         Ok(())
@@ -286,12 +308,15 @@ impl Oracle {
         change: &Change<'_>,
         after: &[RecordSet],
         texts: &[&RecordSet],
-        registry: &[RecordSet],
+        original_texts: &[RecordSet],
     ) -> Result<(), String> {
         let execution = old.execution.clone();
         if self.closing.contains(&execution) {
             if old.percent != Percent::ALL {
-                return Err(format!("is let go at {} percent", old.percent));
+                return Err(format!(
+                    "its journal is deleted as completed at {} percent",
+                    old.percent
+                ));
             }
             *self.completed.entry(execution).or_default() += 1;
             return if change.moved[1].is_empty() {
@@ -306,17 +331,22 @@ impl Oracle {
                 let live = weight_of(after, record_type, side);
                 if live.is_some_and(|live| live != weight) {
                     return Err(format!(
-                        "{record_type} of {side} is left at {live:?} instead of its original {weight}"
+                        "{record_type} of {side} is left at weight {live:?} instead of its original {weight}"
                     ));
                 }
             }
         }
         for text in texts {
-            let same = registry.iter().find(|original| is_same(original, text));
+            let same = original_texts
+                .iter()
+                .find(|original| is_same(original, text));
             if let Some(original) = same
                 && owner(original).map(|(owner, _)| owner) != owner(text).map(|(owner, _)| owner)
             {
-                return Err(format!("{} is not given back", text.name));
+                return Err(format!(
+                    "{} does not get its original owner back",
+                    text.name
+                ));
             }
         }
         Ok(())
@@ -325,9 +355,11 @@ impl Oracle {
 
 impl Change<'_> {
     fn changes_an_owner(&self) -> bool {
-        let named = |text: &RecordSet| owner(text).map(|(owner, _)| owner);
+        let owner_of = |text: &RecordSet| owner(text).map(|(owner, _)| owner);
         let pairs = counterparts(&self.texts).unwrap_or_default();
-        pairs.iter().any(|(old, new)| named(old) != named(new))
+        pairs
+            .iter()
+            .any(|(old, new)| owner_of(old) != owner_of(new))
     }
 
     fn has_created(&self) -> bool {
@@ -335,17 +367,19 @@ impl Change<'_> {
     }
 }
 
-/// The zone has the weights that the journal says were written.
+/// Checks that the zone has the weights that the journal has as written.
 fn check_weights(new: &Journal, after: &[RecordSet]) -> Result<(), String> {
     let live = weights_of(after, new);
     if live == new.written {
         return Ok(());
     }
     let written = &new.written;
-    Err(format!("mixed: the journal says {written:?} of {live:?}"))
+    Err(format!(
+        "mixed state: the journal has {written:?} and the zone {live:?}"
+    ))
 }
 
-/// The record sets as they were before a batch that left `live`.
+/// The record sets before a batch, from those after it.
 fn before(live: &[&RecordSet], [deleted, created]: &[Vec<&RecordSet>; 2]) -> Vec<RecordSet> {
     let kept = live.iter().filter(|live| !created.contains(live));
     kept.chain(deleted).map(|it| RecordSet::clone(it)).collect()
@@ -389,7 +423,7 @@ fn share(weights: Weights) -> f64 {
     f64::from(weights.to) / (f64::from(weights.from) + f64::from(weights.to)).max(1.0)
 }
 
-/// The counterparts of what was deleted, all of it.
+/// Each deleted record set with the created one that replaces it.
 fn counterparts<'a>(
     [deleted, created]: &'a [Vec<&'a RecordSet>; 2],
 ) -> Result<Vec<(&'a RecordSet, &'a RecordSet)>, String> {
@@ -423,7 +457,9 @@ fn only_weights_change(moved: &[Vec<&RecordSet>; 2]) -> Result<(), String> {
 fn only_weight_and_owner_change(texts: &[Vec<&RecordSet>; 2]) -> Result<(), String> {
     for (old, new) in counterparts(texts)? {
         if without_weight_and_owner(old) != without_weight_and_owner(new) {
-            return Err(format!("more than the owner changes: {old:?} to {new:?}"));
+            return Err(format!(
+                "more than the weight and owner changes: {old:?} to {new:?}"
+            ));
         }
     }
     Ok(())
@@ -441,22 +477,25 @@ fn has_its_records_weight(text: &RecordSet, after: &[RecordSet]) -> Result<(), S
     let Some((side, weight)) = text.weighted() else {
         return Ok(());
     };
-    let form = text.name.as_str().split('-').next().unwrap_or_default();
-    let of_its_type = |record_set: &&RecordSet| match form {
+    let prefix = text.name.as_str().split('-').next().unwrap_or_default();
+    let is_of_its_type = |record_set: &&RecordSet| match prefix {
         "a" => record_set.record_type == RecordType::A,
         "aaaa" => record_set.record_type == RecordType::Aaaa,
         _ => true,
     };
     let mut records = after
         .iter()
-        .filter(of_its_type)
+        .filter(is_of_its_type)
         .filter_map(RecordSet::weighted)
         .filter(|(of, _)| *of == side)
         .peekable();
     if records.peek().is_none() || records.any(|(_, live)| live == weight) {
         return Ok(());
     }
-    Err(format!("{} has another weight than its record", text.name))
+    Err(format!(
+        "{} has a different weight than its record",
+        text.name
+    ))
 }
 
 fn no_group_is_all_zero(after: &[RecordSet]) -> Result<(), String> {
@@ -473,7 +512,7 @@ fn no_group_is_all_zero(after: &[RecordSet]) -> Result<(), String> {
         .iter()
         .find(|(_, weights)| weights.iter().all(|weight| *weight == 0))
     {
-        Some((record_type, _)) => Err(format!("{record_type} is all zero")),
+        Some((record_type, _)) => Err(format!("all weights of {record_type} are 0")),
         None => Ok(()),
     }
 }

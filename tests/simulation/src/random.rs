@@ -1,4 +1,7 @@
-//! Random histories: everything that may happen, at random, from one seed.
+//! Random histories: zone, input, faults, other writers and events are drawn from one seed.
+//!
+//! The order of the draws is part of what a seed means: after a change of it, the seeds that are
+//! named elsewhere give other histories.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,18 +15,18 @@ use serde_json::{Value, json};
 
 use crate::ZONE_ID;
 use crate::clock::Latency;
-use crate::exhaustive::Kind;
+use crate::exhaustive::FaultKind;
 use crate::history::{self, Report};
 use crate::world::{ALARM, Approval, World};
 use crate::writers::Writer;
 use crate::zones::{BLUE, GREEN, alias, registry, soa};
 
-/// Within this time all that is to happen from outside has begun.
-const LONGEST_SECONDS: u64 = 900;
-/// Calls that may meet a fault; those behind them don't, so that histories end.
-const CALLS: usize = 400;
+/// The latest start of an outside event, in seconds since the start of the history.
+const LATEST_SECONDS: u64 = 900;
+/// The calls that may meet a fault. Later calls meet none, so that every history ends.
+const FAULTY_CALLS: usize = 400;
 
-/// The history of a seed.
+/// Plays the history of a seed.
 pub fn play(seed: u64) -> Report {
     let mut random = Rng::with_seed(seed);
     let zone = zone(&mut random);
@@ -44,15 +47,15 @@ pub fn play(seed: u64) -> Report {
 
 fn prepare(world: &Rc<World>, random: &mut Rng, zone: &Arc<Vec<RecordSet>>, input: &Value) {
     let chance = *pick(random, &[0.0, 0.0, 0.01, 0.03, 0.1]);
-    for number in 0..CALLS {
+    for number in 0..FAULTY_CALLS {
         if random.f64() < chance {
-            let kind = *pick(random, &Kind::ALL);
+            let kind = *pick(random, &FaultKind::ALL);
             world.line.on_call(number, kind.fault());
         }
     }
     if random.u8(0..10) == 0 {
-        let begin = random.usize(0..200);
-        for number in begin..begin + random.usize(20..200) {
+        let start = random.usize(0..200);
+        for number in start..start + random.usize(20..200) {
             world.line.on_call(number, Fault::Unavailable);
         }
     }
@@ -76,25 +79,25 @@ fn prepare(world: &Rc<World>, random: &mut Rng, zone: &Arc<Vec<RecordSet>>, inpu
     let names: Vec<RecordName> = moved_names(zone);
     world.start("execution-1", input);
     for _ in 0..random.usize(0..=6) {
-        let at = Duration::from_millis(random.u64(0..=1_000) * random.u64(0..=LONGEST_SECONDS));
-        let happens = happening(random, &names, zone.clone(), input);
+        let at = Duration::from_millis(random.u64(0..=1_000) * random.u64(0..=LATEST_SECONDS));
+        let event = outside_event(random, &names, zone.clone(), input);
         let world = world.clone();
         world.clone().spawn(async move {
             world.clock.sleep(at).await;
-            happens(&world);
+            event(&world);
         });
     }
 }
 
-type Happening = Box<dyn FnOnce(&Rc<World>)>;
+type OutsideEvent = Box<dyn FnOnce(&Rc<World>)>;
 
-/// Something that happens from outside.
-fn happening(
+/// Draws an event that the migration does not cause: an abort, an alarm, another writer and so on.
+fn outside_event(
     random: &mut Rng,
     names: &[RecordName],
     zone: Arc<Vec<RecordSet>>,
     input: &Value,
-) -> Happening {
+) -> OutsideEvent {
     let name = pick(random, names).clone();
     let weight = random.u8(..);
     match random.u8(0..14) {
@@ -122,12 +125,12 @@ fn happening(
         7 => Box::new(|world| {
             world.roll_back(json!({"hostedZoneId": ZONE_ID, "names": ["*"]}));
         }),
-        8 => Box::new(|world| world.give_up_calls()),
+        8 => Box::new(|world| world.lose_invocations()),
         writer => {
             let writer = Writer::ALL[usize::from(writer - 9)];
             Box::new(move |world| {
                 let edit = writer.edit(name.clone(), weight, zone, world.outside_writes.clone());
-                world.write(&format!("{writer:?} writes, at {name}"), edit);
+                world.write(&format!("another writer: {writer:?} at {name}"), edit);
             })
         }
     }
@@ -184,7 +187,8 @@ fn input(random: &mut Rng) -> Value {
     })
 }
 
-/// Up to four names of any types, alias or not, with a registry or without, beside others.
+/// One to four names of random types, with or without aliases, registry TXT and a third set
+/// identifier.
 fn zone(random: &mut Rng) -> Vec<RecordSet> {
     let mut record_sets = vec![soa()];
     for number in 0..random.usize(1..=4) {

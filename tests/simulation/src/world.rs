@@ -1,5 +1,5 @@
-//! Everything that a history happens in: the fakes behind one line, the processes of the
-//! functions, the executions of the state machines, EventBridge.
+//! The simulated AWS account of a history: the fakes, which share one sequence of numbered calls, the
+//! processes of the functions, the executions of the state machines, and the events of EventBridge.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,28 +32,27 @@ use crate::oracle::{Oracle, lock};
 const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
 const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
 
-/// The most that goes from state to state: a quarter of what Step Functions takes.
+/// The limit for the input and output of a function, in bytes: a quarter of the 256 KiB that Step
+/// Functions permits for the input or output of a state, as a reserve for what the definitions add.
 ///
 /// Source: Step Functions Developer Guide, "Service quotas".
 pub const LARGEST_PAYLOAD: usize = 65_536;
 
-/// The alarm that every history has.
+/// The alarm that the migrations watch.
 pub const ALARM: &str = "green-5xx";
 
-/// A function, with its timeout in the template.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Function {
-    /// `shift-weight`.
     ShiftWeight,
-    /// `rollback`.
     Rollback,
-    /// `check-alarms`.
     CheckAlarms,
-    /// `probe`: its reading of the zone is real, its verdict is the history's.
+    /// Its reads of the zone are simulated. Its verdict is that of [`World::is_healthy`], because
+    /// there are no load balancers to connect to.
     Probe,
 }
 
 impl Function {
+    /// The time-out of the function in the template.
     fn timeout(self) -> Duration {
         Duration::from_secs(match self {
             Self::Probe => 300,
@@ -62,17 +61,14 @@ impl Function {
     }
 }
 
-/// Why a Task failed, as Retry and Catch see it.
+/// The failure of a Task, as Retry and Catch match it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
-    /// Its error.
     pub error: String,
-    /// Its cause.
     pub cause: String,
 }
 
 impl Failure {
-    /// A failure that a definition words.
     pub fn new(error: &str, cause: impl Into<String>) -> Self {
         Self {
             error: error.to_owned(),
@@ -87,72 +83,68 @@ impl From<Error> for Failure {
     }
 }
 
-/// How a rollback ended that was not part of a migration.
+/// The end of a rollback that an event or a person started, rather than a migration.
 #[derive(Clone, Debug)]
 pub struct RollbackEnd {
-    /// What it was asked for.
     pub request: Value,
-    /// The executions that it rolled back.
+    /// The names of the executions that it rolled back.
     pub executions: Vec<String>,
-    /// What failed, if something did.
+    /// None if it succeeded.
     pub failure: Option<Failure>,
 }
 
-/// A zone, the executions that move its names, and what they run on.
+/// A simulated AWS account with one zone.
 pub struct World {
-    /// Its clock.
     pub clock: Clock,
-    /// The line that every call goes over.
+    /// Numbers the calls of all fakes, and injects faults into them.
     pub line: Arc<Line>,
-    /// Route 53.
     pub route53: FakeRoute53,
-    /// Step Functions.
     pub executions: FakeExecutions,
-    /// CloudWatch.
     pub cloudwatch: FakeCloudWatch,
-    /// Who watches over the invariants.
     pub oracle: Arc<Mutex<Oracle>>,
-    /// Whether the new side answers as it should.
+    /// Whether the probes of the new side pass.
     pub is_healthy: Cell<bool>,
-    /// How rollbacks ended.
+    /// The rollbacks that have ended.
     pub rollbacks: RefCell<Vec<RollbackEnd>>,
-    /// What people were told of executions: the execution, and the status.
-    pub told: RefCell<BTreeSet<(String, String)>>,
-    /// The largest payload.
+    /// The notifications of rollbacks: execution and status.
+    pub notifications: RefCell<BTreeSet<(String, String)>>,
+    /// The largest input or output of a function so far, in bytes.
     pub largest_payload: Cell<usize>,
-    /// How many changes others made.
+    /// The number of writes of other writers that changed the zone.
     pub outside_writes: Arc<AtomicUsize>,
-    /// What happened, with the time of each.
+    /// What has happened, each line with its time.
     pub timeline: RefCell<Vec<String>>,
-    /// When events arrive that report what has happened: one arrival each.
+    /// Returns the delays of the deliveries of an event: several, because EventBridge may deliver an
+    /// event more than once.
     pub deliveries: RefCell<Box<dyn FnMut() -> Vec<Duration>>>,
-    /// What becomes of an approval that is asked for, and after how long.
+    /// Returns the answer to a request for approval, and its delay.
     pub approvals: RefCell<Box<dyn FnMut() -> (Duration, Approval)>>,
-    /// The executions that were started, and their inputs.
+    /// The inputs of the executions that were started.
     pub inputs: RefCell<BTreeMap<String, Value>>,
-    /// Why executions went to hold.
-    pub held: RefCell<BTreeMap<String, String>>,
+    /// The error because of which an execution holds, or `completion`, by execution.
+    pub hold_reasons: RefCell<BTreeMap<String, String>>,
     in_flight: RefCell<Vec<Caller>>,
     spawner: LocalSpawner,
     running: RefCell<Vec<(String, AbortHandle)>>,
 }
 
-/// Who waits for a function's answer, unless it is given up.
+/// The sender of a function's answer to the state that invoked it. Empty once the answer is sent or
+/// the connection is lost.
 type Caller = Rc<Cell<Option<oneshot::Sender<Result<Value, Failure>>>>>;
 
-/// What people say to an approval.
+/// The answer to a request for approval.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Approval {
     /// `SendTaskSuccess`.
     Given,
     /// `SendTaskFailure`.
     Refused,
-    /// Nothing in time.
+    /// No answer before the time-out.
     None,
 }
 
 impl World {
-    /// A world with these record sets, in which nothing fails and nobody interferes.
+    /// An account without faults and other writers.
     pub fn new(record_sets: Vec<RecordSet>, latency: Latency, spawner: LocalSpawner) -> Rc<Self> {
         let clock = Clock::new(latency);
         let line = Arc::new(Line::new(clock.clone()));
@@ -162,28 +154,28 @@ impl World {
             .observed_by(Oracle::observer(&oracle));
         let (ended, mut ends) = mpsc::unbounded_channel();
         let watching: Arc<Mutex<Oracle>> = Arc::clone(&oracle);
-        let tell = move |name: &str, status: &str| {
+        let on_end = move |name: &str, status: &str| {
             lock(&watching).running.remove(name);
-            // Nobody listens once the history is over.
+            // The receiver is gone once the history is over.
             let _ = ended.send((name.to_owned(), status.to_owned()));
         };
         let world = Rc::new(Self {
             route53,
-            executions: FakeExecutions::over(line.clone(), Box::new(tell)),
+            executions: FakeExecutions::over(line.clone(), Box::new(on_end)),
             cloudwatch: FakeCloudWatch::new(line.clone(), &[ALARM]),
             clock,
             line,
             oracle,
             is_healthy: Cell::new(true),
             rollbacks: RefCell::default(),
-            told: RefCell::default(),
+            notifications: RefCell::default(),
             largest_payload: Cell::default(),
             outside_writes: Arc::default(),
             timeline: RefCell::default(),
             deliveries: RefCell::new(Box::new(|| vec![Duration::from_secs(1)])),
             approvals: RefCell::new(Box::new(|| (Duration::from_mins(1), Approval::Given))),
             inputs: RefCell::default(),
-            held: RefCell::default(),
+            hold_reasons: RefCell::default(),
             in_flight: RefCell::default(),
             spawner,
             running: RefCell::default(),
@@ -198,14 +190,14 @@ impl World {
         world
     }
 
-    /// Lets something happen beside everything else.
+    /// Runs a task concurrently.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         if let Err(error) = self.spawner.spawn_local(task) {
-            self.violation(&format!("the history can't go on: {error}"));
+            self.violation(&format!("the history can't continue: {error}"));
         }
     }
 
-    /// Notes what happened.
+    /// Adds a line to the timeline.
     pub fn note(&self, what: impl AsRef<str>) {
         let seconds = self.clock.elapsed().as_secs_f64();
         self.timeline
@@ -213,7 +205,7 @@ impl World {
             .push(format!("{seconds:9.1} s  {}", what.as_ref()));
     }
 
-    /// Notes what must not happen.
+    /// Records a broken invariant.
     pub fn violation(&self, what: &str) {
         self.note(format!("VIOLATION: {what}"));
         lock(&self.oracle).violations.push(what.to_owned());
@@ -221,13 +213,13 @@ impl World {
 
     /// Starts a migration.
     pub fn start(self: &Rc<Self>, execution: &str, input: &Value) {
-        self.note(format!("{execution} is started: {input}"));
+        self.note(format!("{execution} starts: {input}"));
         self.executions.start(execution, input.clone());
         self.inputs
             .borrow_mut()
             .insert(execution.to_owned(), input.clone());
         let is_leasing = input["externalDns"]["mode"] != "ignore";
-        lock(&self.oracle).expect_of(execution, is_leasing);
+        lock(&self.oracle).start(execution, is_leasing);
         let (task, handle) = abortable(machines::migrate(
             self.clone(),
             execution.to_owned(),
@@ -237,7 +229,7 @@ impl World {
             .borrow_mut()
             .push((execution.to_owned(), handle));
         self.spawn(async move {
-            // Stopped, it has been told of already.
+            // An error says that the execution was stopped, which `on_end` has handled.
             let _ = task.await;
         });
     }
@@ -246,7 +238,7 @@ impl World {
     pub fn roll_back(self: &Rc<Self>, request: Value) {
         let world = self.clone();
         self.spawn(async move {
-            world.note(format!("a rollback begins: {}", brief(&request)));
+            world.note(format!("a rollback starts: {}", brief(&request)));
             let (executions, failure) = machines::roll_back(&world, &request).await;
             match &failure {
                 None => world.note(format!("a rollback of {executions:?} has ended")),
@@ -267,9 +259,9 @@ impl World {
         });
     }
 
-    /// The alarm fires, or clears.
+    /// Sets the state of the alarm. `ALARM` also sends its event.
     pub fn set_alarm(self: &Rc<Self>, state: &'static str) {
-        self.note(format!("the alarm is {state}"));
+        self.note(format!("the alarm changes to {state}"));
         self.cloudwatch.set(ALARM, state);
         let event = alarm_event(ALARM, state, self.clock.now());
         if state == "ALARM" {
@@ -277,13 +269,13 @@ impl World {
         }
     }
 
-    /// Another writer changes the zone.
+    /// Changes the zone as another writer.
     pub fn write(&self, what: &str, edit: impl FnOnce(&mut Vec<RecordSet>)) {
         self.note(what);
         self.route53.edit(edit);
     }
 
-    /// Somebody stops an execution in the console.
+    /// Stops an execution, as a person does in the console.
     pub fn abort(&self, execution: &str) {
         if self.executions.is_running(execution) {
             self.note(format!("{execution} is aborted"));
@@ -291,29 +283,31 @@ impl World {
         }
     }
 
-    /// An execution reaches the end of its time.
+    /// Ends an execution by its `TimeoutSeconds`.
     pub fn time_out(&self, execution: &str) {
         self.executions.time_out(execution);
     }
 
-    /// The new side stops to answer as it should.
+    /// Makes all later probes of the new side fail.
     pub fn become_unhealthy(&self) {
-        self.note("the new side is unhealthy from here on");
+        self.note("the new side becomes unhealthy");
         self.is_healthy.set(false);
     }
 
-    /// People are told what a rollback has done: to an execution that has ended, or waits for it.
-    pub(crate) fn tell(&self, execution: String, status: String) {
+    /// Sends the notification of a rollback. Its execution must have ended, or wait for the rollback.
+    pub(crate) fn notify(&self, execution: String, status: String) {
         let executions = &self.executions;
         if executions.is_running(&execution) && !executions.is_in(&execution, ROLLING_BACK) {
-            self.violation(&format!("{execution} is told to be {status}, and runs"));
+            self.violation(&format!(
+                "{execution} is reported as {status} while it runs"
+            ));
         }
-        self.told.borrow_mut().insert((execution, status));
+        self.notifications.borrow_mut().insert((execution, status));
     }
 
     fn on_end(self: &Rc<Self>, name: &str, status: &str) {
         let error = self.executions.error(name).unwrap_or_default();
-        self.note(format!("{name} has ended: {status} {error}"));
+        self.note(format!("{name} ends: {status} {error}"));
         self.running.borrow_mut().retain(|(running, handle)| {
             if running == name {
                 handle.abort();
@@ -334,24 +328,24 @@ impl World {
     }
 
     fn deliver(self: &Rc<Self>, event: &Value) {
-        let arrivals = (self.deliveries.borrow_mut())();
-        for arrival in arrivals {
+        let delays = (self.deliveries.borrow_mut())();
+        for delay in delays {
             let (world, event) = (self.clone(), event.clone());
             self.spawn(async move {
-                world.clock.sleep(arrival).await;
+                world.clock.sleep(delay).await;
                 world.roll_back(event);
             });
         }
     }
 
-    /// Calls a function as Step Functions does: in a process of its own, which goes on when the
-    /// execution that called it has been stopped.
+    /// Invokes a function as Step Functions does: in a process of its own, which continues even if the
+    /// execution is stopped.
     pub(crate) async fn invoke(
         self: &Rc<Self>,
         function: Function,
         event: Value,
     ) -> Result<Value, Failure> {
-        self.weigh(&event);
+        self.check_size(&event);
         let (sender, receiver) = oneshot::channel();
         let caller: Caller = Rc::new(Cell::new(Some(sender)));
         self.in_flight.borrow_mut().push(caller.clone());
@@ -367,9 +361,9 @@ impl World {
                 Either::Right(_) => Err(Failure::new("Sandbox.Timedout", "Task timed out")),
             };
             if let Ok(answer) = &outcome {
-                world.weigh(answer);
+                world.check_size(answer);
             }
-            // Nobody waits if the execution was stopped, or its call was given up.
+            // Without a receiver, the execution was stopped.
             if let Some(sender) = caller.take() {
                 let _ = sender.send(outcome);
             }
@@ -381,30 +375,30 @@ impl World {
             .unwrap_or_else(|_| Err(Failure::new("Lambda.Unknown", "no answer")))
     }
 
-    /// Step Functions loses the connections to all functions that are at work. It calls them again
-    /// while they go on.
-    pub fn give_up_calls(&self) {
-        self.note("calls of functions are given up");
+    /// Breaks the connections of Step Functions to all running functions. It invokes them again, while
+    /// the first invocations continue.
+    pub fn lose_invocations(&self) {
+        self.note("the connections to the running functions are lost");
         for caller in self.in_flight.borrow().iter() {
             if let Some(sender) = caller.take() {
                 let failure = Failure::new("Lambda.SdkClientException", "connection reset");
-                // Nobody waits if the execution was stopped.
+                // Without a receiver, the execution was stopped.
                 let _ = sender.send(Err(failure));
             }
         }
     }
 
-    /// The time as JSONata's `$now()` gives it.
+    /// The time in the format of JSONata's `$now()`.
     pub(crate) fn rfc3339(&self) -> String {
         rfc3339(self.clock.now())
     }
 
-    fn weigh(&self, payload: &Value) {
+    fn check_size(&self, payload: &Value) {
         let size = payload.to_string().len();
         self.largest_payload
             .set(self.largest_payload.get().max(size));
         if size >= LARGEST_PAYLOAD {
-            self.violation(&format!("a payload of {size} bytes"));
+            self.violation(&format!("a payload has {size} bytes"));
         }
     }
 
@@ -435,11 +429,11 @@ impl World {
         } else {
             "fail"
         };
-        Ok(json!({"verdict": verdict, "reason": "as the history has it"}))
+        Ok(json!({"verdict": verdict, "reason": "set by the history"}))
     }
 }
 
-/// A process of a function. It dies when the line says so.
+/// The process of a function. It dies at a call with a fault that kills it.
 struct Process<'a, F> {
     work: Pin<Box<F>>,
     line: &'a Line,
@@ -460,12 +454,12 @@ impl<F: Future<Output = Result<Value, Failure>>> Future for Process<'_, F> {
     }
 }
 
-/// EventBridge's event of an alarm that comes to a state.
+/// EventBridge's event of a change of an alarm's state.
 pub(crate) fn alarm_event(alarm: &str, state: &str, at: SystemTime) -> Value {
     let mut event = documented(ALARM_EVENT);
     set(&mut event, "/detail/alarmName", json!(alarm));
     set(&mut event, "/detail/state/value", json!(state));
-    // CloudWatch writes an offset.
+    // CloudWatch writes the UTC offset without a colon.
     let timestamp = json!(rfc3339(at).replace('Z', "+0000"));
     set(&mut event, "/detail/state/timestamp", timestamp);
     event
@@ -481,7 +475,7 @@ pub(crate) fn status_event(execution: &str, status: &str) -> Value {
     event
 }
 
-/// An event as AWS documents it.
+/// Parses an event of AWS's documentation.
 pub(crate) fn documented(event: &str) -> Value {
     serde_json::from_str(event).unwrap_or_default()
 }

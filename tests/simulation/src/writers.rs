@@ -1,4 +1,4 @@
-//! Other writers: what they do to a zone without asking what a migration does there.
+//! Other writers, which change a zone without regard to a migration.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,34 +10,33 @@ use migration::record::{Answer, RecordSet};
 
 use crate::zones::{BLUE, GREEN, is_same};
 
-/// Another writer, and what it does to one name or to all.
+/// Another writer, and what it changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Writer {
-    /// A person edits the weights of one side of a name.
-    Weight,
-    /// Terraform puts all weights back to what its configuration says.
+    /// A person edits the weights of the old side of a name.
+    EditsWeight,
+    /// Terraform resets all weights to those in its configuration.
     Terraform,
-    /// An ExternalDNS whose names are not leased goes by its annotations; where they are leased it
-    /// finds nothing to do.
+    /// The ExternalDNS of each cluster resets all weights to those in its annotations, except those
+    /// of leased names.
     ExternalDns,
-    /// The load balancer of the new side is replaced, and a name's records with it.
-    LoadBalancer,
-    /// Somebody deletes the records of the new side of a name.
-    GreenDeleted,
+    /// The load balancer of the new side is replaced, and the alias targets of a name with it.
+    ReplacesLoadBalancer,
+    /// A person deletes the records of the new side of a name.
+    DeletesNewSide,
 }
 
 impl Writer {
-    /// All of them.
     pub const ALL: [Self; 5] = [
-        Self::Weight,
+        Self::EditsWeight,
         Self::Terraform,
         Self::ExternalDns,
-        Self::LoadBalancer,
-        Self::GreenDeleted,
+        Self::ReplacesLoadBalancer,
+        Self::DeletesNewSide,
     ];
 
-    /// Its edit of `name`; `before` is what Terraform's configuration and the annotations say. It
-    /// counts itself if it changes something.
+    /// The edit of `name`. `before` has the weights of Terraform's configuration and of the
+    /// annotations. An edit that changes something adds 1 to `count`.
     pub fn edit(
         self,
         name: RecordName,
@@ -48,12 +47,12 @@ impl Writer {
         Box::new(move |live: &mut Vec<RecordSet>| {
             let found = live.clone();
             match self {
-                Self::Weight => {
-                    let is_of_blue = |live: &&mut RecordSet| {
+                Self::EditsWeight => {
+                    let is_of_old_side = |live: &&mut RecordSet| {
                         let side = live.weighted().map(|(side, _)| side.as_str());
                         live.name == name && live.record_type.moves() && side == Some(BLUE)
                     };
-                    for record_set in live.iter_mut().filter(is_of_blue) {
+                    for record_set in live.iter_mut().filter(is_of_old_side) {
                         *record_set = record_set.with_weight(weight);
                     }
                 }
@@ -67,13 +66,13 @@ impl Writer {
                         }
                     }
                 }
-                Self::ExternalDns => pass(live, &before),
-                Self::LoadBalancer => {
+                Self::ExternalDns => reconcile_both(live, &before),
+                Self::ReplacesLoadBalancer => {
                     for record_set in live.iter_mut().filter(|live| live.name == name) {
                         replace_target(record_set);
                     }
                 }
-                Self::GreenDeleted => live.retain(|live| {
+                Self::DeletesNewSide => live.retain(|live| {
                     live.name != name
                         || live
                             .weighted()
@@ -85,8 +84,8 @@ impl Writer {
     }
 }
 
-/// One pass of both clusters' instances of ExternalDNS, whose annotations say what `before` says.
-fn pass(live: &mut Vec<RecordSet>, before: &[RecordSet]) {
+/// One pass of the ExternalDNS of each cluster. Its annotations have the weights of `before`.
+fn reconcile_both(live: &mut Vec<RecordSet>, before: &[RecordSet]) {
     for side in [BLUE, GREEN] {
         let settings = Settings::new(side, Generation::OwnType);
         let desired = Controller::of(settings.clone(), before).desired();
@@ -99,7 +98,7 @@ fn pass(live: &mut Vec<RecordSet>, before: &[RecordSet]) {
                 (Action::Delete, Some(position)) => {
                     live.remove(position);
                 }
-                // Refused; the next pass tries again.
+                // Route 53 refuses the change, and the next pass of ExternalDNS tries again.
                 (Action::Create, Some(_)) | (Action::Delete, None) => {}
             }
         }

@@ -1,16 +1,16 @@
-//! Zones to play histories in.
+//! The zones of the histories.
 
 use migration::RecordName;
 use migration::record::RecordSet;
 use serde_json::{Value, json};
 
-/// The side that serves.
+/// The old side: all traffic is on it before a migration.
 pub const BLUE: &str = "eks-blueprint-blue";
-/// The side that shall serve.
+/// The new side.
 pub const GREEN: &str = "eks-blueprint-green";
 
-/// A zone with so many names, each an alias with A and AAAA on both sides, and ExternalDNS's
-/// registry TXT of its present version.
+/// A zone with so many names, each with A and AAAA aliases on both sides and the registry TXT that
+/// ExternalDNS writes from v0.22 on: one per record, named after the record's type.
 pub fn registered(names: usize) -> String {
     zone(names, true)
 }
@@ -39,8 +39,8 @@ fn zone(names: usize, is_registered: bool) -> String {
     json!({ "ResourceRecordSets": record_sets }).to_string()
 }
 
-/// A zone of so many record sets: names with an A record and its registry TXT on both sides, and
-/// others that no migration touches.
+/// A zone of `all` record sets: `names` names with an A record and its registry TXT on both sides,
+/// and records that no migration changes.
 pub fn large(names: usize, all: usize) -> String {
     let mut record_sets = vec![soa()];
     for number in 0..names {
@@ -62,32 +62,31 @@ pub fn large(names: usize, all: usize) -> String {
     json!({ "ResourceRecordSets": record_sets }).to_string()
 }
 
-/// Whether both are the same record set, whatever they say: name, type and side.
+/// Whether both have the same name, type and set identifier.
 pub fn is_same(a: &RecordSet, b: &RecordSet) -> bool {
     let side = |record_set: &'_ RecordSet| record_set.weighted().map(|(side, _)| side.clone());
     a.name == b.name && a.record_type == b.record_type && side(a) == side(b)
 }
 
-/// The first name of a zone that moves.
+/// The first name with weighted A, AAAA or CNAME records.
 pub fn first_name(record_sets: &[RecordSet]) -> Option<RecordName> {
     let mut moved = record_sets.iter().filter(|it| it.weighted().is_some());
     moved.find_map(|it| it.record_type.moves().then(|| it.name.clone()))
 }
 
-/// A zone's SOA record.
 pub fn soa() -> Value {
     json!({"Name": "example.com.", "Type": "SOA", "TTL": 900, "ResourceRecords": [
         {"Value": "ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}
     ]})
 }
 
-/// A load balancer of a side.
+/// The alias target of a side: its load balancer.
 pub fn alias(side: &str) -> Value {
     json!({"HostedZoneId": "Z3Q77PNBQS71R4", "EvaluateTargetHealth": true,
         "DNSName": format!("{side}-1234567890.eu-west-3.elb.amazonaws.com.")})
 }
 
-/// A registry TXT of a side.
+/// The registry TXT record of a side, in the form of `list-resource-record-sets`.
 pub fn registry(name: &str, side: &str, weight: u8) -> Value {
     let value = format!(
         "\"heritage=external-dns,external-dns/owner={side},external-dns/resource=ingress/default/app\""

@@ -1,47 +1,48 @@
-//! Thousands of whole migrations with everything that may happen to them, each held to the design's
-//! invariants on every state of the zone; and the closing lines.
+//! Runs all histories and prints their totals.
 //!
-//! `cargo test --package simulation --test histories` runs them; with `SEED=42` the one random
-//! history of that seed with what happened in it, with `HISTORIES=100000` so many random ones.
+//! | command | what it runs |
+//! |---|---|
+//! | `cargo test --package simulation --test histories` | all histories: each disturbance at each call, a migration of 2,000 names, and 4,000 random histories |
+//! | the same with `HISTORIES=100000` | that many random histories |
+//! | the same with `SEED=42` | the random history of that seed, with its timeline |
 //!
-//! Applied to the code by hand, each of these was caught here:
+//! Each of these mutations was made in the code by hand, and caught by the violation in the last
+//! column. `tests/mutations` has those that a mutation tool cannot make, as patches with a command that
+//! applies them.
 //!
-//! | mutation | where | caught as |
+//! | mutation | function | violation |
 //! |---|---|---|
-//! | UPSERT in place of DELETE and CREATE | `elements` of `migration::route53` | what another writer wrote is overwritten; the journal says of original weights what they were not |
-//! | CREATE before DELETE | the same | Route 53 refuses it: not even an undisturbed migration completes |
-//! | the journal missing in a batch | `shift` of `migration::change` | changed without its journal |
-//! | the sequence not raised | the same | sequence 1 behind 1 |
-//! | no look whether a name is at its step already | the same | is at 10 percent, and written again |
-//! | no look for drift | the same | another writer's weights are overwritten |
-//! | the share of `to` falls where it was beyond the step | the same | the share falls in a step |
-//! | 100 percent in every step | the same | is not 10 percent |
-//! | a rollback to 100/0 in place of the original weights | `restore` of `migration::change` | is left at another weight than its original one |
-//! | registry TXT given back in a batch before the weights | `carry_out` of `rollback` | a TXT has another weight than its record |
-//! | registry TXT given back with the weights of the step | `migration::lease` | the same |
-//! | a rollback that does not stop the execution | `stop` of `rollback` | is told to be rolled back, and runs |
-//! | the end of an execution holds, whatever its input says | `of_ended` of `rollback` | has left journals, and nobody was told |
-//! | completion without the mark in the first journal | `close` of `migration::change` | the same |
-//! | a rollback in one pass, without a second look | `handle` of `rollback` | was rolled back, and goes on |
-//! | a second look before the last writer can be done | `LATE_WRITER_SECONDS` of `rollback` | the same |
-//! | any execution takes journals over | `own_or_adoptable` of `migration::change` | takes the journal of one that runs |
+//! | the sequence is not raised | `shift` of `migration` | the sequence is 1 after 1 |
+//! | a name that is already at its step is written again | the same | is at 10 percent already and is written again |
+//! | drift is not checked | the same | another writer's weights are overwritten |
+//! | the share of `to` falls if it was above the step | the same | a step lowers the share |
+//! | every step writes 100 percent | the same | the weights are not 10 percent |
+//! | a rollback writes 100/0 instead of the original weights | `restore` of `migration` | is left at a weight other than its original one |
+//! | a rollback writes registry TXT records in a batch before the weights | `carry_out` of `rollback` | a TXT has a different weight than its record |
+//! | registry TXT records are restored with the weights of the step | `original_texts` of `migration` | the same |
+//! | a rollback does not stop the execution | `stop` of `rollback` | is reported as rolled back while it runs |
+//! | the status event of an execution holds it, whatever its input says | `of_ended` of `rollback` | has left journals without a notification |
+//! | a completion does not mark the first journal | `close` of `migration` | the same |
+//! | a rollback makes one pass only | `handle` of `rollback` | writes after its rollback |
+//! | the second pass comes before a function that was running can have ended | `LATE_WRITER_SECONDS` of `rollback` | the same |
+//! | any execution may adopt any journal | `own_or_adoptable` of `migration` | adopts the journal of an execution that is running |
 
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use simulation::exhaustive::{Kind, Then};
+use simulation::exhaustive::{Afterwards, FaultKind};
 use simulation::history::Report;
 use simulation::{exhaustive, limits, random};
 
-/// Random histories of an ordinary run: the seeds from 0 on.
+/// The number of random histories without `HISTORIES`. Their seeds count from 0.
 const HISTORIES: u64 = 4_000;
 
-/// So that both cores have work to the end.
+/// The random histories are divided so that several threads run them.
 const PARTS: u64 = 4;
 
-static LIMITS: Mutex<String> = Mutex::new(String::new());
+static LIMITS_LINE: Mutex<String> = Mutex::new(String::new());
 static TOTAL: Mutex<Option<Report>> = Mutex::new(None);
 
 fn main() -> ExitCode {
@@ -51,74 +52,101 @@ fn main() -> ExitCode {
     }
     let mut trials = Vec::new();
     for names in [1, 2, 50] {
-        let mut add = |what: &str, play: fn(usize) -> Report| {
-            let name = format!("exhaustive::{what}_{names}");
-            trials.push(Trial::test(name, move || judge(play(names))));
+        let mut add = |name: &str, play: fn(usize) -> Report| {
+            let name = format!("exhaustive::{name}::names_{names}");
+            trials.push(Trial::test(name, move || check(play(names))));
         };
-        add("faults", exhaustive::faults);
-        add("completion", exhaustive::completion);
-        add("rollback", exhaustive::rollback);
-        add("interference", exhaustive::interference);
+        add(
+            "a_fault_at_any_call_leaves_nothing_half_shifted",
+            exhaustive::a_fault_at_any_call_leaves_nothing_half_shifted,
+        );
+        add(
+            "a_fault_at_any_call_completes_all_names_or_none",
+            exhaustive::a_fault_at_any_call_completes_all_names_or_none,
+        );
+        add(
+            "a_fault_at_any_call_of_a_rollback_is_repaired_by_the_next_rollback",
+            exhaustive::a_fault_at_any_call_of_a_rollback_is_repaired_by_the_next_rollback,
+        );
+        add(
+            "another_writer_at_any_call_is_not_overwritten",
+            exhaustive::another_writer_at_any_call_is_not_overwritten,
+        );
         if names < 50 {
-            add("unleased", exhaustive::unleased);
-            add("outage", exhaustive::outage);
+            add(
+                "another_writer_at_any_call_is_not_overwritten_without_a_lease",
+                exhaustive::another_writer_at_any_call_is_not_overwritten_without_a_lease,
+            );
+            add(
+                "an_outage_from_any_call_loses_no_journal",
+                exhaustive::an_outage_from_any_call_loses_no_journal,
+            );
         }
     }
-    trials.push(Trial::test("limits::two_thousand_names", the_limits));
+    trials.push(Trial::test(
+        "limits::two_thousand_names_stay_within_the_limits",
+        two_thousand_names_stay_within_the_limits,
+    ));
     let histories = number("HISTORIES").unwrap_or(HISTORIES);
     for part in 0..PARTS {
         let seeds = histories * part / PARTS..histories * (part + 1) / PARTS;
-        let name = format!("random::seeds_{}_to_{}", seeds.start, seeds.end);
+        let (first, last) = (seeds.start, seeds.end.saturating_sub(1));
+        let name = format!("random::random_events_break_no_invariant::seeds_{first}_to_{last}");
         trials.push(Trial::test(name, move || {
             let mut all = Report::default();
             seeds.for_each(|seed| all.add(random::play(seed)));
-            judge(all)
+            check(all)
         }));
     }
-    let began = Instant::now();
+    let start = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(total) = TOTAL.lock().ok().and_then(|mut total| total.take()) {
-        close(&total, began);
+        print_totals(&total, start);
     }
     conclusion.exit_code()
 }
 
-/// A migration of 2,000 names among 10,000 record sets, whole, and with faults in the 37th batch.
-fn the_limits() -> Result<(), Failed> {
-    let (whole, changes) = limits::whole_migration();
+/// A migration of 2,000 names among 10,000 record sets: without a disturbance, and with each fault in
+/// one of its batches.
+fn two_thousand_names_stay_within_the_limits() -> Result<(), Failed> {
+    let (undisturbed, changes) = limits::undisturbed_migration();
     let batches = changes.len();
-    let calls = whole.calls;
-    let ends = whole.ends.clone();
-    judge(whole)?;
+    let calls = undisturbed.calls;
+    let ends = undisturbed.ends.clone();
+    check(undisturbed)?;
     if ends.keys().ne(["Completed"]) {
-        return Err(format!("undisturbed it ends as {ends:?}").into());
+        return Err(format!("without a disturbance it ends as {ends:?}").into());
     }
-    if let Ok(mut lines) = LIMITS.lock() {
-        *lines = format!(
-            "{} names among {} record sets: {calls} calls, {batches} of them batches of changes",
+    if let Ok(mut line) = LIMITS_LINE.lock() {
+        *line = format!(
+            "{} names among {} record sets: {calls} calls, {batches} of which change the zone",
             limits::NAMES,
             limits::RECORD_SETS
         );
     }
     let failing = changes.get(limits::FAILING_BATCH - 1);
     let failing = failing.ok_or_else(|| format!("there are only {batches} batches"))?;
-    for kind in Kind::ALL {
-        let failed = limits::failing(*failing, kind, Then::GoesOn);
-        // What AWS refuses is rolled back; everything else is tried again.
+    for kind in FaultKind::ALL {
+        let failed = limits::migration_with_fault(*failing, kind, Afterwards::Continues);
+        // A refusal is rolled back; every other fault is retried.
         let end = match kind {
-            Kind::Refused => "ChangeRefused",
+            FaultKind::Refused => "ChangeRefused",
             _ => "Completed",
         };
         if failed.ends.keys().ne([end]) {
             return Err(format!("{kind:?}: it ends as {:?}", failed.ends).into());
         }
-        judge(failed)?;
+        check(failed)?;
     }
-    judge(limits::failing(*failing, Kind::KilledAfter, Then::Aborted))
+    check(limits::migration_with_fault(
+        *failing,
+        FaultKind::KilledAfter,
+        Afterwards::Aborted,
+    ))
 }
 
-/// Adds to the closing lines what was played, and fails if something must not have happened.
-fn judge(report: Report) -> Result<(), Failed> {
+/// Adds a report to the totals, and fails if it has a violation.
+fn check(report: Report) -> Result<(), Failed> {
     let failed = report.violations.first().map(|first| {
         format!(
             "{} violations, the first one: {first}\n{}",
@@ -132,8 +160,11 @@ fn judge(report: Report) -> Result<(), Failed> {
     failed.map_or(Ok(()), |failed| Err(failed.into()))
 }
 
-#[expect(clippy::print_stdout, reason = "the closing lines are what it is for")]
-fn close(total: &Report, began: Instant) {
+#[expect(
+    clippy::print_stdout,
+    reason = "the totals are the output of this test"
+)]
+fn print_totals(total: &Report, start: Instant) {
     println!("histories        {:>9}", total.histories);
     println!("calls            {:>9}", total.calls);
     println!("faults injected  {:>9}", total.faults);
@@ -141,16 +172,20 @@ fn close(total: &Report, began: Instant) {
     println!("batches accepted {:>9}", total.batches);
     println!("largest payload  {:>9} bytes", total.largest_payload);
     println!("violations       {:>9}", total.violations.len());
+    println!("migrations by their end:");
     for (end, count) in &total.ends {
         println!("  {end:<20}  {count:>9}");
     }
-    if let Ok(lines) = LIMITS.lock() {
-        println!("{lines}");
+    if let Ok(line) = LIMITS_LINE.lock() {
+        println!("{line}");
     }
-    println!("in {:.0} seconds\n", began.elapsed().as_secs_f64());
+    println!("finished in {:.0} seconds\n", start.elapsed().as_secs_f64());
 }
 
-#[expect(clippy::print_stdout, reason = "somebody wants to see a history")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the timeline is the output of this run"
+)]
 fn replay(seed: u64) -> ExitCode {
     let report = random::play(seed);
     println!("{}", report.timeline.join("\n"));
