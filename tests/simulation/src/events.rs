@@ -1,4 +1,4 @@
-//! Rollbacks that events ask for: alarms, and executions that ended.
+//! Rollbacks that an event starts: of an alarm, or of the end of an execution.
 
 use std::time::SystemTime;
 
@@ -16,17 +16,18 @@ const COMPOSITE_ALARM_EVENT: &str =
 const ALARM_ACTION: &str = include_str!("../../events/cloudwatch-alarm-action.json");
 
 const ALARM: &str = "green-5xx-errors";
-/// The end of time, as CloudWatch writes it: an alarm that fires once everything has happened.
-const LATER: &str = "9999-12-31T23:59:59.000+0000";
+/// A time after every other one of a test, in the format of CloudWatch.
+const FAR_FUTURE: &str = "9999-12-31T23:59:59.000+0000";
 
-/// So many that neither a shift nor a completion fits into one batch.
+/// More names than a shift or a completion writes in one batch.
 const NAMES: usize = 250;
-/// Reading them under way: the zone, then three pages of two record sets and a journal each.
+/// The calls that read the zone during a migration: `GetHostedZone`, and three pages with two record
+/// sets and a journal per name.
 const CALLS_OF_A_READ: usize = 1 + 3;
 
 fn alarm_event(alarm: &str) -> Value {
     let mut event = alarm_event_now(alarm);
-    event["detail"]["state"]["timestamp"] = json!(LATER);
+    event["detail"]["state"]["timestamp"] = json!(FAR_FUTURE);
     event
 }
 
@@ -40,7 +41,7 @@ fn watching(alarms: &Value) -> Value {
     input
 }
 
-/// A migration at 50 percent that watches `alarms`.
+/// Plans a migration and shifts it to 50 percent.
 fn at_50_percent(simulation: &Simulation, execution: &str, input: &Value) -> Value {
     let planned = run(simulation.plan(execution, input)).unwrap();
     run(simulation.shift(execution, &planned, 0)).unwrap();
@@ -48,7 +49,7 @@ fn at_50_percent(simulation: &Simulation, execution: &str, input: &Value) -> Val
     planned
 }
 
-/// Rolled back by `event`, with one answer that tells of one migration.
+/// A migration that watches `alarms` is stopped and rolled back by `event`.
 #[track_caller]
 fn check_rolled_back(alarms: &Value, event: &Value) {
     let simulation = Simulation::blueprint();
@@ -73,16 +74,16 @@ fn an_alarm_rolls_back_the_migration_that_watches_it() {
 }
 
 #[test]
-fn a_composite_alarm_does_too() {
+fn a_composite_alarm_rolls_back_the_migration_that_watches_it() {
     let mut event = documented(COMPOSITE_ALARM_EVENT);
-    event["detail"]["state"]["timestamp"] = json!(LATER);
+    event["detail"]["state"]["timestamp"] = json!(FAR_FUTURE);
     check_rolled_back(&json!({"names": ["ServiceAggregatedAlarm"]}), &event);
 }
 
 #[test]
-fn an_alarm_whose_action_is_the_function_does_too() {
+fn an_alarm_with_the_function_as_its_action_rolls_back_the_migration() {
     let mut event = documented(ALARM_ACTION);
-    event["alarmData"]["state"]["timestamp"] = json!(LATER);
+    event["alarmData"]["state"]["timestamp"] = json!(FAR_FUTURE);
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     let alarms = json!({"names": ["lambda-demo-metric-alarm"]});
@@ -90,22 +91,22 @@ fn an_alarm_whose_action_is_the_function_does_too() {
     let answer = run(simulation.roll_back(&event)).unwrap();
     assert_eq!(answer["restored"], 7);
     assert_eq!(simulation.route53.to_cli_json(), before);
-    // Nobody reads that answer: the rollback that the end of the execution starts tells people.
+    // CloudWatch ignores that answer, so the rollback that the status event starts has to report it.
     let answers = run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
-    let told: Vec<_> = answers
+    let reports: Vec<_> = answers
         .iter()
         .flat_map(|answer| answer["migrations"].as_array().unwrap().clone())
         .collect();
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert_eq!(told[0]["status"], "RolledBack");
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_eq!(reports[0]["status"], "RolledBack");
     assert_eq!(
-        told[0]["reason"],
+        reports[0]["reason"],
         "the execution was ABORTED: StoppedByAlarmAction: the alarm lambda-demo-metric-alarm fired: test"
     );
 }
 
 #[test]
-fn what_a_rollback_tells_is_what_people_ask_for() {
+fn a_rollback_report_has_status_weights_and_reason() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
     let answer = run(simulation.roll_back(&alarm_event(ALARM))).unwrap();
@@ -135,7 +136,7 @@ fn what_a_rollback_tells_is_what_people_ask_for() {
     "#]].assert_eq(&format!("{:#}\n", answer["migrations"]));
 }
 
-/// Nothing is stopped, nothing is written, and the rollback is over at once.
+/// `event` stops nothing and writes nothing, and the rollback is done after its first pass.
 #[track_caller]
 fn check_nothing_is_done(input: &Value, event: &Value, expect: &expect_test::Expect) {
     let simulation = Simulation::blueprint();
@@ -150,7 +151,7 @@ fn check_nothing_is_done(input: &Value, event: &Value, expect: &expect_test::Exp
 }
 
 #[test]
-fn a_migration_that_does_not_watch_the_alarm_is_left_alone() {
+fn a_migration_that_does_not_watch_the_alarm_keeps_running() {
     let watching = watching(&json!({"names": ["another"], "prefixes": ["blue-"]}));
     check_nothing_is_done(
         &watching,
@@ -161,9 +162,9 @@ fn a_migration_that_does_not_watch_the_alarm_is_left_alone() {
     );
 }
 
-/// It was delivered late: the migration began after the alarm, and found it quiet.
+/// The migration started after the alarm had fired, and found it quiet.
 #[test]
-fn a_late_alarm_event_does_not_stop_a_migration_that_began_since() {
+fn a_late_alarm_event_does_not_stop_a_migration_that_started_after_the_alarm() {
     let mut event = alarm_event(ALARM);
     event["detail"]["state"]["timestamp"] = json!("2019-10-02T17:04:40.989+0000");
     check_nothing_is_done(
@@ -176,7 +177,7 @@ fn a_late_alarm_event_does_not_stop_a_migration_that_began_since() {
 }
 
 #[test]
-fn an_alarm_that_clears_is_no_reason() {
+fn an_alarm_that_clears_does_not_roll_back() {
     let mut event = alarm_event(ALARM);
     event["detail"]["state"]["value"] = json!("OK");
     check_nothing_is_done(
@@ -189,7 +190,7 @@ fn an_alarm_that_clears_is_no_reason() {
 }
 
 #[test]
-fn an_execution_that_succeeded_or_runs_is_no_reason() {
+fn a_status_event_of_a_running_or_succeeded_execution_does_not_roll_back() {
     for status in ["RUNNING", "SUCCEEDED"] {
         let simulation = Simulation::blueprint();
         let answer = run(simulation.roll_back(&status_event("run", status))).unwrap();
@@ -199,7 +200,7 @@ fn an_execution_that_succeeded_or_runs_is_no_reason() {
 }
 
 #[test]
-fn an_event_of_another_kind_is_refused() {
+fn an_event_of_another_type_is_refused() {
     let simulation = Simulation::blueprint();
     let event = json!({"detail-type": "EC2 Instance State-change Notification", "detail": {}});
     let error = run(simulation.roll_back(&event)).unwrap_err();
@@ -214,9 +215,10 @@ fn an_event_of_another_kind_is_refused() {
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
-/// The first attempt stops the migration and then fails; the next one still knows what to restore.
+/// If the first attempt stops the migration and then fails, the next one finds it among the aborted
+/// executions.
 #[test]
-fn an_alarm_rollback_that_fails_after_the_stop_is_made_up_for() {
+fn an_alarm_rollback_with_a_fault_at_any_call_still_restores_the_zone() {
     let calls = {
         let simulation = Simulation::blueprint();
         at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
@@ -229,7 +231,7 @@ fn an_alarm_rollback_that_fails_after_the_stop_is_made_up_for() {
             let simulation = Simulation::blueprint();
             let before = simulation.route53.to_cli_json();
             at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
-            // The alarm fires now: after the start, and before the stop.
+            // The alarm fires after the start of the execution and before its stop.
             let event = alarm_event_now(ALARM);
             simulation.route53.on_call(call, fault);
             run(simulation.roll_back_all(&event)).unwrap();
@@ -241,23 +243,23 @@ fn an_alarm_rollback_that_fails_after_the_stop_is_made_up_for() {
 #[test]
 fn every_migration_that_watches_the_alarm_is_rolled_back_and_no_other() {
     let simulation = Simulation::blueprint();
-    let of = |name: &str, alarm: &str| {
+    let input = |name: &str, alarm: &str| {
         let mut input = watching(&json!({"names": [alarm]}));
         input["names"] = json!([format!("{name}.eks-blueprint.example.com")]);
         input
     };
-    at_50_percent(&simulation, "one", &of("burnham", ALARM));
-    at_50_percent(&simulation, "two", &of("skiapp", ALARM));
-    at_50_percent(&simulation, "three", &of("argocd", "another"));
+    at_50_percent(&simulation, "one", &input("burnham", ALARM));
+    at_50_percent(&simulation, "two", &input("skiapp", ALARM));
+    at_50_percent(&simulation, "three", &input("argocd", "another"));
     let answers = run(simulation.roll_back_all(&alarm_event(ALARM))).unwrap();
-    let told: Vec<_> = answers[0]["migrations"]
+    let reports: Vec<_> = answers[0]["migrations"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|told| (&told["execution"], &told["names"]))
+        .map(|report| (&report["execution"], &report["names"]))
         .collect();
     assert_eq!(
-        told,
+        reports,
         [(&json!("one"), &json!(1)), (&json!("two"), &json!(1))]
     );
     assert!(simulation.executions.is_running("three"));
@@ -267,9 +269,9 @@ fn every_migration_that_watches_the_alarm_is_rolled_back_and_no_other() {
     );
 }
 
-/// `hold`: the alarm stops it, and neither that nor its end restores it.
+/// Neither the alarm nor the status event of the stopped execution restores the weights.
 #[test]
-fn a_migration_that_is_to_hold_is_stopped_and_stays() {
+fn an_alarm_stops_a_migration_with_on_failure_hold_and_keeps_its_weights() {
     let simulation = Simulation::blueprint();
     let mut input = watching(&json!({"names": [ALARM]}));
     input["onFailure"] = json!("hold");
@@ -277,7 +279,7 @@ fn a_migration_that_is_to_hold_is_stopped_and_stays() {
     let at_50 = simulation.route53.to_cli_json();
 
     let answers = run(simulation.roll_back_all(&alarm_event(ALARM))).unwrap();
-    assert_eq!(answers.len(), 1, "there is nothing to wait for");
+    assert_eq!(answers.len(), 1, "a hold needs no second pass");
     assert_eq!(answers[0]["migrations"][0]["status"], "Held");
     assert_eq!(answers[0]["migrations"][0]["stopped"], true);
     assert!(!simulation.executions.is_running("run"));
@@ -289,7 +291,7 @@ fn a_migration_that_is_to_hold_is_stopped_and_stays() {
 }
 
 #[test]
-fn an_execution_that_dies_is_rolled_back_whether_or_not_the_event_has_its_input() {
+fn an_unsuccessful_execution_is_rolled_back_by_an_event_without_its_input() {
     for status in ["FAILED", "ABORTED", "TIMED_OUT"] {
         let simulation = Simulation::blueprint();
         let before = simulation.route53.to_cli_json();
@@ -301,16 +303,17 @@ fn an_execution_that_dies_is_rolled_back_whether_or_not_the_event_has_its_input(
         let answers = run(simulation.roll_back_all(&event)).unwrap();
         assert_eq!(answers[0]["restored"], 7);
         assert_eq!(simulation.route53.to_cli_json(), before);
-        // Delivered twice.
+        // The event is delivered a second time.
         let answers = run(simulation.roll_back_all(&event)).unwrap();
         assert!(answers.iter().all(|answer| answer["restored"] == 0));
         assert_eq!(simulation.route53.to_cli_json(), before);
     }
 }
 
-/// `DescribeExecution` is eventually consistent: only what has ended tells whether it holds.
+/// `DescribeExecution` is eventually consistent, and only an execution that has ended shows whether it
+/// holds.
 #[test]
-fn an_execution_that_is_still_described_as_running_is_asked_for_again() {
+fn a_status_event_is_retried_while_its_execution_is_described_as_running() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &canary());
     let at_50 = simulation.route53.to_cli_json();
@@ -324,7 +327,7 @@ fn an_execution_that_is_still_described_as_running_is_asked_for_again() {
 }
 
 #[test]
-fn an_execution_that_was_redriven_since_is_left_alone() {
+fn an_execution_redriven_after_its_status_event_is_not_rolled_back() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &canary());
     simulation.executions.abort("run");
@@ -335,9 +338,9 @@ fn an_execution_that_was_redriven_since_is_left_alone() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
-/// By drift, say, whatever `onFailure` is.
+/// For example because of drift, whatever `onFailure` says.
 #[test]
-fn an_execution_that_held_on_purpose_stays_held() {
+fn an_execution_that_failed_as_held_keeps_its_weights() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &canary());
     simulation.executions.fail("run", "Held", "Drift");
@@ -351,9 +354,9 @@ fn an_execution_that_held_on_purpose_stays_held() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
-/// It had found another writer's change, and was about to say so.
+/// It had decided to hold because of another writer's change, and was notifying of that.
 #[test]
-fn an_execution_aborted_while_it_says_that_it_holds_stays_held() {
+fn an_execution_aborted_while_it_announces_a_hold_stays_held() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &canary());
     simulation.executions.enter("run", HOLDING);
@@ -365,7 +368,7 @@ fn an_execution_aborted_while_it_says_that_it_holds_stays_held() {
 }
 
 #[test]
-fn an_aborted_migration_that_is_to_hold_is_told_of_and_stays() {
+fn an_aborted_migration_with_on_failure_hold_is_reported_and_keeps_its_weights() {
     let simulation = Simulation::blueprint();
     let mut input = canary();
     input["onFailure"] = json!("hold");
@@ -379,9 +382,9 @@ fn an_aborted_migration_that_is_to_hold_is_told_of_and_stays() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
-/// It was refused, so what an earlier execution holds is not its business.
+/// The weights that an earlier execution holds remain.
 #[test]
-fn an_execution_that_wrote_nothing_undoes_nothing() {
+fn an_execution_that_wrote_nothing_rolls_nothing_back() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "held", &canary());
     simulation.executions.fail("held", "Held", "Drift");
@@ -391,7 +394,7 @@ fn an_execution_that_wrote_nothing_undoes_nothing() {
     let answers = run(simulation.roll_back_all(&status_event("second", "ABORTED"))).unwrap();
     assert!(answers.iter().all(|answer| answer["restored"] == 0));
     assert_eq!(simulation.route53.to_cli_json(), at_50);
-    // Nor is a broken input.
+    // The same for an execution with an invalid input.
     simulation
         .executions
         .start("third", json!({"hostedZoneId": ZONE_ID}));
@@ -401,33 +404,34 @@ fn an_execution_that_wrote_nothing_undoes_nothing() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
-/// It dies between two batches of its first shift: some names are its own, the others still the
-/// held one's. All are restored, wherever the rollback is interrupted.
+/// It ends between two batches of its first shift: some names have its journals, the others those of
+/// the held execution. All are restored, even with a fault at any call of the rollback.
 #[test]
-fn an_execution_that_took_over_only_a_part_undoes_all_that_it_went_on_from() {
+fn an_execution_that_adopted_only_some_names_rolls_back_all_names_of_the_adopted_one() {
     let zone = large_zone(NAMES);
     let calls = {
-        let simulation = took_over_a_part(&zone);
+        let simulation = adopts_only_some_names(&zone);
         let before = simulation.route53.calls();
         run(simulation.roll_back(&status_event("second", "ABORTED"))).unwrap();
         before..simulation.route53.calls()
     };
     let original = Simulation::new(&zone).route53.to_cli_json();
     for call in calls {
-        let simulation = took_over_a_part(&zone);
+        let simulation = adopts_only_some_names(&zone);
         simulation.route53.on_call(call, Fault::Throttled);
         run(simulation.roll_back_all(&status_event("second", "ABORTED"))).unwrap();
         assert_eq!(simulation.route53.to_cli_json(), original, "call {call}");
     }
 }
 
-fn took_over_a_part(zone: &str) -> Simulation {
+/// An execution that adopted some names of a held one and was aborted.
+fn adopts_only_some_names(zone: &str) -> Simulation {
     let simulation = Simulation::new(zone);
     at_50_percent(&simulation, "held", &canary());
     simulation.executions.fail("held", "Held", "Drift");
     let planned = run(simulation.plan("second", &canary())).unwrap();
     let batches = simulation.route53.batches().len();
-    // It reads the zone, its first batch goes through, and the next one does not.
+    // Its first batch is accepted and its second one throttled.
     let second_batch = simulation.route53.calls() + CALLS_OF_A_READ + 1;
     simulation.route53.on_call(second_batch, Fault::Throttled);
     run(simulation.shift("second", &planned, 0)).unwrap_err();
@@ -436,9 +440,9 @@ fn took_over_a_part(zone: &str) -> Simulation {
     simulation
 }
 
-/// Whichever call of `complete` is its last: all names are back, or all have moved.
+/// Whichever call of `complete` is the last one: all names are restored, or all are completed.
 #[test]
-fn a_completion_that_is_aborted_is_undone_or_finished_as_a_whole() {
+fn an_aborted_completion_is_rolled_back_or_finished_for_all_names() {
     let zone = large_zone(NAMES);
     let before = Simulation::new(&zone).route53.record_sets();
     let (completed, calls) = {
@@ -456,7 +460,7 @@ fn a_completion_that_is_aborted_is_undone_or_finished_as_a_whole() {
         for is_applied in [false, true] {
             let simulation = Simulation::new(&zone);
             let planned = at_100_percent(&simulation);
-            // Killed at this call: nothing comes after it.
+            // The process ends at this call: no later call arrives.
             let fault = if is_applied {
                 Fault::AnswerLost
             } else {
@@ -484,7 +488,7 @@ fn a_completion_that_is_aborted_is_undone_or_finished_as_a_whole() {
     assert_eq!(
         outcomes.len(),
         2,
-        "some calls are before the mark, some behind it"
+        "some calls are before the mark, some after it"
     );
 }
 
@@ -494,9 +498,9 @@ fn at_100_percent(simulation: &Simulation) -> Value {
     planned
 }
 
-/// A rollback that has begun with the first name can't be overtaken by a late completion.
+/// The rollback has restored the first name, so a late completion finds no journal there.
 #[test]
-fn a_completion_that_comes_after_a_rollback_began_is_refused() {
+fn a_completion_is_refused_after_a_rollback_has_started() {
     let zone = large_zone(NAMES);
     let simulation = Simulation::new(&zone);
     let before = simulation.route53.record_sets();
@@ -510,9 +514,9 @@ fn a_completion_that_comes_after_a_rollback_began_is_refused() {
     assert_eq!(simulation.route53.record_sets(), before);
 }
 
-/// Two alarms, or one while the probe had failed: the rollback that is under way is not stopped.
+/// A second alarm, or an alarm after a failed probe, must not stop the rollback that is running.
 #[test]
-fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
+fn an_alarm_does_not_stop_a_migration_that_is_rolling_back() {
     for reaction in ["rollback", "hold"] {
         let simulation = Simulation::blueprint();
         let before = simulation.route53.to_cli_json();
@@ -528,9 +532,9 @@ fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
     }
 }
 
-/// It was described as running, and had held on drift meanwhile.
+/// The execution is described as running, and ends as held before it can be stopped.
 #[test]
-fn an_alarm_that_comes_just_after_a_hold_leaves_it() {
+fn an_alarm_just_after_a_hold_keeps_the_held_weights() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
     let at_50 = simulation.route53.to_cli_json();
@@ -540,16 +544,16 @@ fn an_alarm_that_comes_just_after_a_hold_leaves_it() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
-/// People are told of it even if nobody knows any more what it had done.
+/// The retry finds nothing left to restore, and reports the migration all the same.
 #[test]
-fn a_rollback_whose_first_attempt_died_is_told_all_the_same() {
+fn a_rollback_is_reported_even_if_the_answer_of_its_first_attempt_was_lost() {
     for reaction in ["rollback", "hold"] {
         let simulation = Simulation::blueprint();
         let mut input = watching(&json!({"names": [ALARM]}));
         input["onFailure"] = json!(reaction);
         at_50_percent(&simulation, "run", &input);
         let event = alarm_event_now(ALARM);
-        // Its answer never arrived.
+        // The answer of the first attempt is lost.
         run(simulation.roll_back(&event)).unwrap();
         let answer = run(simulation.roll_back(&event)).unwrap();
         assert_eq!(answer["migrations"].as_array().unwrap().len(), 1);
@@ -562,10 +566,10 @@ fn a_rollback_whose_first_attempt_died_is_told_all_the_same() {
     }
 }
 
-/// A zone of several pages is not read at one moment: a change that was still under way comes
-/// between two of them, so that the journals are read as of after it and the records before.
+/// The pages of a listing are no snapshot: a late change between two of them makes the rollback read
+/// the records from before the change and the journals from after it.
 #[test]
-fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
+fn a_change_between_two_pages_of_a_rollbacks_listing_is_rolled_back() {
     let zone = large_zone(NAMES);
     let shifting = Simulation::new(&zone);
     let before = shifting.route53.record_sets();
@@ -586,10 +590,10 @@ fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
     }
 }
 
-/// The first pass finds nothing of it, and so nothing of what it goes on from; then it writes one
-/// of its changes.
+/// The first pass finds no journal of the adopting execution, and so restores nothing. Then a function
+/// that was still running writes the first batch.
 #[test]
-fn what_goes_on_from_a_held_migration_late_is_undone_with_it() {
+fn late_write_of_an_adopting_execution_is_rolled_back() {
     let zone = large_zone(NAMES);
     let original = Simulation::new(&zone).route53.to_cli_json();
     let simulation = Simulation::new(&zone);
@@ -611,9 +615,9 @@ fn what_goes_on_from_a_held_migration_late_is_undone_with_it() {
     assert_eq!(simulation.route53.to_cli_json(), original);
 }
 
-/// An alarm in two zones: what hinders one rollback does not hinder the other.
+/// An alarm rolls back migrations in two zones, one of which cannot be read.
 #[test]
-fn one_zone_that_cannot_be_read_does_not_stand_in_the_way_of_the_others() {
+fn an_unreadable_zone_does_not_block_the_rollback_of_another_zone() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     let mut elsewhere = watching(&json!({"names": [ALARM]}));
@@ -627,11 +631,11 @@ fn one_zone_that_cannot_be_read_does_not_stand_in_the_way_of_the_others() {
 }
 
 #[test]
-fn one_refused_record_does_not_stand_in_the_way_of_the_others() {
+fn one_refused_record_does_not_block_the_rollback_of_the_others() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     at_50_percent(&simulation, "run", &canary());
-    // The whole batch, then the first name by itself.
+    // Route 53 refuses the batch, and then the first name by itself.
     let batch = simulation.route53.calls() + 2;
     simulation.route53.on_call(batch, Fault::Refused);
     simulation.route53.on_call(batch + 3, Fault::Refused);
@@ -644,9 +648,9 @@ fn one_refused_record_does_not_stand_in_the_way_of_the_others() {
     assert_eq!(simulation.route53.to_cli_json(), before);
 }
 
-/// The alarm came after the migration had completed: all traffic stays, and people are told so.
+/// All traffic remains on the new side, and the completion is reported.
 #[test]
-fn an_alarm_after_the_completion_is_no_rollback() {
+fn an_alarm_after_the_completion_does_not_roll_back() {
     let zone = large_zone(NAMES);
     let simulation = Simulation::new(&zone);
     let mut input = watching(&json!({"names": [ALARM]}));
@@ -657,16 +661,16 @@ fn an_alarm_after_the_completion_is_no_rollback() {
     simulation.route53.on_call(first_removal, Fault::Throttled);
     run(simulation.complete("run", &planned)).unwrap_err();
     let answers = run(simulation.roll_back_all(&alarm_event(ALARM))).unwrap();
-    let told = answers[0]["migrations"].as_array().unwrap();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["status"], "Completed");
-    assert_eq!(told[0]["percent"], 100);
+    let reports = answers[0]["migrations"].as_array().unwrap();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0]["status"], "Completed");
+    assert_eq!(reports[0]["percent"], 100);
     assert!(!simulation.route53.to_cli_json().contains("_cutover"));
 }
 
-/// It was planned before the other one held, so it goes on from nothing.
+/// The second execution was planned before the first one held, so its plan adopts nothing.
 #[test]
-fn a_migration_does_not_undo_what_its_plan_did_not_adopt() {
+fn a_rollback_leaves_a_held_migration_that_the_plan_did_not_adopt() {
     let simulation = Simulation::blueprint();
     let first = run(simulation.plan("first", &canary())).unwrap();
     let second = run(simulation.plan("second", &canary())).unwrap();
@@ -679,9 +683,9 @@ fn a_migration_does_not_undo_what_its_plan_did_not_adopt() {
     assert_eq!(simulation.route53.to_cli_json(), held);
 }
 
-/// A zone that it may not read, say: its end is no reason to look there.
+/// For example because it has no permission to read the zone: the rollback must not try to.
 #[test]
-fn an_execution_that_did_not_start_needs_no_rollback() {
+fn an_execution_that_failed_before_its_first_write_is_not_rolled_back() {
     let simulation = Simulation::blueprint();
     simulation.executions.start("run", canary());
     let cause = "hostedZoneId: it may not be read -- No weight was changed.";
@@ -691,9 +695,9 @@ fn an_execution_that_did_not_start_needs_no_rollback() {
     assert_eq!(simulation.route53.calls(), 0);
 }
 
-/// Its own rollback failed: that is made up for, whatever is to happen on failure.
+/// The rollback of the execution itself failed. It is repeated even with `onFailure: "hold"`.
 #[test]
-fn a_failed_rollback_is_tried_again_from_outside() {
+fn a_failed_rollback_is_retried_by_the_status_event() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     let mut input = canary();
@@ -706,9 +710,9 @@ fn a_failed_rollback_is_tried_again_from_outside() {
     assert_eq!(simulation.route53.to_cli_json(), before);
 }
 
-/// Between a completion's reading and its writing: the rollback has begun, so the mark is refused.
+/// The rollback starts between the read and the write of the completion, so the mark is refused.
 #[test]
-fn a_completion_that_a_rollback_overtakes_is_refused() {
+fn a_completion_is_refused_when_a_rollback_writes_first() {
     let zone = large_zone(NAMES);
     let rolling_back = Simulation::new(&zone);
     let before = rolling_back.route53.record_sets();
@@ -716,22 +720,23 @@ fn a_completion_that_a_rollback_overtakes_is_refused() {
     let second_batch = rolling_back.route53.calls() + CALLS_OF_A_READ + 1;
     rolling_back.route53.on_call(second_batch, Fault::Throttled);
     run(rolling_back.roll_back(&json!({"execution": "run"}))).unwrap_err();
-    let begun = rolling_back.route53.record_sets();
+    let partly_restored = rolling_back.route53.record_sets();
 
     let simulation = Simulation::new(&zone);
     let planned = at_100_percent(&simulation);
     let mark = simulation.route53.calls() + CALLS_OF_A_READ;
-    let overtaken = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = begun));
-    simulation.route53.on_call(mark, overtaken);
+    let rollback = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = partly_restored));
+    simulation.route53.on_call(mark, rollback);
     let error = run(simulation.complete("run", &planned)).unwrap_err();
     assert_eq!(error.name(), "Conflict", "{error}");
     run(simulation.roll_back_whole("run")).unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
 }
 
-/// The same event twice: the second execution is refused at its first shift, and rolls itself back.
+/// An event that is delivered twice starts two executions. The second is refused at its first shift
+/// and rolls itself back.
 #[test]
-fn a_rollback_of_who_came_too_late_leaves_who_runs_alone() {
+fn a_rollback_of_a_refused_second_execution_does_not_touch_the_first() {
     let simulation = Simulation::blueprint();
     let first = run(simulation.plan("first", &canary())).unwrap();
     let second = run(simulation.plan("second", &canary())).unwrap();
@@ -742,25 +747,25 @@ fn a_rollback_of_who_came_too_late_leaves_who_runs_alone() {
     let request = json!({"execution": "second", "requestedBy": "second", "reason": "Busy"});
     let answers = run(simulation.roll_back_all(&request)).unwrap();
     assert!(answers.iter().all(|answer| answer["restored"] == 0));
-    // It has failed, so it is told all the same; once.
-    let told: usize = answers
+    // The failed execution is reported once, although nothing was restored.
+    let reports: usize = answers
         .iter()
         .map(|answer| answer["migrations"].as_array().unwrap().len())
         .sum();
-    assert_eq!(told, 1);
+    assert_eq!(reports, 1);
     assert!(simulation.executions.is_running("first"));
     assert_eq!(simulation.route53.to_cli_json(), at_10);
 }
 
-/// What a completion left behind is taken away by the same input, and stands in nobody else's way
-/// without being named.
+/// An execution with the same input deletes the remaining journals. An execution with more names is
+/// refused, and names the rollback that deletes them.
 #[test]
-fn the_rest_of_a_completion_is_made_up_for() {
+fn an_interrupted_completion_is_finished_by_the_same_input_or_by_a_rollback() {
     let zone = large_zone(NAMES);
     let half_completed = || {
         let simulation = Simulation::new(&zone);
         let planned = at_100_percent(&simulation);
-        // Behind the mark and the first of the removals.
+        // After the mark and the first batch of removals.
         let second_removal = simulation.route53.calls() + CALLS_OF_A_READ + 2;
         simulation.route53.on_call(second_removal, Fault::Throttled);
         run(simulation.complete("run", &planned)).unwrap_err();
@@ -796,12 +801,13 @@ fn the_rest_of_a_completion_is_made_up_for() {
     run(simulation.plan("more", &canary())).unwrap();
 }
 
-/// Started while green is being created: the plan says what is missing until all of it is there.
+/// A migration that starts while the new side is being created: the plan returns what is missing until
+/// all records exist.
 #[test]
-fn records_that_do_not_exist_yet_are_waited_for_where_the_input_says_so() {
+fn missing_records_are_awaited_if_the_input_sets_a_timeout() {
     let simulation = Simulation::blueprint();
     let complete = simulation.route53.record_sets();
-    let is_of = |record_set: &migration::record::RecordSet, side: &str, name: &str| {
+    let belongs_to = |record_set: &migration::record::RecordSet, side: &str, name: &str| {
         record_set.name.as_str().contains(name)
             && record_set
                 .weighted()
@@ -812,7 +818,8 @@ fn records_that_do_not_exist_yet_are_waited_for_where_the_input_says_so() {
     for (missing, count) in [("", 7), ("burnham", 1)] {
         simulation.route53.edit(|record_sets| {
             *record_sets = complete.clone();
-            record_sets.retain(|record_set| !is_of(record_set, "eks-blueprint-green", missing));
+            record_sets
+                .retain(|record_set| !belongs_to(record_set, "eks-blueprint-green", missing));
         });
         let planned = run(simulation.plan("waits", &input)).unwrap();
         assert_eq!(planned["migration"], Value::Null, "{count}");
@@ -820,7 +827,7 @@ fn records_that_do_not_exist_yet_are_waited_for_where_the_input_says_so() {
         assert_eq!(planned["awaited"]["checkSeconds"], 60);
         let reason = planned["awaited"]["reason"].as_str().unwrap();
         assert!(reason.contains("eks-blueprint-green"), "{reason}");
-        // Without being asked to wait, it moves those that are there, or is refused.
+        // Without the time-out, the plan moves the names that have all records, or is refused.
         let at_once = run(simulation.plan("at-once", &canary()));
         assert_eq!(at_once.is_ok(), missing == "burnham");
     }

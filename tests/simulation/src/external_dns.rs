@@ -1,5 +1,5 @@
-//! Migrations of names that belong to ExternalDNS, with the model's instances of both clusters at
-//! work between any two calls.
+//! Migrations of names that ExternalDNS owns, while the model of ExternalDNS of both clusters makes a
+//! pass between any two calls of a function.
 
 use expect_test::expect;
 use external_dns::{Action, Affix, Controller, Generation, Outcome, Policy, Provider, Settings};
@@ -17,7 +17,7 @@ use crate::zones::{BLUE, GREEN, is_same};
 
 pub(crate) const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
-/// The fake of Route 53 as ExternalDNS writes to it.
+/// The fake of Route 53 as the AWS provider of ExternalDNS.
 pub(crate) struct Zone<'a>(pub(crate) &'a FakeRoute53);
 
 impl Provider for Zone<'_> {
@@ -44,7 +44,7 @@ impl Provider for Zone<'_> {
     }
 }
 
-/// A zone in which two clusters' instances of ExternalDNS work.
+/// A zone, and the ExternalDNS instances of two clusters that manage it.
 pub(crate) struct Clusters {
     pub(crate) simulation: Simulation,
     pub(crate) blue: Controller,
@@ -52,7 +52,7 @@ pub(crate) struct Clusters {
 }
 
 impl Clusters {
-    /// The blueprint's zone and its instances: blue's of an older version than green's.
+    /// The blueprint zone. The instance of blue has an older version than that of green.
     pub(crate) fn blueprint() -> Self {
         let simulation = Simulation::blueprint();
         let zone = simulation.route53.record_sets();
@@ -63,17 +63,18 @@ impl Clusters {
         }
     }
 
-    /// The blueprint's records in a zone in which these instances have written the registry.
+    /// The records of the blueprint zone, with a registry that instances with these settings wrote.
     pub(crate) fn written_by(blue: Settings, green: Settings) -> Self {
         let mut clusters = Self::blueprint();
         let desired = [clusters.blue.desired(), clusters.green.desired()];
         let [blue_desired, green_desired] = desired;
         clusters.simulation.route53.edit(|record_sets| {
             record_sets.retain(|record_set| {
-                let of = |name: &RecordName, of: &[external_dns::Endpoint]| {
-                    of.iter().any(|endpoint| endpoint.name == *name)
+                let is_desired = |name: &RecordName, desired: &[external_dns::Endpoint]| {
+                    desired.iter().any(|endpoint| endpoint.name == *name)
                 };
-                record_set.record_type != RecordType::Txt && !of(&record_set.name, &blue_desired)
+                record_set.record_type != RecordType::Txt
+                    && !is_desired(&record_set.name, &blue_desired)
             });
         });
         clusters.blue = Controller::new(blue, blue_desired);
@@ -84,18 +85,18 @@ impl Clusters {
         clusters
     }
 
-    /// One pass of each.
+    /// One pass of each instance.
     pub(crate) fn passes(&self) -> [Outcome; 2] {
         let zone = Zone(&self.simulation.route53);
         [&self.blue, &self.green].map(|controller| run(controller.reconcile_once(&zone)))
     }
 
-    /// Whether both find nothing to do.
+    /// Makes one pass of each instance. Returns whether both found nothing to change.
     pub(crate) fn are_quiet(&self) -> bool {
         self.passes().iter().all(Outcome::is_quiet)
     }
 
-    /// Both find nothing to do.
+    /// Makes one pass of each instance, and checks that both found nothing to change.
     #[track_caller]
     pub(crate) fn expect_quiet(&self) {
         for outcome in self.passes() {
@@ -103,6 +104,8 @@ impl Clusters {
         }
     }
 
+    /// Migrates, with one pass of each instance between any two calls, which must find nothing to
+    /// change.
     #[track_caller]
     pub(crate) fn migrate(&self, execution: &str, input: &Value) {
         let quiet = async || {
@@ -116,7 +119,7 @@ impl Clusters {
         run(migrated).unwrap();
     }
 
-    /// Releases, with two passes of each controller after every call.
+    /// Releases, with two passes of each instance in every wait of the state machine.
     pub(crate) fn release(&self, execution: &str) -> Result<(), Error> {
         let passes = async || {
             let zone = Zone(&self.simulation.route53);
@@ -128,13 +131,14 @@ impl Clusters {
         run(self.simulation.release(execution, passes))
     }
 
-    /// Somebody writes the reached weights into both clusters' annotations.
+    /// Writes the weights that the migration reached into the annotations of both clusters.
     pub(crate) fn update_annotations(&self) {
         self.blue.set_all_weights(0);
         self.green.set_all_weights(100);
     }
 
-    /// Both instances can change their records, and then delete each of them with its TXT.
+    /// Checks that both instances own their records again: they can change each, and then delete it
+    /// with its TXT.
     #[track_caller]
     pub(crate) fn expect_to_be_owned(&self) {
         self.blue.set_all_weights(1);
@@ -168,12 +172,12 @@ impl Clusters {
 
     pub(crate) fn weight(&self, name: &str, side: &str) -> u8 {
         let record_sets = self.simulation.route53.record_sets();
-        let of_it = record_sets
+        let of_name = record_sets
             .iter()
             .filter(|record_set| record_set.name.as_str() == name);
-        let mut weights = of_it.filter_map(|record_set| {
-            let (of, weight) = record_set.weighted()?;
-            (of.as_str() == side).then_some(weight)
+        let mut weights = of_name.filter_map(|record_set| {
+            let (identifier, weight) = record_set.weighted()?;
+            (identifier.as_str() == side).then_some(weight)
         });
         weights.next().unwrap()
     }
@@ -204,7 +208,7 @@ fn a_migration_never_loses_a_weight_to_external_dns() {
 }
 
 #[test]
-fn a_rollback_gives_the_zone_back_byte_for_byte() {
+fn a_rollback_restores_the_zone_byte_for_byte() {
     for steps in 1..=3 {
         let clusters = Clusters::blueprint();
         let before = clusters.zone();
@@ -220,7 +224,7 @@ fn a_rollback_gives_the_zone_back_byte_for_byte() {
     }
 }
 
-/// Invariant 7 holds until the release: the journals stay, those of names without a registry TXT too.
+/// Until the release all journals remain, including those of names without a registry TXT.
 #[test]
 fn a_completed_migration_can_be_rolled_back_until_it_is_released() {
     let clusters = Clusters::blueprint();
@@ -231,9 +235,9 @@ fn a_completed_migration_can_be_rolled_back_until_it_is_released() {
     clusters.expect_to_be_owned();
 }
 
-/// The fight that there is without the lease, and that is not taken up.
+/// The migration does not write the weights again that ExternalDNS has put back.
 #[test]
-fn without_the_lease_the_fight_is_caught_as_drift() {
+fn weights_that_external_dns_puts_back_without_a_lease_are_drift() {
     let clusters = Clusters::blueprint();
     let mut input = of_one_name();
     input["externalDns"] = json!({"mode": "ignore"});
@@ -254,10 +258,11 @@ fn without_the_lease_the_fight_is_caught_as_drift() {
     assert_eq!(clusters.zone(), reverted);
 }
 
-/// With create-only nothing is leased and nothing is fought over; the weights of the registry TXT
-/// follow all the same, so that the records can be deleted once the policy is sync again.
+/// ExternalDNS runs with `create-only`, and so changes no weight. The migration changes the weights of
+/// the registry TXT as well, because ExternalDNS can delete a record only together with a TXT of the
+/// same weight, once its policy is `sync` again.
 #[test]
-fn ignored_owners_stay_and_their_records_can_be_deleted_afterwards() {
+fn mode_ignore_keeps_owners_and_their_records_can_be_deleted_afterwards() {
     let mut clusters = Clusters::blueprint();
     let sync = clusters.blue.settings().clone();
     let desired = clusters.blue.desired();
@@ -280,7 +285,7 @@ fn ignored_owners_stay_and_their_records_can_be_deleted_afterwards() {
 }
 
 #[test]
-fn a_lease_that_is_lost_is_drift() {
+fn a_lost_lease_is_drift() {
     let clusters = Clusters::blueprint();
     let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
     run(clusters.simulation.shift("run", &planned, 0)).unwrap();
@@ -301,9 +306,8 @@ fn a_lease_that_is_lost_is_drift() {
     assert_eq!(clusters.zone(), after);
 }
 
-/// What goes on from it leases the name anew.
 #[test]
-fn a_lease_that_was_lost_is_taken_up_by_the_next_execution() {
+fn a_lost_lease_is_renewed_by_the_adopting_execution() {
     let clusters = Clusters::blueprint();
     let before = clusters.zone();
     let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
@@ -330,7 +334,7 @@ fn a_lease_that_was_lost_is_taken_up_by_the_next_execution() {
 }
 
 #[test]
-fn a_migration_that_is_not_released_is_in_nobodys_way() {
+fn names_that_wait_for_their_release_are_busy_in_both_directions() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &of_one_name());
     let after = clusters.zone();
@@ -348,9 +352,9 @@ fn a_migration_that_is_not_released_is_in_nobodys_way() {
     assert_eq!(clusters.zone(), after);
 }
 
-/// A load balancer has no IPv6 addresses any more, and its AAAA record's TXT stayed.
+/// For example the TXT of an AAAA record that was deleted by hand.
 #[test]
-fn a_registry_txt_without_a_record_is_left_alone() {
+fn a_registry_txt_without_a_record_is_not_leased() {
     let clusters = Clusters::blueprint();
     clusters.simulation.route53.edit(|record_sets| {
         record_sets.retain(|record_set| {
@@ -368,8 +372,9 @@ fn a_registry_txt_without_a_record_is_left_alone() {
 fn two_owners_of_one_record_are_refused() {
     let clusters = Clusters::blueprint();
     clusters.simulation.route53.edit(|record_sets| {
-        let is_it = |record_set: &&RecordSet| record_set.name.as_str().starts_with("cname-burnham");
-        let mut text = record_sets.iter().find(is_it).unwrap().clone();
+        let is_text =
+            |record_set: &&RecordSet| record_set.name.as_str().starts_with("cname-burnham");
+        let mut text = record_sets.iter().find(is_text).unwrap().clone();
         text.name = "cname-burnham-.eks-blueprint.example.com".parse().unwrap();
         record_sets.push(text.clone());
         text.name = "burnham-cname.eks-blueprint.example.com".parse().unwrap();
@@ -387,9 +392,8 @@ fn two_owners_of_one_record_are_refused() {
     .assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
-/// Each of two completed migrations is rolled back by itself.
 #[test]
-fn a_rollback_of_one_completed_migration_leaves_another_one() {
+fn a_rollback_of_one_completed_migration_does_not_touch_another() {
     let clusters = Clusters::blueprint();
     let mut first = canary();
     first["exclude"] = json!(["skiapp.*"]);
@@ -401,7 +405,7 @@ fn a_rollback_of_one_completed_migration_leaves_another_one() {
         }),
     );
     clusters.migrate("first", &first);
-    // As if skiapp had got its records after the first one's start.
+    // As if the records of skiapp had been created after the start of `first`.
     first["exclude"] = json!([]);
     clusters.simulation.executions.start("first", first);
     clusters.simulation.executions.succeed("first");
@@ -413,9 +417,10 @@ fn a_rollback_of_one_completed_migration_leaves_another_one() {
     );
 }
 
-/// A TXT on an earlier page was read before a step that its name and journal show already.
+/// The pages of a listing are no snapshot: the TXT is read from before a step, and its name and journal
+/// from after it.
 #[test]
-fn a_rollback_restores_txt_weights_of_a_torn_read() {
+fn a_rollback_restores_txt_weights_when_the_zone_changes_between_two_pages() {
     let mut zone: Value = serde_json::from_str(crate::BLUEPRINT).unwrap();
     let record_sets = zone["ResourceRecordSets"].as_array_mut();
     let record_sets = match record_sets {
@@ -439,7 +444,7 @@ fn a_rollback_restores_txt_weights_of_a_torn_read() {
     simulation
         .route53
         .edit(|record_sets| *record_sets = unshifted);
-    // The zone, its first page, then the second.
+    // Calls: the zone, its first page, then the second.
     let second_page = simulation.route53.calls() + 2;
     let shift = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = shifted));
     simulation.route53.on_call(second_page, shift);
@@ -447,9 +452,10 @@ fn a_rollback_restores_txt_weights_of_a_torn_read() {
     assert_eq!(simulation.route53.record_sets(), before);
 }
 
-/// Records that another execution took over with other flags would never be given back.
+/// With other flags the adopting execution would not find the leased registry TXT, and would never give
+/// it back.
 #[test]
-fn what_was_leased_is_gone_on_with_by_the_same_flags_only() {
+fn adopting_a_lease_with_other_registry_flags_is_refused() {
     let clusters = Clusters::blueprint();
     let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
     run(clusters.simulation.shift("run", &planned, 0)).unwrap();
@@ -463,7 +469,7 @@ fn what_was_leased_is_gone_on_with_by_the_same_flags_only() {
     .assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
-/// A TXT that can't be read can't be leased; its weight follows without a lease.
+/// The owner in an encrypted TXT cannot be replaced. Without a lease only its weight is changed.
 #[test]
 fn an_encrypted_registry_is_refused_unless_it_is_ignored() {
     let clusters = Clusters::blueprint();
@@ -499,7 +505,7 @@ fn an_encrypted_registry_is_refused_unless_it_is_ignored() {
 }
 
 #[test]
-fn a_lease_without_a_journal_is_not_taken_over() {
+fn a_lease_without_a_journal_is_not_adopted() {
     let clusters = Clusters::blueprint();
     let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
     run(clusters.simulation.shift("run", &planned, 0)).unwrap();
@@ -514,9 +520,9 @@ fn a_lease_without_a_journal_is_not_taken_over() {
     .assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
-/// A TXT's string holds 255 bytes, and an execution's name may have 80.
+/// A string of a TXT has at most 255 bytes, and the name of an execution up to 80.
 #[test]
-fn a_long_name_of_an_execution_is_cut_where_it_does_not_fit() {
+fn a_long_execution_name_is_shortened_to_fit_into_the_registry_txt() {
     let clusters = Clusters::blueprint();
     let resource = format!("ingress/{}/{}", "n".repeat(63), "i".repeat(80));
     clusters.simulation.route53.edit(|record_sets| {
@@ -561,7 +567,7 @@ fn a_registry_txt_without_room_for_a_lease_is_refused() {
     .assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
-/// The keys of a value may stand in any order, and types of one side may have owners of their own.
+/// The keys of a value may have any order, and the types of one side may have different owners.
 #[test]
 fn each_registry_txt_gets_its_own_owner_back() {
     let clusters = Clusters::blueprint();
@@ -620,11 +626,10 @@ fn affix(affix: &Affix, wildcard_replacement: &str) -> Value {
     json!({"txtPrefix": prefix, "txtSuffix": suffix, "txtWildcardReplacement": wildcard_replacement})
 }
 
-/// Whatever the versions and flags of the two instances: the names are leased, released, and
-/// afterwards owned as before.
+/// For pairs of instances of different versions and flags.
 #[test]
-fn every_form_of_registry_is_leased_and_released() {
-    let forms = [
+fn every_registry_naming_is_leased_and_released() {
+    let namings = [
         (Generation::WithUntyped, Affix::None, ""),
         (
             Generation::WithUntyped,
@@ -650,8 +655,8 @@ fn every_form_of_registry_is_leased_and_released() {
         ),
         (Generation::OwnType, Affix::Suffix("-txt".into()), "wild"),
     ];
-    for (number, (generation, of_blue, blue_star)) in forms.iter().enumerate() {
-        let (other_generation, of_green, green_star) = &forms[(number + 3) % forms.len()];
+    for (number, (generation, of_blue, blue_star)) in namings.iter().enumerate() {
+        let (other_generation, of_green, green_star) = &namings[(number + 3) % namings.len()];
         let settings = |owner: &str, generation: &Generation, affix: &Affix, star: &str| Settings {
             affix: affix.clone(),
             wildcard_replacement: star.to_owned(),
@@ -689,9 +694,9 @@ fn every_form_of_registry_is_leased_and_released() {
 }
 
 proptest! {
-    /// The names of registry TXT are the model's, whatever the flags.
+    /// For random flags and labels.
     #[test]
-    fn registry_names_are_those_of_external_dns(
+    fn registry_names_match_the_model_of_external_dns(
         affix_text in prop_oneof![
             "[a-z_.-]{0,6}",
             "[a-z_.-]{0,4}%\\{record_type\\}[a-z_.-]{0,4}",
@@ -700,13 +705,13 @@ proptest! {
         star in prop_oneof![Just(String::new()), "[a-z]{1,5}"],
         label in prop_oneof![Just("*".to_owned()), "[a-z]{1,4}(-[a-z]{1,4})?", "(a|aaaa|cname|ns)-[a-z]{1,3}"],
     ) {
-        let of = match (affix_text.as_str(), is_suffix) {
+        let text_affix = match (affix_text.as_str(), is_suffix) {
             ("", _) => Affix::None,
             (text, true) => Affix::Suffix(text.to_owned()),
             (text, false) => Affix::Prefix(text.to_owned()),
         };
-        let mapper = external_dns::NameMapper::new(&of, &star);
-        let flags: ExternalDns = serde_json::from_value(json!({"from": affix(&of, &star)})).unwrap();
+        let mapper = external_dns::NameMapper::new(&text_affix, &star);
+        let flags: ExternalDns = serde_json::from_value(json!({"from": affix(&text_affix, &star)})).unwrap();
         let name = format!("{label}.example.com");
         let places = flags.from.places(&name.parse().unwrap());
         for record_type in RecordType::MOVED {

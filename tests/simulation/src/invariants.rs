@@ -1,4 +1,4 @@
-//! The design's invariants, on every state that a zone goes through.
+//! The invariants of migrations and rollbacks, on a zone as the EKS Blueprints pattern sets it up.
 
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ fn a_whole_migration_keeps_the_invariants_and_changes_only_weights() {
 }
 
 #[test]
-fn a_journal_is_all_that_a_step_adds() {
+fn a_step_adds_one_journal_with_original_and_written_weights() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
@@ -94,7 +94,7 @@ fn a_journal_is_all_that_a_step_adds() {
 }
 
 #[test]
-fn the_plan_says_what_will_happen() {
+fn the_plan_lists_steps_weights_duration_and_owners() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     expect![[r#"
@@ -177,7 +177,7 @@ fn a_step_that_is_reached_is_not_written_again() {
 }
 
 #[test]
-fn percent_never_falls() {
+fn an_earlier_step_does_not_lower_the_percent() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
@@ -187,9 +187,9 @@ fn percent_never_falls() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
-/// A name of which `to` has more than the step gives keeps what it has.
+/// A step does not lower the share of `to` where it is higher than the step.
 #[test]
-fn a_pair_beyond_the_step_stays_and_is_restored_all_the_same() {
+fn a_pair_above_the_step_keeps_its_weights_and_is_restored() {
     let simulation = Simulation::blueprint();
     simulation.route53.edit(|record_sets| {
         reweigh(record_sets, "skiapp.eks-blueprint.example.com", BLUE, 70);
@@ -207,7 +207,7 @@ fn a_pair_beyond_the_step_stays_and_is_restored_all_the_same() {
     assert_eq!(simulation.route53.record_sets(), before);
 }
 
-/// Replaces text in the values of some record sets, as somebody edits them.
+/// Replaces text in the values of some record sets, as another writer.
 pub(crate) fn replace_in_values(
     record_sets: &mut [RecordSet],
     is_edited: impl Fn(&RecordSet) -> bool,
@@ -228,9 +228,9 @@ pub(crate) fn replace_in_values(
 
 pub(crate) fn reweigh(record_sets: &mut [RecordSet], name: &str, side: &str, new_weight: u8) {
     for record_set in record_sets {
-        let is_of_it = record_set.name.as_str() == name
-            || registered(record_set).is_some_and(|of| of.as_str() == name);
-        if is_of_it
+        let belongs_to_name = record_set.name.as_str() == name
+            || registered(record_set).is_some_and(|registered| registered.as_str() == name);
+        if belongs_to_name
             && let Routing::Weighted {
                 set_identifier,
                 weight,
@@ -272,7 +272,7 @@ fn a_rollback_keeps_a_load_balancer_that_was_replaced() {
             }
         }
     });
-    // Only the weights are compared, so this is no drift.
+    // Only weights are compared, so a new alias target is no drift.
     run(simulation.confirm("run", &planned, &json!([]))).unwrap();
     run(simulation.roll_back_whole("run")).unwrap();
     let zone = simulation.route53.to_cli_json();
@@ -309,7 +309,7 @@ fn a_rollback_never_leaves_all_traffic_on_a_side_with_weight_0() {
 }
 
 #[test]
-fn nothing_to_roll_back_is_a_success_that_says_so() {
+fn a_rollback_without_a_journal_succeeds_and_says_so() {
     let simulation = Simulation::blueprint();
     let answer = run(simulation.roll_back(&json!({"hostedZoneId": ZONE_ID, "execution": "other"})));
     expect![[r#"
@@ -329,7 +329,7 @@ fn nothing_to_roll_back_is_a_success_that_says_so() {
 }
 
 #[test]
-fn a_rollback_by_name_stops_who_is_at_work_there() {
+fn a_rollback_by_name_stops_the_execution_that_moves_it() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
@@ -361,7 +361,7 @@ fn check_rollback_request(request: &Value, expect: &expect_test::Expect) {
 }
 
 #[test]
-fn a_rollback_that_is_asked_for_wrongly_is_refused() {
+fn an_invalid_rollback_request_is_refused() {
     check_rollback_request(
         &json!({}),
         &expect![[r#"
@@ -395,10 +395,10 @@ fn a_rollback_that_is_asked_for_wrongly_is_refused() {
 }
 
 #[test]
-fn a_second_migration_finds_the_first_ones_lock() {
+fn a_second_migration_of_a_locked_name_is_busy() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &canary())).unwrap();
-    // Planned while nothing was locked: its CREATE of the journal must fail.
+    // This one is planned before the name is locked, so only its shift can be refused.
     let early = run(simulation.plan("early", &of_one_name())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
     let after = simulation.route53.to_cli_json();
@@ -416,7 +416,7 @@ fn a_second_migration_finds_the_first_ones_lock() {
 }
 
 #[test]
-fn a_held_migration_is_adopted_and_goes_on() {
+fn a_held_migration_is_adopted_and_continued() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.record_sets();
     let planned = run(simulation.plan("first", &canary())).unwrap();
@@ -429,7 +429,7 @@ fn a_held_migration_is_adopted_and_goes_on() {
     assert_eq!(planned["plan"]["steps"].as_array().unwrap().len(), 1);
     run(simulation.shift("second", &planned, 0)).unwrap();
     simulation.expect_invariants();
-    // The originals are the first one's.
+    // The rollback restores the weights from before the first execution.
     run(simulation.roll_back_whole("second")).unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
 }
@@ -449,9 +449,9 @@ fn a_held_migration_in_the_other_direction_is_busy() {
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
-/// Held at 100 percent: its journals go only once health has been shown.
+/// A migration that holds at 100 percent is completed only after health checks at that step.
 #[test]
-fn a_migration_held_at_the_last_step_takes_that_step_again() {
+fn a_migration_held_at_the_last_step_repeats_that_step() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
     for step in 0..3 {
@@ -472,9 +472,9 @@ fn a_migration_held_at_the_last_step_takes_that_step_again() {
     );
 }
 
-/// What goes on from a held migration and fails before its own first step undoes the held one.
+/// An execution that adopted a held migration and fails before its first step rolls the held one back.
 #[test]
-fn a_rollback_undoes_what_its_migration_went_on_from() {
+fn a_rollback_restores_the_names_of_the_adopted_migration() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     let planned = run(simulation.plan("first", &canary())).unwrap();
@@ -488,9 +488,9 @@ fn a_rollback_undoes_what_its_migration_went_on_from() {
     assert_eq!(simulation.route53.to_cli_json(), before);
 }
 
-/// Only at the names that it took over: the held one's other names are not its business.
+/// The names of the held migration that the plan of the new one does not have remain.
 #[test]
-fn a_rollback_leaves_what_its_migration_did_not_go_on_from() {
+fn a_rollback_leaves_names_that_its_migration_did_not_adopt() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &canary())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
@@ -502,9 +502,10 @@ fn a_rollback_leaves_what_its_migration_did_not_go_on_from() {
     assert_eq!(answer["restored"], 1);
 }
 
-/// The plan left the steps out that were reached; by now they are not.
+/// The plan skipped the steps that were reached. A rollback since then must not make the first shift
+/// jump over them.
 #[test]
-fn a_first_shift_never_skips_steps() {
+fn a_first_shift_below_the_planned_start_percent_is_drift() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
@@ -519,9 +520,9 @@ fn a_first_shift_never_skips_steps() {
     assert_eq!(simulation.route53.to_cli_json(), restored);
 }
 
-/// A migration that begins while a rollback by names still confirms is left alone.
+/// A rollback by names is still confirming its changes when another migration of a name starts.
 #[test]
-fn a_later_pass_leaves_new_migrations_alone() {
+fn a_later_pass_does_not_touch_migrations_that_started_since() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
     run(simulation.shift("first", &planned, 0)).unwrap();
@@ -553,7 +554,7 @@ fn a_journal_of_an_unknown_execution_is_not_adopted() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_read_is_a_problem_of_the_rollback() {
+fn an_unreadable_journal_is_reported_by_the_rollback() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
@@ -576,7 +577,7 @@ fn a_journal_that_cannot_be_read_is_a_problem_of_the_rollback() {
 }
 
 #[test]
-fn a_rollback_by_name_says_which_names_stay() {
+fn a_rollback_by_name_reports_how_many_names_it_does_not_restore() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
@@ -621,7 +622,7 @@ fn drift_is_found_and_not_overwritten() {
 }
 
 #[test]
-fn a_journal_that_was_deleted_is_drift() {
+fn a_deleted_journal_is_drift() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
@@ -636,9 +637,9 @@ fn a_journal_that_was_deleted_is_drift() {
     }
 }
 
-/// One of several: the others' journals stay, and with them the way back.
+/// The other journals remain, so that a rollback can still restore their names.
 #[test]
-fn a_migration_with_a_journal_deleted_does_not_complete() {
+fn a_completion_with_one_deleted_journal_is_drift_and_keeps_the_others() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     for step in 0..3 {
@@ -655,7 +656,7 @@ fn a_migration_with_a_journal_deleted_does_not_complete() {
     );
 }
 
-/// Another writer between reading and writing: the whole batch fails, the edit stays.
+/// An edit between the read and the write of a shift makes its whole batch fail, and remains.
 #[test]
 fn every_write_is_a_compare_and_swap() {
     for step in 0..3 {
@@ -664,7 +665,7 @@ fn every_write_is_a_compare_and_swap() {
         for earlier in 0..step {
             run(simulation.shift("run", &planned, earlier)).unwrap();
         }
-        // A shift of one name: GetHostedZone, the listing, then the change.
+        // The calls of a shift of one name: GetHostedZone, ListResourceRecordSets, then the change.
         let change = simulation.route53.calls() + 2;
         simulation.route53.on_call(
             change,
@@ -680,11 +681,11 @@ fn every_write_is_a_compare_and_swap() {
     }
 }
 
-/// Another migration is rolled back between the reading of a name and of its journal: what was
-/// read of its weights is no more, and must not become the weights to go back to.
+/// Another migration is rolled back between the read of a name and the read of its journal. The weights
+/// that were read are those of that migration, and must not become the original weights.
 #[test]
-fn a_first_shift_writes_only_over_what_it_read() {
-    // A name that comes before its journal's.
+fn a_first_shift_conflicts_with_a_write_since_its_read() {
+    // Route 53 lists this name before the name of its journal.
     let simulation = Simulation::new(&large_zone(1_000).replace("svc-", "0-svc-"));
     let before = simulation.route53.record_sets();
     let mut input = canary();
@@ -695,7 +696,7 @@ fn a_first_shift_writes_only_over_what_it_read() {
     run(simulation.shift("first", &planned, 1)).unwrap();
 
     let rolled_back = before.clone();
-    // The zone, the name, then its journal.
+    // Calls: the zone, the name, then its journal.
     simulation.route53.on_call(
         simulation.route53.calls() + 2,
         Fault::OtherWriter(Box::new(move |record_sets| *record_sets = rolled_back)),
@@ -705,9 +706,9 @@ fn a_first_shift_writes_only_over_what_it_read() {
     assert_eq!(simulation.route53.record_sets(), before);
 }
 
-/// A lost answer leaves no change id, so propagation is waited for instead.
+/// With the answer the change id is lost, so the shift adds the usual time of propagation to its wait.
 #[test]
-fn a_lost_answer_is_recognised_and_waited_for() {
+fn a_lost_answer_is_recognised_and_its_propagation_waited_out() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     let undisturbed = run(simulation.shift("run", &planned, 0)).unwrap();
@@ -725,15 +726,15 @@ fn a_lost_answer_is_recognised_and_waited_for() {
 }
 
 #[test]
-fn hundreds_of_names_go_in_batches_within_the_limits() {
+fn hundreds_of_names_are_written_in_batches_within_the_limits() {
     let simulation = Simulation::new(&large_zone(400));
     run(simulation.migrate("run", &canary())).unwrap();
     simulation.expect_invariants();
     assert!(simulation.route53.batches().len() > 9);
 }
 
-/// One name in a large zone is read by itself, with its journal and its registry TXT records in
-/// three forms: five calls rather than seven pages.
+/// One name is read with its journal and the three possible names of its registry TXT records: five
+/// calls instead of the seven pages of the zone.
 #[test]
 fn a_few_names_of_a_large_zone_are_read_one_by_one() {
     let simulation = Simulation::new(&large_zone(1_000));
@@ -751,9 +752,8 @@ fn a_few_names_of_a_large_zone_are_read_one_by_one() {
     assert_eq!((scan, by_name), (1 + 7, 1 + 5));
 }
 
-/// The TTL that is waited out is the alias target's where that stands in the same zone.
 #[test]
-fn an_alias_within_the_zone_has_its_targets_ttl() {
+fn an_alias_within_the_zone_waits_out_the_ttl_of_its_target() {
     let mut record_sets = vec![
         soa(),
         json!({"Name": "target.example.com.", "Type": "A", "TTL": 900,
@@ -775,7 +775,7 @@ fn an_alias_within_the_zone_has_its_targets_ttl() {
     assert_eq!(shifted["waitSeconds"], 1_350);
 }
 
-/// A zone with so many names of two record sets each.
+/// A zone with so many names, each with one A record per side.
 pub(crate) fn large_zone(names: usize) -> String {
     let mut record_sets = vec![soa()];
     for number in 0..names {
@@ -790,7 +790,7 @@ pub(crate) fn large_zone(names: usize) -> String {
     json!({ "ResourceRecordSets": record_sets }).to_string()
 }
 
-/// A random zone: names with A, AAAA or CNAME pairs, alias or not, with or without neighbours.
+/// A random zone: names with A, AAAA or CNAME pairs, with or without aliases and a third set identifier.
 fn any_zone() -> impl Strategy<Value = String> {
     let weights = (1_u8..=255, prop_oneof![2 => Just(0_u8), 1 => 0_u8..=255]);
     let name = (
@@ -801,10 +801,10 @@ fn any_zone() -> impl Strategy<Value = String> {
     );
     proptest::collection::vec(name, 1..6).prop_map(|names| {
         let mut record_sets = vec![soa()];
-        for (number, (kinds, (from, to), is_alias, neighbour)) in names.into_iter().enumerate() {
+        for (number, (kinds, (from, to), is_alias, third)) in names.into_iter().enumerate() {
             let kinds: &[&str] = [&["A"][..], &["AAAA"], &["A", "AAAA"], &["CNAME"]][kinds];
             let mut sides = vec![(BLUE, from), (GREEN, to)];
-            sides.extend(neighbour.map(|weight| ("dr", weight)));
+            sides.extend(third.map(|weight| ("dr", weight)));
             for kind in kinds {
                 for (side, weight) in &sides {
                     let mut record_set = json!({
@@ -834,25 +834,25 @@ fn any_zone() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Invariants 2 to 7 on random zones, for any prefix of the steps.
+    /// The oracle checks the invariants on random zones, and the share of `to` never falls.
     #[test]
-    fn a_rollback_of_any_prefix_of_steps_gives_the_zone_back(
+    fn a_rollback_after_any_number_of_steps_restores_the_zone(
         zone in any_zone(),
         percents in proptest::collection::btree_set(1_u8..=99, 0..4),
-        prefix in 0_usize..5,
+        step_count in 0_usize..5,
     ) {
         let simulation = Simulation::new(&zone);
         let before = simulation.route53.record_sets();
         let mut input = canary();
         input["steps"] = percents.into_iter().chain([100]).collect();
         let Ok(planned) = run(simulation.plan("run", &input)) else {
-            // Weights beside neighbours may not express a step; then nothing is written.
+            // Beside a third set identifier no weights may express a step: the plan is refused.
             prop_assert_eq!(simulation.route53.record_sets(), before);
             return Ok(());
         };
         let steps = planned["migration"]["steps"].as_array().unwrap().len();
         let mut shares = BTreeMap::new();
-        for step in 0..steps.min(prefix) {
+        for step in 0..steps.min(step_count) {
             run(simulation.shift("run", &planned, step)).unwrap();
             run(simulation.confirm("run", &planned, &json!([]))).unwrap();
             for (pair, share) in shares_of_green(&simulation.route53.record_sets()) {

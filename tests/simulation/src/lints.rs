@@ -1,4 +1,4 @@
-//! What the plan advises on where ExternalDNS has left something behind.
+//! Warnings of the plan about the records and registry of ExternalDNS.
 
 use expect_test::{Expect, expect};
 use migration::record::{RecordSet, Routing};
@@ -10,7 +10,7 @@ use crate::invariants::{canary, replace_in_values, run};
 const GREEN: &str = "eks-blueprint-green";
 
 #[track_caller]
-fn check_lint(edit: impl Fn(&mut Vec<RecordSet>), more: &Value, expect: &Expect) {
+fn check_warnings(edit: impl Fn(&mut Vec<RecordSet>), more: &Value, expect: &Expect) {
     let simulation = Simulation::blueprint();
     simulation.route53.edit(|record_sets| edit(record_sets));
     let mut input = canary();
@@ -20,17 +20,19 @@ fn check_lint(edit: impl Fn(&mut Vec<RecordSet>), more: &Value, expect: &Expect)
     let planned = run(simulation.plan("run", &input)).unwrap();
     let warnings = planned["plan"]["warnings"].as_array().unwrap().iter();
     let warnings: Vec<_> = warnings.map(|warning| warning.as_str().unwrap()).collect();
-    // The blueprint's own, that its instances are of different versions, is left out; it is about
-    // the lease.
+    // Every leased migration of the blueprint zone has this warning, because its two ExternalDNS
+    // have different versions.
     let is_leased = more["externalDns"]["mode"] != "ignore";
-    let others = warnings
+    let other_warnings = warnings
         .iter()
         .filter(|warning| !(is_leased && warning.contains("different forms")));
-    let others: Vec<_> = others.map(|warning| format!("{warning}\n")).collect();
-    expect.assert_eq(&others.concat());
+    let lines: Vec<_> = other_warnings
+        .map(|warning| format!("{warning}\n"))
+        .collect();
+    expect.assert_eq(&lines.concat());
 }
 
-fn edit_text(record_sets: &mut [RecordSet], name: &str, edit: impl Fn(&mut RecordSet)) {
+fn edit_records_of(record_sets: &mut [RecordSet], name: &str, edit: impl Fn(&mut RecordSet)) {
     for record_set in record_sets {
         if record_set.name.as_str() == format!("{name}.eks-blueprint.example.com") {
             edit(record_set);
@@ -39,13 +41,13 @@ fn edit_text(record_sets: &mut [RecordSet], name: &str, edit: impl Fn(&mut Recor
 }
 
 #[test]
-fn nothing_but_different_versions() {
-    check_lint(|_| {}, &json!({}), &expect![""]);
+fn the_blueprint_zone_has_no_other_warning() {
+    check_warnings(|_| {}, &json!({}), &expect![""]);
 }
 
 #[test]
-fn one_owner_id_on_both_sides() {
-    check_lint(
+fn the_same_owner_id_on_both_sides_is_reported() {
+    check_warnings(
         |record_sets| {
             replace_in_values(
                 record_sets,
@@ -62,10 +64,10 @@ fn one_owner_id_on_both_sides() {
 }
 
 #[test]
-fn a_txt_weight_unlike_its_records() {
-    check_lint(
+fn a_txt_weight_that_differs_from_its_record_is_reported() {
+    check_warnings(
         |record_sets| {
-            edit_text(record_sets, "cname-burnham", |text| {
+            edit_records_of(record_sets, "cname-burnham", |text| {
                 if let Routing::Weighted { weight, .. } = &mut text.routing {
                     *weight = 90;
                 }
@@ -79,8 +81,8 @@ fn a_txt_weight_unlike_its_records() {
 }
 
 #[test]
-fn no_registry_txt_of_one_side() {
-    check_lint(
+fn a_missing_registry_txt_of_one_side_is_reported() {
+    check_warnings(
         |record_sets| {
             record_sets.retain(|record_set| {
                 !(record_set.name.as_str().contains("-skiapp")
@@ -97,10 +99,10 @@ fn no_registry_txt_of_one_side() {
 }
 
 #[test]
-fn a_registry_txt_that_belongs_to_no_record() {
-    check_lint(
+fn a_registry_txt_without_a_record_is_reported() {
+    check_warnings(
         |record_sets| {
-            edit_text(record_sets, "a-argocd", |text| {
+            edit_records_of(record_sets, "a-argocd", |text| {
                 text.name = "own-a-argocd.eks-blueprint.example.com".parse().unwrap();
             });
         },
@@ -113,8 +115,8 @@ fn a_registry_txt_that_belongs_to_no_record() {
 }
 
 #[test]
-fn a_simple_record_where_a_weighted_one_is_expected() {
-    check_lint(
+fn a_simple_record_of_external_dns_is_reported() {
+    check_warnings(
         |record_sets| {
             let of_burnham = |record_set: &&RecordSet| {
                 record_set.name.as_str() == "cname-burnham.eks-blueprint.example.com"
@@ -132,8 +134,8 @@ fn a_simple_record_where_a_weighted_one_is_expected() {
 }
 
 #[test]
-fn a_new_side_without_any_record_of_a_name() {
-    check_lint(
+fn names_without_records_of_the_new_side_are_reported() {
+    check_warnings(
         |record_sets| {
             record_sets.retain(|record_set| {
                 !(record_set.name.as_str().contains("burnham")
@@ -150,8 +152,8 @@ fn a_new_side_without_any_record_of_a_name() {
 }
 
 #[test]
-fn no_registry_txt_at_all() {
-    check_lint(
+fn names_without_any_registry_txt_are_reported() {
+    check_warnings(
         |_| {},
         &json!({"names": ["legacy.eks-blueprint.example.com"]}),
         &expect![[r#"
@@ -161,8 +163,8 @@ fn no_registry_txt_at_all() {
 }
 
 #[test]
-fn owners_that_are_ignored() {
-    check_lint(
+fn owned_records_without_a_lease_are_reported() {
+    check_warnings(
         |_| {},
         &json!({"externalDns": {"mode": "ignore"}}),
         &expect![[r#"

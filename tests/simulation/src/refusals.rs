@@ -1,4 +1,4 @@
-//! What is refused before anything is written, each with its own message.
+//! Refusals and warnings of the plan, each with its message. A plan writes nothing.
 
 use expect_test::{Expect, expect};
 use migration::fake::record_sets_from_cli_json;
@@ -20,7 +20,8 @@ fn input(more: &Value) -> Value {
     input
 }
 
-/// Plans in the blueprint's zone after `edit`, expects an error or warnings, and no write.
+/// Plans in the blueprint zone after `edit`. Compares the error or the warnings with `expect`, and
+/// checks that nothing is written.
 #[track_caller]
 fn check(edit: impl FnOnce(&mut Vec<RecordSet>), more: &Value, expect: &Expect) {
     let simulation = Simulation::blueprint();
@@ -55,7 +56,7 @@ fn is_green_aaaa_of_burnham(record_set: &RecordSet) -> bool {
 }
 
 #[test]
-fn a_zone_that_does_not_exist() {
+fn a_zone_that_does_not_exist_is_refused() {
     check(
         unchanged,
         &json!({"hostedZoneId": "Z0OTHER"}),
@@ -66,7 +67,7 @@ fn a_zone_that_does_not_exist() {
 }
 
 #[test]
-fn a_name_that_does_not_exist() {
+fn a_name_that_does_not_exist_is_refused() {
     check(
         unchanged,
         &json!({"names": ["burnam.eks-blueprint.example.com"]}),
@@ -77,7 +78,7 @@ fn a_name_that_does_not_exist() {
 }
 
 #[test]
-fn a_pattern_that_matches_nothing() {
+fn a_pattern_that_matches_nothing_is_refused() {
     check(
         unchanged,
         &json!({"names": ["*.team.eks-blueprint.example.com"]}),
@@ -88,7 +89,7 @@ fn a_pattern_that_matches_nothing() {
 }
 
 #[test]
-fn a_name_outside_the_zone() {
+fn a_name_outside_the_zone_is_refused() {
     check(
         unchanged,
         &json!({"names": ["burnham.example.org"]}),
@@ -99,7 +100,7 @@ fn a_name_outside_the_zone() {
 }
 
 #[test]
-fn a_set_identifier_with_a_typo() {
+fn a_set_identifier_with_a_typo_is_refused() {
     check(
         unchanged,
         &json!({"to": "eks-blueprint-gren"}),
@@ -110,7 +111,7 @@ fn a_set_identifier_with_a_typo() {
 }
 
 #[test]
-fn a_name_without_any_green_record() {
+fn a_name_without_any_green_record_is_refused() {
     check(
         |record_sets| {
             record_sets.retain(|record_set| {
@@ -126,7 +127,7 @@ fn a_name_without_any_green_record() {
 }
 
 #[test]
-fn a_type_that_only_one_side_has() {
+fn a_type_that_only_one_side_has_is_refused() {
     check(
         |record_sets| record_sets.retain(|record_set| !is_green_aaaa_of_burnham(record_set)),
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
@@ -137,7 +138,7 @@ fn a_type_that_only_one_side_has() {
 }
 
 #[test]
-fn all_weights_zero() {
+fn weights_of_0_on_both_sides_are_refused() {
     check(
         |record_sets| reweigh(record_sets, "argocd.eks-blueprint.example.com", 0),
         &json!({}),
@@ -148,7 +149,7 @@ fn all_weights_zero() {
 }
 
 #[test]
-fn no_weight_beside_another_identifier() {
+fn weights_of_0_on_both_sides_beside_another_identifier_are_refused() {
     check(
         |record_sets| {
             for record_set in record_sets {
@@ -171,7 +172,7 @@ fn no_weight_beside_another_identifier() {
 }
 
 #[test]
-fn simple_routing() {
+fn simple_routing_is_refused() {
     check(
         unchanged,
         &json!({"names": ["plain.eks-blueprint.example.com"]}),
@@ -182,7 +183,7 @@ fn simple_routing() {
 }
 
 #[test]
-fn latency_routing_of_one_type() {
+fn latency_routing_of_one_type_is_refused() {
     check(
         |record_sets| {
             for record_set in record_sets {
@@ -201,7 +202,7 @@ fn latency_routing_of_one_type() {
 }
 
 #[test]
-fn records_of_a_traffic_policy() {
+fn records_of_a_traffic_policy_are_refused() {
     check(
         |record_sets| {
             for record_set in record_sets {
@@ -218,7 +219,7 @@ fn records_of_a_traffic_policy() {
 }
 
 #[test]
-fn a_step_that_no_weights_express() {
+fn a_step_that_no_weights_express_exactly_is_refused() {
     check(
         unchanged,
         &json!({"steps": [0.3, 100]}),
@@ -229,7 +230,7 @@ fn a_step_that_no_weights_express() {
 }
 
 #[test]
-fn a_step_that_is_too_small_beside_another_identifier() {
+fn a_step_too_small_for_the_weights_beside_another_identifier_is_refused() {
     check(
         unchanged,
         &json!({"steps": [0.5, 100], "names": ["shared.eks-blueprint.example.com"]}),
@@ -240,7 +241,7 @@ fn a_step_that_is_too_small_beside_another_identifier() {
 }
 
 #[test]
-fn so_many_checks_that_the_history_would_overflow() {
+fn more_checks_than_fit_into_the_execution_history_are_refused() {
     check(
         unchanged,
         &json!({"bakeSeconds": 86400, "checkSeconds": 30}),
@@ -251,7 +252,7 @@ fn so_many_checks_that_the_history_would_overflow() {
 }
 
 #[test]
-fn a_journal_that_is_none() {
+fn a_txt_record_that_is_no_journal_is_busy() {
     check(
         |record_sets| {
             let text = r#"{"ResourceRecordSets": [{"Name": "_cutover.burnham.eks-blueprint.example.com.",
@@ -265,9 +266,9 @@ fn a_journal_that_is_none() {
     );
 }
 
-/// What goes from state to state would pass what Step Functions takes.
+/// The plan is passed from state to state, and Step Functions limits the size of that.
 #[test]
-fn more_names_than_go_from_state_to_state() {
+fn more_names_than_fit_into_a_state_input_are_refused() {
     let label = "a".repeat(56);
     check(
         |record_sets| {
@@ -292,7 +293,7 @@ fn more_names_than_go_from_state_to_state() {
 }
 
 #[test]
-fn nothing_watches() {
+fn a_migration_without_alarms_and_probe_is_a_warning() {
     check(
         unchanged,
         &json!({"names": ["legacy.eks-blueprint.example.com"], "probe": {"enabled": false}}),
@@ -304,7 +305,7 @@ fn nothing_watches() {
 }
 
 #[test]
-fn flags_of_external_dns_that_it_would_refuse_itself() {
+fn registry_flags_that_external_dns_itself_refuses_are_refused() {
     check(
         unchanged,
         &json!({"externalDns": {"to": {"txtPrefix": "own-", "txtSuffix": "-own"}}}),
@@ -336,7 +337,7 @@ fn flags_of_external_dns_that_it_would_refuse_itself() {
 }
 
 #[test]
-fn external_dns_owns_the_records() {
+fn different_registry_namings_of_the_two_sides_are_a_warning() {
     check(
         unchanged,
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
@@ -347,7 +348,7 @@ fn external_dns_owns_the_records() {
 }
 
 #[test]
-fn names_that_stay_and_an_exclusion_that_matches_nothing() {
+fn skipped_names_and_an_exclusion_without_a_match_are_warnings() {
     check(
         |record_sets| {
             record_sets.retain(|record_set| {

@@ -1,5 +1,5 @@
-//! What random histories have found, each as the shortest history that shows it; and what the
-//! runbook in `SEMANTICS.md` rests on.
+//! Failures that random histories found, each reduced to the shortest test that shows it, and a
+//! procedure of the runbook.
 
 use migration::fake::Fault;
 use migration::record::RecordSet;
@@ -11,10 +11,10 @@ use crate::{Simulation, ZONE_ID};
 
 const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
-/// Found with seed 23792: the record was created again by ExternalDNS, with its annotation's weight,
-/// and its registry TXT was given back with the weight of the step.
+/// Found with seed 23792: ExternalDNS created the record again with the weight of its annotation,
+/// while the rollback restored the registry TXT with the weight of the step.
 #[test]
-fn the_registry_txt_of_a_record_that_is_gone_is_given_back_with_the_original_weight() {
+fn the_registry_txt_of_a_deleted_record_is_restored_with_the_original_weight() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
@@ -39,11 +39,11 @@ fn the_registry_txt_of_a_record_that_is_gone_is_given_back_with_the_original_wei
     assert_eq!(texts, [0, 0]);
 }
 
-/// Found with seed 65199: a step that left a name's weights as they were, and an edit of one of them
-/// between the rollback's reading and its writing. The edit stayed, beside a registry TXT with the
-/// original weight, and nobody was told.
+/// Found with seed 65199: a step had not changed the weights of a name, and another writer edited one
+/// of them between the read and the write of the rollback. The edit remained, beside a registry TXT
+/// with the original weight, and was not reported.
 #[test]
-fn a_rollback_writes_only_over_what_it_read_where_it_changes_no_weight() {
+fn a_rollback_finds_an_edit_between_its_read_and_its_write_of_an_unchanged_weight() {
     let simulation = Simulation::blueprint();
     simulation.route53.edit(|record_sets| {
         reweigh(record_sets, BURNHAM, BLUE, 70);
@@ -53,7 +53,7 @@ fn a_rollback_writes_only_over_what_it_read_where_it_changes_no_weight() {
     let planned = run(simulation.plan("run", &canary())).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
 
-    // The zone, its one page, then the change.
+    // Calls: the zone, its one page, then the change.
     let change = simulation.route53.calls() + 2;
     let edit = Fault::OtherWriter(Box::new(|record_sets| {
         for record_set in record_sets {
@@ -69,8 +69,8 @@ fn a_rollback_writes_only_over_what_it_read_where_it_changes_no_weight() {
     let found = answers[0]["migrations"][0]["found"].to_string();
     assert!(found.contains("had weight 7 instead of 70"), "{found}");
     let of_burnham = |record_sets: Vec<RecordSet>| -> Vec<_> {
-        let is_of_it = |it: &RecordSet| it.name.as_str().ends_with(BURNHAM);
-        record_sets.into_iter().filter(is_of_it).collect()
+        let is_of_burnham = |it: &RecordSet| it.name.as_str().ends_with(BURNHAM);
+        record_sets.into_iter().filter(is_of_burnham).collect()
     };
     assert_eq!(
         of_burnham(simulation.route53.record_sets()),
@@ -78,9 +78,9 @@ fn a_rollback_writes_only_over_what_it_read_where_it_changes_no_weight() {
     );
 }
 
-/// What the runbook says to do when a journal was deleted by hand.
+/// The procedure of the runbook after a person has deleted a journal.
 #[test]
-fn a_journal_that_is_written_again_leads_back() {
+fn a_journal_that_is_written_again_can_be_rolled_back() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.record_sets();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();

@@ -1,5 +1,5 @@
-//! Releases of completed migrations, with the model's instances of ExternalDNS at work between any
-//! two calls.
+//! Releases of completed migrations, while the model of ExternalDNS of both clusters makes passes
+//! between the calls.
 
 use std::cell::RefCell;
 
@@ -14,11 +14,11 @@ use crate::invariants::{canary, of_one_name, replace_in_values, run};
 use crate::zones::{BLUE, GREEN};
 use crate::{Simulation, ZONE_ID};
 
-/// The one that is given back alone: the first in the order of names.
+/// The name that a release gives back first and alone: the first in the order of names.
 const FIRST: &str = "\\052.apps.eks-blueprint.example.com";
 
 #[test]
-fn a_release_after_the_annotations_were_updated_gives_everything_back() {
+fn a_release_after_updated_annotations_gives_all_names_back() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     clusters.update_annotations();
@@ -36,7 +36,7 @@ fn a_release_after_the_annotations_were_updated_gives_everything_back() {
 fn check_release(clusters: &Clusters, expect: &Expect) {
     let error = clusters.release("run").unwrap_err();
     expect.assert_eq(&format!("{}: {error}\n", error.name()));
-    // Taken again, at the weights that were reached.
+    // The names are leased again, at the weights that the migration reached.
     assert!(clusters.is_leased(BURNHAM));
     for name in [BURNHAM, "argocd.eks-blueprint.example.com"] {
         assert_eq!(clusters.weight(name, BLUE), 0);
@@ -46,7 +46,7 @@ fn check_release(clusters: &Clusters, expect: &Expect) {
 }
 
 #[test]
-fn a_name_that_snaps_back_is_taken_again_and_the_release_fails() {
+fn a_name_that_snaps_back_is_leased_again_and_the_release_fails() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     clusters.green.set_all_weights(100);
@@ -56,7 +56,7 @@ fn a_name_that_snaps_back_is_taken_again_and_the_release_fails() {
             SnappedBack: \052.apps.eks-blueprint.example.com snapped back: the weight of eks-blueprint-blue was 0 in DNS, and 100 came back (service/team-apps/gateway, ExternalDNS eks-blueprint-blue): its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) still says 100; set it to "0", let it be synced, and release again
         "#]],
     );
-    // One name only was ever given back.
+    // No other name was given back.
     assert!(clusters.is_leased("argocd.eks-blueprint.example.com"));
     clusters.update_annotations();
     clusters.release("run").unwrap();
@@ -64,7 +64,7 @@ fn a_name_that_snaps_back_is_taken_again_and_the_release_fails() {
 }
 
 #[test]
-fn a_later_name_that_snaps_back_fails_the_release_as_well() {
+fn a_later_name_that_snaps_back_fails_the_release() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     clusters.update_annotations();
@@ -80,7 +80,7 @@ fn a_later_name_that_snaps_back_fails_the_release_as_well() {
 }
 
 #[test]
-fn only_what_has_completed_is_released() {
+fn a_migration_that_has_not_completed_is_not_released() {
     let clusters = Clusters::blueprint();
     let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
     run(clusters.simulation.shift("run", &planned, 0)).unwrap();
@@ -100,9 +100,10 @@ fn only_what_has_completed_is_released() {
     assert_eq!(error["release"], Value::Null);
 }
 
-/// Ends a release up to its mark: the batch that takes the journals away never arrives.
-fn decide_only(simulation: &Simulation, planned: &Value) {
-    // The zone, its page, the mark; then that batch, and the look whether it was applied.
+/// Ends a release up to the mark that decides it: the batch that deletes the journals never arrives.
+fn mark_only(simulation: &Simulation, planned: &Value) {
+    // Calls: the zone, its page, the mark; then that batch, and the read that checks whether it was
+    // applied.
     for number in 3..5 {
         let call = simulation.route53.calls() + number;
         simulation.route53.on_call(call, Fault::Unavailable);
@@ -117,9 +118,10 @@ fn is_green_of_burnham(record_set: &RecordSet) -> bool {
             .is_some_and(|(side, _)| side.as_str() == GREEN)
 }
 
-/// The Ingress was deleted while its name was leased: nothing would serve but a weight of 0.
+/// The Ingress was deleted while its name was leased. Without its record, all traffic would go to the
+/// old side, which has weight 0.
 #[test]
-fn a_record_that_is_deleted_once_it_is_given_back_fails_the_release() {
+fn a_record_deleted_after_it_was_given_back_fails_the_release() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     clusters.update_annotations();
@@ -133,7 +135,7 @@ fn a_record_that_is_deleted_once_it_is_given_back_fails_the_release() {
 }
 
 #[test]
-fn the_first_name_to_be_given_back_is_a_leased_one_and_alone() {
+fn the_first_name_given_back_is_leased_and_alone() {
     let clusters = Clusters::blueprint();
     let simulation = &clusters.simulation;
     simulation.route53.edit(|record_sets| {
@@ -161,9 +163,9 @@ fn the_first_name_to_be_given_back_is_a_leased_one_and_alone() {
     }
 }
 
-/// The state machine begins to watch anew for what a look gives back.
+/// The state machine uses the count: if a later call gives a name back, it watches all names again.
 #[test]
-fn a_look_tells_of_what_it_gave_back_again() {
+fn a_later_call_counts_the_names_that_it_gives_back() {
     let clusters = Clusters::blueprint();
     let simulation = &clusters.simulation;
     clusters.migrate("run", &canary());
@@ -179,7 +181,7 @@ fn a_look_tells_of_what_it_gave_back_again() {
 }
 
 #[test]
-fn a_release_ends_only_with_names_that_are_given_back_and_stayed() {
+fn a_release_does_not_end_with_leased_names_or_names_that_snapped_back() {
     let clusters = Clusters::blueprint();
     let simulation = &clusters.simulation;
     clusters.migrate("run", &canary());
@@ -197,9 +199,9 @@ fn a_release_ends_only_with_names_that_are_given_back_and_stayed() {
     assert_eq!(clusters.zone().matches("_cutover").count(), 7);
 }
 
-/// A rollback has restored its first batch, and the release must not keep the rest.
+/// A rollback has restored its first batch, so the release must not complete the other names.
 #[test]
-fn a_release_does_not_end_in_the_middle_of_a_rollback() {
+fn a_release_does_not_end_during_a_rollback() {
     let clusters = Clusters::blueprint();
     let simulation = &clusters.simulation;
     let before = clusters.zone();
@@ -214,23 +216,23 @@ fn a_release_does_not_end_in_the_middle_of_a_rollback() {
     );
     run(simulation.roll_back_whole("run")).unwrap();
     assert_eq!(clusters.zone(), before);
-    // Nothing is left, but not because it was released.
+    // No journal is left, but the weights show a rollback rather than an earlier end of the release.
     assert_eq!(
         run(simulation.end_release(&planned)).unwrap_err().name(),
         "Drift"
     );
 }
 
-/// What leased a name again had read its journal before the end was decided.
+/// A late call leases a name again, because it read the journal before the release was decided.
 #[test]
-fn a_name_that_is_leased_again_late_is_given_back_all_the_same() {
+fn a_name_leased_again_after_the_decision_is_given_back_at_the_end() {
     let clusters = Clusters::blueprint();
     let simulation = &clusters.simulation;
     clusters.migrate("run", &canary());
     clusters.update_annotations();
     let planned = run(simulation.plan_release("run")).unwrap();
     run(simulation.give_back_names(&planned, 7)).unwrap();
-    decide_only(simulation, &planned);
+    mark_only(simulation, &planned);
     let record_sets = simulation.route53.record_sets();
     let is_marked = |record_set: &&RecordSet| {
         record_set
@@ -243,13 +245,13 @@ fn a_name_that_is_leased_again_late_is_given_back_all_the_same() {
         .filter(is_marked)
         .map(|marked| marked.name.as_str())
         .collect();
-    // The one with which a rollback begins as well.
+    // A rollback starts with the same journal, so that only one of the two can be accepted.
     assert_eq!(
         marked,
         ["_cutover._wildcard.apps.eks-blueprint.example.com"]
     );
-    let taken = run(simulation.take_again(&planned)).unwrap();
-    assert_eq!(taken["takenAgain"], 0, "{taken}");
+    let answer = run(simulation.take_again(&planned)).unwrap();
+    assert_eq!(answer["takenAgain"], 0, "{answer}");
 
     simulation.route53.edit(|record_sets| {
         replace_in_values(
@@ -264,13 +266,13 @@ fn a_name_that_is_leased_again_late_is_given_back_all_the_same() {
     clusters.expect_to_be_owned();
 }
 
-/// An ExternalDNS that was upgraded while its names were leased writes TXT records of its new form
-/// once it has them back.
+/// An ExternalDNS that was upgraded during the lease creates TXT records with its new naming once its
+/// names are given back.
 #[test]
-fn registry_txt_of_a_new_form_are_leased_again_as_well() {
+fn a_registry_txt_that_an_upgraded_external_dns_created_is_leased_again() {
     let mut clusters = Clusters::blueprint();
     clusters.simulation.route53.edit(|record_sets| {
-        // With green's own TXT of that name, blue's ExternalDNS would not miss its own.
+        // Otherwise the ExternalDNS of blue finds the TXT of green at that name, and creates none.
         record_sets.retain(|record_set| !record_set.name.as_str().starts_with("a-burnham"));
     });
     clusters.migrate("run", &of_one_name());
@@ -291,9 +293,9 @@ fn registry_txt_of_a_new_form_are_leased_again_as_well() {
     clusters.release("run").unwrap();
 }
 
-/// A cluster that is taken down after the migration leaves TXT records that only the release frees.
+/// For example when the old cluster is deleted before the release.
 #[test]
-fn the_owner_is_given_back_of_a_record_that_is_gone() {
+fn the_owner_of_a_deleted_record_is_given_back() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     clusters.update_annotations();
@@ -310,9 +312,9 @@ fn the_owner_is_given_back_of_a_record_that_is_gone() {
     assert!(!clusters.zone().contains("cutover"));
 }
 
-/// Nobody but the migration ever owned it, so its weight is nothing to a release.
+/// No ExternalDNS owns the name, so a release does not check its weight.
 #[test]
-fn a_name_without_a_registry_is_in_no_releases_way() {
+fn a_name_without_a_registry_does_not_block_a_release() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     clusters.update_annotations();
@@ -328,16 +330,15 @@ fn a_name_without_a_registry_is_in_no_releases_way() {
     clusters.release("run").unwrap();
 }
 
-/// What is rolled back while it is released is not told to be released.
 #[test]
-fn a_release_ends_where_its_migration_is_rolled_back() {
+fn a_release_is_drift_if_its_migration_is_rolled_back() {
     let clusters = Clusters::blueprint();
     let before = clusters.zone();
     clusters.migrate("run", &canary());
-    let rolls_back = async || {
+    let roll_back = async || {
         clusters.simulation.roll_back_whole("run").await.unwrap();
     };
-    let error = run(clusters.simulation.release("run", rolls_back)).unwrap_err();
+    let error = run(clusters.simulation.release("run", roll_back)).unwrap_err();
     expect![[r#"
         Drift: the journal _cutover._wildcard.apps.eks-blueprint.example.com is gone: somebody deleted it, rolled \052.apps.eks-blueprint.example.com back, or released it with another execution
     "#]]
@@ -345,9 +346,9 @@ fn a_release_ends_where_its_migration_is_rolled_back() {
     assert_eq!(clusters.zone(), before);
 }
 
-/// One fault at any call of a release is healed by a retry, or by the next release.
+/// A retry succeeds after one fault, the next release after three.
 #[test]
-fn a_release_survives_a_fault_at_any_call() {
+fn a_fault_at_any_call_of_a_release_does_not_change_its_result() {
     let completed = || {
         let clusters = Clusters::blueprint();
         clusters.migrate("run", &canary());
@@ -381,10 +382,10 @@ fn a_release_survives_a_fault_at_any_call() {
     }
 }
 
-/// Whatever call a release dies at, what it gave back is leased again, or all journals are on their
-/// way; a later release ends it.
+/// Every call of the release in turn is the last one that is carried out. Its status event leases the
+/// names again, unless the release was decided already, and a later release ends it.
 #[test]
-fn a_release_that_dies_leaves_nothing_unwatched() {
+fn an_interrupted_release_is_leased_again_or_finished() {
     let completed = || {
         let clusters = Clusters::blueprint();
         clusters.migrate("run", &canary());
@@ -409,7 +410,7 @@ fn a_release_that_dies_leaves_nothing_unwatched() {
         while clusters.simulation.route53.calls() < number + 30 {
             let _ = run(clusters.simulation.plan_release("run"));
         }
-        // What the event of its interruption leads to.
+        // The release that the status event starts.
         let planned = run(clusters.simulation.plan_release("run")).unwrap();
         if planned["release"].is_object() {
             run(clusters.simulation.take_again(&planned)).unwrap();
@@ -431,10 +432,10 @@ fn a_release_that_dies_leaves_nothing_unwatched() {
     }
 }
 
-/// A zone as a pass that is still under way has read it.
-struct AsRead<'a>(Vec<RecordSet>, Zone<'a>);
+/// A pass of ExternalDNS that read the zone earlier and writes now.
+struct StalePass<'a>(Vec<RecordSet>, Zone<'a>);
 
-impl Provider for AsRead<'_> {
+impl Provider for StalePass<'_> {
     async fn record_sets(&self) -> Result<Vec<RecordSet>, String> {
         Ok(self.0.clone())
     }
@@ -444,9 +445,10 @@ impl Provider for AsRead<'_> {
     }
 }
 
-/// Its UPSERT overwrites the lease, and would leave a weight of 0 on both sides.
+/// The pass read the zone while the name was given back. Its UPSERT overwrites the new lease, and sets
+/// the weight of green to 0 as well.
 #[test]
-fn a_pass_under_way_while_names_are_leased_again_is_undone() {
+fn weights_of_a_stale_external_dns_pass_are_corrected_by_the_next_lease() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     let route53 = &clusters.simulation.route53;
@@ -456,7 +458,7 @@ fn a_pass_under_way_while_names_are_leased_again_is_undone() {
             clusters.blue.reconcile_once(&Zone(route53)).await;
             read_by_green.replace(Some(route53.record_sets()));
         } else if let Some(read) = read_by_green.take() {
-            let late = AsRead(read, Zone(route53));
+            let late = StalePass(read, Zone(route53));
             clusters.green.reconcile_once(&late).await;
             let weights = (clusters.weight(FIRST, BLUE), clusters.weight(FIRST, GREEN));
             assert_eq!(weights, (0, 0));
@@ -479,7 +481,7 @@ fn check_refused(input: &Value, expect: &Expect) {
 }
 
 #[test]
-fn a_release_that_is_asked_for_wrongly_is_refused() {
+fn an_invalid_release_request_is_refused() {
     check_refused(
         &json!({}),
         &expect![[r#"
@@ -518,9 +520,10 @@ fn a_release_that_is_asked_for_wrongly_is_refused() {
     );
 }
 
-/// Blue has its weight back, as green's Ingress is gone: that is not undone, and the way out is told.
+/// The Ingress of green is deleted, and blue has its weight again. The release keeps that weight, and
+/// its error names the rollback that finishes.
 #[test]
-fn the_only_record_that_is_left_keeps_its_weight() {
+fn the_only_remaining_record_keeps_its_weight() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &of_one_name());
     clusters.green.remove(&BURNHAM.parse().unwrap());
@@ -535,25 +538,25 @@ fn the_only_record_that_is_left_keeps_its_weight() {
     assert!(!clusters.zone().contains("cutover"));
 }
 
-/// What ExternalDNS does with its own records is nothing to a release that was decided.
+/// After the decision ExternalDNS may change its records.
 #[test]
-fn a_release_that_was_decided_ends_whatever_the_weights_are_now() {
+fn a_decided_release_ends_with_any_weights() {
     let clusters = Clusters::blueprint();
     let simulation = &clusters.simulation;
     clusters.migrate("run", &canary());
     clusters.update_annotations();
     let planned = run(simulation.plan_release("run")).unwrap();
     run(simulation.give_back_names(&planned, 7)).unwrap();
-    decide_only(simulation, &planned);
+    mark_only(simulation, &planned);
     clusters.green.set_all_weights(50);
     clusters.release("run").unwrap();
     assert_eq!(clusters.weight(BURNHAM, GREEN), 50);
     assert!(!clusters.zone().contains("cutover"));
 }
 
-/// The same where a rollback takes the last journals away.
+/// The same when a rollback deletes the last journals.
 #[test]
-fn a_rollback_of_what_was_decided_gives_back_what_is_leased() {
+fn a_rollback_of_a_decided_release_gives_leased_names_back() {
     let clusters = Clusters::blueprint();
     let simulation = &clusters.simulation;
     clusters.migrate("run", &canary());
@@ -562,13 +565,13 @@ fn a_rollback_of_what_was_decided_gives_back_what_is_leased() {
     run(simulation.give_back_names(&planned, 6)).unwrap();
     let leased = simulation.route53.record_sets();
     run(simulation.give_back_names(&planned, 7)).unwrap();
-    decide_only(simulation, &planned);
-    // A name that another release had leased again.
-    let is_of_argocd = |record_set: &RecordSet| record_set.name.as_str().contains("-argocd");
+    mark_only(simulation, &planned);
+    // As if another release had leased this name again.
+    let belongs_to_argocd = |record_set: &RecordSet| record_set.name.as_str().contains("-argocd");
     simulation.route53.edit(|record_sets| {
         replace_in_values(
             record_sets,
-            is_of_argocd,
+            belongs_to_argocd,
             "owner=eks-blueprint-green",
             "owner=cutover/run",
         );
@@ -580,7 +583,6 @@ fn a_rollback_of_what_was_decided_gives_back_what_is_leased() {
     clusters.expect_to_be_owned();
 }
 
-/// The journal of one name can't be read: the others are leased again all the same.
 #[test]
 fn names_are_leased_again_beside_an_unreadable_journal() {
     let clusters = Clusters::blueprint();
@@ -597,20 +599,21 @@ fn names_are_leased_again_beside_an_unreadable_journal() {
             }
         }
     });
-    let taken = run(simulation.take_again(&planned)).unwrap();
+    let answer = run(simulation.take_again(&planned)).unwrap();
     expect![[r#"
         {
           "message": "what was given back is leased again, at the weights that the migration reached; the journals of these names can't be read, and whoever's they are, they stay as they are: argocd.eks-blueprint.example.com",
           "takenAgain": 4
         }
     "#]]
-    .assert_eq(&format!("{taken:#}\n"));
+    .assert_eq(&format!("{answer:#}\n"));
     assert!(clusters.is_leased(BURNHAM));
 }
 
-/// Only one cluster runs ExternalDNS: whoever writes the other's weights is not overwritten.
+/// Only one cluster runs ExternalDNS. The weights of the other side belong to another writer, and are not
+/// overwritten.
 #[test]
-fn a_side_without_a_registry_is_not_taken_again() {
+fn a_side_without_a_registry_is_not_leased_again() {
     let clusters = Clusters::blueprint();
     let simulation = &clusters.simulation;
     simulation.route53.edit(|record_sets| {
