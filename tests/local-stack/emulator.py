@@ -1,6 +1,8 @@
-"""Runs the emulator in the directory argv[1] for as long as somebody holds the
-other end of standard input, so that it dies with whoever started it, however
-that ends: the kernel closes the pipe in every case. Then the directory goes too.
+"""Runs the emulator in the directory argv[1] until standard input is closed, then
+stops it and deletes the directory.
+
+Standard input is a pipe from the process that started this one. The kernel closes
+it however that process ends, so the emulator never outlives it.
 """
 
 import os
@@ -12,7 +14,8 @@ import threading
 
 directory = sys.argv[1]
 with open(os.path.join(directory, "emulator.log"), "wb") as log:
-    # In a session of its own, so that the functions it starts can be ended with it.
+    # A new session makes the emulator and the functions that it starts one process
+    # group, so that they can be killed together.
     emulator = subprocess.Popen(
         [sys.executable, "-m", "ministack"],
         cwd=directory,
@@ -23,14 +26,14 @@ with open(os.path.join(directory, "emulator.log"), "wb") as log:
     )
 
 
-def end_with_the_emulator():
+def exit_with_emulator():
     status = emulator.wait()
     if not stopping:
         os._exit(status or 1)
 
 
 stopping = False
-threading.Thread(target=end_with_the_emulator, daemon=True).start()
+threading.Thread(target=exit_with_emulator, daemon=True).start()
 sys.stdin.buffer.read()
 stopping = True
 try:
