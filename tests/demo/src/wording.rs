@@ -1,8 +1,10 @@
-//! Names, weights, times and endings in few words.
+//! Short texts for names, weights, durations and results.
 
 use std::time::Duration;
 
-use local_stack::{BLUE, CHECK_SECONDS, Ended, GREEN, RecordName, Report, Scenario, Traffic};
+use local_stack::{
+    BLUE, CHECK_SECONDS, ExecutionResult, GREEN, NameWeights, RecordName, Report, Scenario,
+};
 
 const ZONE: &str = ".eks-blueprint.example.com";
 const CLUSTERS: &str = "eks-blueprint-";
@@ -17,16 +19,16 @@ pub(crate) fn side(side: &str) -> &str {
     side.trim_start_matches(CLUSTERS)
 }
 
-/// `blue 90, green 10 (all names)`, or which names have which weights.
-pub(crate) fn weights(traffic: &Traffic) -> String {
+/// `blue 90, green 10 (5 names)`, or the weights of each group of names if they differ.
+pub(crate) fn weights(name_weights: &NameWeights) -> String {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for record_name in traffic.names() {
+    for record_name in name_weights.names() {
         let weights = [BLUE, GREEN]
             .map(|cluster| {
                 format!(
                     "{} {}",
                     side(cluster),
-                    weight(traffic, record_name, cluster)
+                    weight(name_weights, record_name, cluster)
                 )
             })
             .join(", ");
@@ -45,12 +47,12 @@ pub(crate) fn weights(traffic: &Traffic) -> String {
     }
 }
 
-/// The weight of a side, for people.
-pub(crate) fn weight(traffic: &Traffic, name: &RecordName, side: &str) -> String {
+/// The weight of a side, or `mixed` if its record types have different weights.
+pub(crate) fn weight(name_weights: &NameWeights, name: &RecordName, side: &str) -> String {
     let weight = side
         .parse()
         .ok()
-        .and_then(|side| traffic.weight(name, &side));
+        .and_then(|side| name_weights.weight(name, &side));
     weight.map_or_else(|| "mixed".to_owned(), |weight| weight.to_string())
 }
 
@@ -62,54 +64,54 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Whether a state only decides; people read on to what comes of it.
+/// Whether a state only decides. Such states are not shown: the state after them shows the decision.
 pub(crate) fn is_question(state: &str) -> bool {
     state.ends_with('?')
 }
 
-/// What is said about the errors, then one sentence how it ended.
+/// The causes of all errors, then how the executions ended and whether that is expected.
 pub(crate) fn conclusion(scenario: &Scenario, report: &Report) -> String {
     let mut text = String::new();
-    let (rollback, release) = (report.rollback.as_ref(), report.release.as_ref());
-    let ends = [Some(&report.migration), rollback, release];
-    for cause in ends.into_iter().flatten() {
-        if let Some(cause) = &cause.cause {
-            text = format!("{text}Cause: {cause}\n\n");
+    let executions: Vec<_> = [
+        ("migration", Some(&report.migration)),
+        ("rollback", report.rollback.as_ref()),
+        ("release", report.release.as_ref()),
+    ]
+    .into_iter()
+    .filter_map(|(what, ended)| Some((what, ended?)))
+    .collect();
+    for (what, ended) in &executions {
+        if let Some(cause) = &ended.cause {
+            text = format!("{text}Cause of the {what}'s error: {cause}\n\n");
         }
     }
     if let Some(time) = report.alarm_to_change {
         text = format!(
-            "{text}From the alarm's event to the accepted change: {:.2} s; the next health check would have come \
-             after up to {CHECK_SECONDS} s.\n\n",
+            "{text}From the alarm's event until Route 53 accepted the original weights: {:.2} s. The next health check \
+             would have started up to {CHECK_SECONDS} s later.\n\n",
             time.as_secs_f64()
         );
     }
-    let mut ending = how(&report.migration);
-    for (what, ended) in [("rollback", rollback), ("release", release)] {
-        if let Some(ended) = ended {
-            ending = format!("{ending}, and the {what} {}", how(ended));
-        }
+    for (what, ended) in &executions {
+        text = format!("{text}The {what} {}.\n", describe(ended));
     }
     if report.unexpected.is_empty() {
-        format!(
-            "{text}The migration {ending}, as it should: {}.",
-            scenario.lesson
-        )
+        format!("{text}As expected: {}.", scenario.expected_result)
     } else {
         let unexpected = report.unexpected.join("\n- ");
-        format!("{text}The migration {ending}, which is not as it should be:\n- {unexpected}")
+        format!("{text}Not as expected:\n- {unexpected}")
     }
 }
 
-fn how(ended: &Ended) -> String {
-    let Ended {
+fn describe(ended: &ExecutionResult) -> String {
+    let ExecutionResult {
         outcome,
         state,
         error,
         ..
     } = ended;
     match error {
-        Some(error) => format!("{outcome} with {error} in {state:?}"),
-        None => format!("{outcome} in {state:?}"),
+        Some(error) => format!("{outcome} with the error {error} in state {state:?}"),
+        None => format!("{outcome} in state {state:?}"),
     }
 }

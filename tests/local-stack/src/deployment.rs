@@ -7,26 +7,25 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::execution::POLL;
+use crate::execution::POLL_INTERVAL;
 use crate::functions::{FUNCTIONS, Function};
 use crate::http;
 use crate::workspace;
 
 const BUCKET: &str = "code";
 const STACK_NAME: &str = "cutover";
-/// The functions that change records.
-const CHANGERS: [&str; 2] = ["shift-weight", "rollback"];
+/// The functions that may change records.
+const WRITERS: [&str; 2] = ["shift-weight", "rollback"];
 const STATE_MACHINES: [&str; 4] = ["migration", "notification", "release", "rollback"];
 
-/// What was deployed.
 pub(crate) struct Deployment {
-    /// The template's outputs.
+    /// The outputs of the template, by key.
     pub(crate) outputs: BTreeMap<String, String>,
-    /// The ARNs of the functions' roles, by the functions' crates.
+    /// The ARN of each function's role, by the name of the function's crate.
     pub(crate) roles: BTreeMap<String, String>,
 }
 
-/// The name under which a function is deployed.
+/// The deployed name of a function, from the name of its crate.
 pub(crate) fn function_name(function: &str) -> String {
     format!("{STACK_NAME}-{function}")
 }
@@ -58,12 +57,14 @@ pub(crate) async fn deploy(
         form.push((format!("{member}.ParameterValue"), value.clone()));
     }
     http::query(endpoint, "cloudformation", &form).await?;
-    let description = finished(endpoint).await?;
+    let description = wait_until_created(endpoint).await?;
     let roles = roles(endpoint).await?;
-    for changer in CHANGERS {
+    for writer in WRITERS {
         permit_get_change(
             endpoint,
-            roles.get(changer).context("a function has no role")?,
+            roles
+                .get(writer)
+                .with_context(|| format!("the function {writer} has no role"))?,
         )
         .await?;
     }
@@ -88,18 +89,20 @@ fn request(action: &str) -> [(&str, &str); 3] {
     ]
 }
 
-/// The template with what it names on disk put into a bucket instead.
+/// Uploads the local files that the template names, and returns the template with their S3 URIs
+/// in place of the paths.
 async fn package(
     endpoint: SocketAddr,
     functions: &[Function],
     approval_timeout_seconds: u32,
 ) -> Result<String> {
     let root = workspace::root()?;
-    put(endpoint, "", Vec::new()).await?;
+    // A PUT without a key creates the bucket.
+    upload(endpoint, "", Vec::new()).await?;
     let mut artifacts = Vec::new();
     for function in functions {
         let key = format!("{}.zip", function.name);
-        put(endpoint, &key, function.package()?).await?;
+        upload(endpoint, &key, function.package()?).await?;
         artifacts.push((format!("../functions/{}", function.name), key));
     }
     for name in STATE_MACHINES {
@@ -108,7 +111,7 @@ async fn package(
         let definition = fs::read_to_string(&path)
             .with_context(|| format!("failed to read {}", path.display()))?;
         let definition = with_constant_timeout(&definition, approval_timeout_seconds);
-        put(endpoint, &key, definition.into_bytes()).await?;
+        upload(endpoint, &key, definition.into_bytes()).await?;
         artifacts.push((format!("../statemachine/{key}"), key));
     }
     let path = root.join("infra").join("template.yaml");
@@ -118,15 +121,15 @@ async fn package(
         let count = template.matches(&local).count();
         ensure!(
             count == 1,
-            "the template names {local} {count} times, expected once"
+            "the template names {local} {count} times, expected 1"
         );
         template = template.replace(&local, &format!("s3://{BUCKET}/{key}"));
     }
     Ok(template)
 }
 
-/// The emulator takes no expression as a Task's timeout: what the input says of the longest wait
-/// for an approval is a constant here.
+/// Replaces the expression for the approval timeout with a constant, because the emulator accepts
+/// no expression as the timeout of a Task.
 fn with_constant_timeout(definition: &str, seconds: u32) -> String {
     definition.replace(
         "\"TimeoutSeconds\": \"{% $migration.approvalTimeoutSeconds %}\"",
@@ -134,7 +137,7 @@ fn with_constant_timeout(definition: &str, seconds: u32) -> String {
     )
 }
 
-async fn put(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()> {
+async fn upload(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()> {
     http::call(
         endpoint,
         "s3",
@@ -147,8 +150,8 @@ async fn put(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// The stack's description once it is complete.
-async fn finished(endpoint: SocketAddr) -> Result<String> {
+/// Waits until the stack is created and returns its description, an XML document.
+async fn wait_until_created(endpoint: SocketAddr) -> Result<String> {
     loop {
         let description =
             http::query(endpoint, "cloudformation", &request("DescribeStacks")).await?;
@@ -170,15 +173,16 @@ async fn finished(endpoint: SocketAddr) -> Result<String> {
                 })
                 .collect();
             bail!(
-                "the template was not deployed ({status}): {}",
+                "failed to deploy the template ({status}): {}",
                 reasons.join("; ")
             );
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The roles of the functions, which all have code.
+/// The ARNs of the functions' roles, by function name without the stack's prefix. Fails if a
+/// function was deployed without code.
 async fn roles(endpoint: SocketAddr) -> Result<BTreeMap<String, String>> {
     let path = "/2015-03-31/functions/";
     let answer = http::call(endpoint, "lambda", "GET", path, &[], "").await?;
@@ -196,7 +200,7 @@ async fn roles(endpoint: SocketAddr) -> Result<BTreeMap<String, String>> {
                 .and_then(Value::as_str)
                 .unwrap_or_default()
         };
-        // The emulator takes a function without code, and then answers for it.
+        // The emulator accepts a function without code and answers its invocations by itself.
         let size = function.get("CodeSize").and_then(Value::as_u64);
         ensure!(
             size > Some(0),
@@ -208,13 +212,13 @@ async fn roles(endpoint: SocketAddr) -> Result<BTreeMap<String, String>> {
     }
     ensure!(
         roles.keys().eq(FUNCTIONS.iter().collect::<BTreeSet<_>>()),
-        "deployed are {roles:?}"
+        "expected the functions {FUNCTIONS:?}, deployed are {roles:?}"
     );
     Ok(roles)
 }
 
-/// The emulator knows no changes as resources: what the template permits on
-/// `change/*`, as AWS has it, the emulator asks for on everything.
+/// Permits `GetChange` on every resource. AWS checks it on `change/*`, as the template permits it;
+/// the emulator checks it on `*`.
 async fn permit_get_change(endpoint: SocketAddr, role_arn: &str) -> Result<()> {
     let statement = json!({ "Effect": "Allow", "Action": "route53:GetChange", "Resource": "*" });
     let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();

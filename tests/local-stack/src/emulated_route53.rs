@@ -1,4 +1,4 @@
-//! The emulator's Route 53 alone.
+//! The emulator's Route 53 without a deployed stack.
 
 use anyhow::Result;
 use aws_sdk_route53::config::Credentials;
@@ -9,16 +9,15 @@ use crate::stack::sdk_config;
 use crate::zone::Zone;
 use crate::{http, virtual_environment};
 
-/// Route 53 of an emulator on which nothing else is: no functions, no load balancers, nothing
-/// deployed. It is stopped on drop.
+/// Route 53 on an emulator of its own, without functions, load balancers or a deployed template.
+/// The emulator is stopped on drop.
 pub struct EmulatedRoute53 {
     client: aws_sdk_route53::Client,
-    // Last: it is dropped after the one who uses it.
+    // The last field, so that it is dropped after the client.
     _emulator: Emulator,
 }
 
 impl EmulatedRoute53 {
-    /// Starts an emulator of its own.
     pub async fn start() -> Result<Self> {
         let python = tokio::task::spawn_blocking(virtual_environment::python).await??;
         let emulator = Emulator::start(&python, None).await?;
@@ -36,12 +35,12 @@ impl EmulatedRoute53 {
         })
     }
 
-    /// AWS's own client, with which everything is permitted.
+    /// A client with the permissions of the root account.
     pub fn client(&self) -> &aws_sdk_route53::Client {
         &self.client
     }
 
-    /// A new zone with these record sets, named by their SOA record.
+    /// Creates a zone with these record sets. Its name is that of their SOA record.
     pub async fn load(&self, record_sets: &[RecordSet]) -> Result<Zone> {
         Zone::load(self.client.clone(), record_sets).await
     }

@@ -1,4 +1,4 @@
-//! The emulator's process: started on a free port, ended with us.
+//! The emulator's process: it listens on a free port and ends with this process.
 
 use std::fs::{self, DirBuilder};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,14 +15,14 @@ use serde_json::json;
 use crate::http;
 
 const WRAPPER: &str = include_str!("../emulator.py");
-/// It takes well under a second; a machine that builds at the same time may need more.
-const START_LIMIT: Duration = Duration::from_mins(1);
-const POLL: Duration = Duration::from_millis(20);
-/// Another process may take a port between finding it free and using it.
-const START_ATTEMPTS: usize = 3;
+/// A start takes well under a second; a machine that builds at the same time may need more.
+const MAX_START_TIME: Duration = Duration::from_mins(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Another process may take the free port before the emulator binds it; then another port is tried.
+const MAX_START_ATTEMPTS: usize = 3;
 
-/// A running emulator with a directory for its files; both go on drop, and also
-/// when this process ends in any other way: see `emulator.py`.
+/// A running emulator with a directory for its files. It is stopped and the directory deleted on
+/// drop, and also when this process ends in any other way: see `emulator.py`.
 pub(crate) struct Emulator {
     wrapper: Child,
     directory: PathBuf,
@@ -30,16 +30,16 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts it; its functions reach Route 53 at `route53`, if that is given, else as they reach
-    /// everything.
+    /// Starts the emulator and waits until it is ready. Its functions reach Route 53 at `route53`,
+    /// or at the emulator if that is `None`.
     pub(crate) async fn start(python: &Path, route53: Option<SocketAddr>) -> Result<Self> {
         let mut attempt = 1;
         loop {
             let mut emulator = Self::spawn(python, route53)?;
             match emulator.ready().await {
                 Ok(()) => return Ok(emulator),
-                Err(_) if attempt < START_ATTEMPTS => attempt += 1,
-                Err(problem) => return Err(problem),
+                Err(_) if attempt < MAX_START_ATTEMPTS => attempt += 1,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -47,26 +47,27 @@ impl Emulator {
     fn spawn(python: &Path, route53: Option<SocketAddr>) -> Result<Self> {
         let directory = make_directory()?;
         let endpoint = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let inside = |name: &str| directory.join(name).into_os_string();
+        let path_in_directory = |name: &str| directory.join(name).into_os_string();
         let wrapper = Command::new(python)
             .args(["-c", WRAPPER])
             .arg(&directory)
-            // Functions inherit the emulator's whole environment: they get nothing of ours.
+            // Functions inherit the emulator's whole environment. Without this they would see the
+            // caller's AWS credentials and settings.
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &directory)
             .env("TMPDIR", &directory)
-            .env("STATE_DIR", inside("state"))
-            .env("S3_DATA_DIR", inside("s3"))
+            .env("STATE_DIR", path_in_directory("state"))
+            .env("S3_DATA_DIR", path_in_directory("s3"))
             .env("PERSIST_STATE", "0")
             .env("S3_PERSIST", "0")
             .env("BIND_HOST", endpoint.ip().to_string())
             .env("MINISTACK_HOST", endpoint.ip().to_string())
             .env("GATEWAY_PORT", endpoint.port().to_string())
             .env("MINISTACK_REGION", http::REGION)
-            // Without it, functions would call AWS itself.
+            // Without it, functions would call AWS.
             .env("AWS_ENDPOINT_URL", format!("http://{endpoint}"))
-            .envs(route53.map(|gate| ("AWS_ENDPOINT_URL_ROUTE_53", format!("http://{gate}"))))
+            .envs(route53.map(|proxy| ("AWS_ENDPOINT_URL_ROUTE_53", format!("http://{proxy}"))))
             .env("AUTH", "true")
             .env("AWS_ACCESS_KEY_ID", http::ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", http::SECRET_KEY)
@@ -81,7 +82,7 @@ impl Emulator {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
-            // Ctrl-C is for us alone: the wrapper has files to remove.
+            // Ctrl-C must reach this process only: the wrapper still has to delete the directory.
             .process_group(0)
             .spawn()
             .with_context(|| format!("failed to run {}", python.display()))?;
@@ -92,7 +93,7 @@ impl Emulator {
         })
     }
 
-    /// Waits until our emulator, not another process on its port, takes requests.
+    /// Waits until this emulator, not another process on its port, accepts requests.
     async fn ready(&mut self) -> Result<()> {
         let start = Instant::now();
         loop {
@@ -106,17 +107,17 @@ impl Emulator {
             if is_bound && self.get("/_ministack/ready").await.is_ok() {
                 return Ok(());
             }
-            if start.elapsed() > START_LIMIT {
+            if start.elapsed() > MAX_START_TIME {
                 bail!(
-                    "the emulator was not ready within {START_LIMIT:?}:\n{}",
+                    "the emulator was not ready within {MAX_START_TIME:?}:\n{}",
                     self.log()
                 );
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// What the emulator and the functions have printed.
+    /// The output of the emulator and of the functions.
     pub(crate) fn log(&self) -> String {
         fs::read(self.directory.join("emulator.log"))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -127,22 +128,21 @@ impl Emulator {
         http::call(self.endpoint, "ministack", "GET", path, &[], "").await
     }
 
-    /// Lets every wait and every delay before a retry of a state machine take `scale`
-    /// times as long as it says.
+    /// Multiplies every Wait and every delay before a retry of all state machines by `scale`.
     pub(crate) async fn scale_waits(&self, scale: f64) -> Result<()> {
         let key = "stepfunctions._SFN_WAIT_SCALE";
         let body = json!({ key: scale }).to_string();
         let path = "/_ministack/config";
         let answer = http::call(self.endpoint, "ministack", "POST", path, &[], body).await?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;
-        // A refused setting is answered with 200 as well.
+        // The emulator answers 200 even if it refuses a setting.
         if answer.pointer(&format!("/applied/{key}")).is_none() {
             bail!("the emulator refused the scale {scale}: {answer}");
         }
         Ok(())
     }
 
-    /// The memory that the emulator, what runs it and the functions have resident.
+    /// The resident memory of the emulator, its wrapper and the functions.
     pub(crate) fn resident_kilobytes(&self) -> Result<u64> {
         let processes = self.processes()?;
         Ok(processes
@@ -151,8 +151,7 @@ impl Emulator {
             .sum())
     }
 
-    /// Kills the processes of a function as the kernel does when memory is short, and returns how
-    /// many there were.
+    /// Kills the processes of a function with SIGKILL, and returns how many there were.
     pub(crate) async fn kill(&self, function_name: &str) -> Result<usize> {
         let variable = format!("AWS_LAMBDA_FUNCTION_NAME={function_name}");
         let mut processes = self.processes()?;
@@ -168,17 +167,17 @@ impl Emulator {
                 .status()?;
             ensure!(killed.success(), "failed to kill the process {id}");
             while is_alive(process.id) {
-                tokio::time::sleep(POLL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
         Ok(processes.len())
     }
 
-    /// The processes of the emulator, what runs it and the functions.
+    /// The processes of the emulator, its wrapper and the functions.
     fn processes(&self) -> Result<Vec<Process>> {
         let mut processes = processes()?;
         let mut ours = vec![self.wrapper.id()];
-        // Children have been listed with their parents, in no particular order.
+        // The list has no particular order, so repeat until no further child is found.
         loop {
             let before = ours.len();
             for process in &processes {
@@ -197,7 +196,7 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // The wrapper takes the end of its standard input for our end.
+        // The wrapper stops the emulator when its standard input is closed.
         drop(self.wrapper.stdin.take());
         let _ = self.wrapper.wait();
         let _ = fs::remove_dir_all(&self.directory);
@@ -209,7 +208,7 @@ fn make_directory() -> Result<PathBuf> {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let directory = std::env::temp_dir().join(format!("cutover-{}-{count}", std::process::id()));
     if directory.exists() {
-        // Of an earlier process with our number.
+        // An earlier process with the same id left it.
         fs::remove_dir_all(&directory)?;
     }
     DirBuilder::new()
@@ -227,10 +226,10 @@ struct Process {
 
 /// All processes, from Linux's `/proc`.
 fn processes() -> Result<Vec<Process>> {
-    let entries = fs::read_dir("/proc").context("processes are looked up on Linux only")?;
+    let entries = fs::read_dir("/proc").context("processes can be listed on Linux only")?;
     let processes = entries.filter_map(|entry| {
         let id = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        // One that ends meanwhile is left out.
+        // A process that has ended since is left out.
         let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
         let number = |key: &str| -> Option<u64> {
             let line = status.lines().find_map(|line| line.strip_prefix(key))?;
@@ -245,7 +244,7 @@ fn processes() -> Result<Vec<Process>> {
     Ok(processes.collect())
 }
 
-/// Whether a process runs; one that has been killed may be listed until its parent takes note.
+/// Whether a process runs. A killed process stays listed as a zombie until its parent waits for it.
 fn is_alive(id: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let state = status.lines().find_map(|line| line.strip_prefix("State:"));

@@ -1,5 +1,5 @@
-//! Events as AWS sends them, where the emulator sends none: it refuses events of AWS's own
-//! sources, as AWS does, and its alarms tell nobody that they change.
+//! Events that AWS sends and the emulator does not: its alarms send no events, and its `PutEvents`
+//! refuses events of AWS's own sources, as AWS does.
 
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ const ALARM_ACTION: &str = include_str!("../../events/cloudwatch-alarm-action.js
 const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
 const CLUSTER_EVENT: &str = include_str!("../../events/eks-create-cluster.json");
 
-/// `CloudWatch Alarm State Change` of an alarm that fires now.
+/// The event `CloudWatch Alarm State Change` of an alarm that fires now.
 pub fn alarm_event(alarm: &str, reason: &str) -> Result<Value> {
     let mut event: Value = serde_json::from_str(ALARM_EVENT)?;
     set(&mut event, "/detail/alarmName", json!(alarm))?;
@@ -34,7 +34,7 @@ pub fn alarm_event(alarm: &str, reason: &str) -> Result<Value> {
     Ok(event)
 }
 
-/// What CloudWatch hands to a function that is the action of an alarm which fires now.
+/// The payload with which CloudWatch invokes a function as the action of an alarm that fires now.
 fn alarm_action(alarm: &str, reason: &str) -> Result<Value> {
     let mut event: Value = serde_json::from_str(ALARM_ACTION)?;
     set(&mut event, "/alarmData/alarmName", json!(alarm))?;
@@ -43,14 +43,14 @@ fn alarm_action(alarm: &str, reason: &str) -> Result<Value> {
     Ok(event)
 }
 
-/// The time to the millisecond, and with the offset as CloudWatch writes it.
+/// The current time in milliseconds, with the offset `+0000` as CloudWatch writes it.
 fn now() -> Result<String> {
     let millis = DateTime::from(SystemTime::now()).to_millis()?;
     let time = DateTime::from_millis(millis).fmt(Format::DateTime)?;
     Ok(time.replace('Z', "+0000"))
 }
 
-/// `Step Functions Execution Status Change` of an execution that has ended now.
+/// The event `Step Functions Execution Status Change` of an execution that ended now with `status`.
 pub async fn status_event(
     execution: &Execution,
     state_machine_arn: &str,
@@ -73,7 +73,7 @@ pub async fn status_event(
     Ok(event)
 }
 
-/// The event with which `CloudTrail` tells of a call of EKS's `CreateCluster`.
+/// The `CloudTrail` event of a call of EKS's `CreateCluster`.
 pub fn cluster_created_event(cluster: &str) -> Result<Value> {
     let mut event: Value = serde_json::from_str(CLUSTER_EVENT)?;
     for pointer in [
@@ -87,13 +87,13 @@ pub fn cluster_created_event(cluster: &str) -> Result<Value> {
 
 fn set(event: &mut Value, pointer: &str, value: Value) -> Result<()> {
     let field = event.pointer_mut(pointer);
-    *field.with_context(|| format!("the documented event has no {pointer}"))? = value;
+    *field.with_context(|| format!("the sample event has no {pointer}"))? = value;
     Ok(())
 }
 
 impl Stack {
-    /// Delivers an event as EventBridge does: starts the targets of every rule that it matches,
-    /// with the role of each and what it makes of the event.
+    /// Delivers an event as EventBridge does: starts the targets of every rule that matches it, with
+    /// the target's role and input. Returns the started executions.
     pub async fn deliver(&self, event: &Value) -> Result<Vec<Execution>> {
         let rules = self.events("ListRules", json!({})).await?;
         let mut started = Vec::new();
@@ -101,33 +101,32 @@ impl Stack {
             let Some(pattern) = text(rule, "EventPattern") else {
                 continue;
             };
-            let question = json!({ "EventPattern": pattern, "Event": event.to_string() });
-            let answer = self.events("TestEventPattern", question).await?;
-            if answer.get("Result") != Some(&Value::Bool(true)) {
+            let request = json!({ "EventPattern": pattern, "Event": event.to_string() });
+            let response = self.events("TestEventPattern", request).await?;
+            if response.get("Result") != Some(&Value::Bool(true)) {
                 continue;
             }
-            let question = json!({ "Rule": text(rule, "Name") });
-            let targets = self.events("ListTargetsByRule", question).await?;
+            let request = json!({ "Rule": text(rule, "Name") });
+            let targets = self.events("ListTargetsByRule", request).await?;
             for target in items(&targets, "Targets") {
-                let arn = text(target, "Arn").context("a target without an ARN")?;
-                let role = text(target, "RoleArn").context("a target without a role")?;
-                self.take_the_part_of_eventbridge(role).await?;
-                let client = self.step_functions_as(role).await?;
+                let arn = text(target, "Arn").context("a rule's target has no ARN")?;
+                let role = text(target, "RoleArn").context("a rule's target has no role")?;
+                self.make_role_assumable(role).await?;
+                let client = self.step_functions_with_role(role).await?;
                 let name = format!("event-{}", started.len());
                 let name = format!("{name}-{}", DateTime::from(SystemTime::now()).as_nanos());
                 let input = input(target, event)?;
                 let execution = Execution::start(client, arn, &name, &input).await?;
-                // The role may start it, and nothing else.
+                // The role may only start executions, so read the execution as root.
                 let client = self.step_functions.clone();
-                started.push(Execution::known(client, execution.arn().to_owned()));
+                started.push(Execution::from_arn(client, execution.arn().to_owned()));
             }
         }
         Ok(started)
     }
 
-    /// Invokes the function `rollback` as an alarm does that has it as its action: without waiting
-    /// for the answer.
-    pub async fn act_on_alarm(&self, alarm: &str, reason: &str) -> Result<()> {
+    /// Invokes the function `rollback` as an alarm invokes its action: asynchronously.
+    pub async fn invoke_alarm_action(&self, alarm: &str, reason: &str) -> Result<()> {
         let headers = [("x-amz-invocation-type", "Event")];
         let path = "/2015-03-31/functions/cutover-rollback/invocations";
         let body = alarm_action(alarm, reason)?.to_string();
@@ -135,7 +134,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Puts an event of one's own on the bus, as `aws events put-events` does.
+    /// Puts a custom event on the default bus, as `aws events put-events` does.
     pub async fn put_event(&self, source: &str, detail_type: &str, detail: &Value) -> Result<()> {
         let entry =
             json!({ "Source": source, "DetailType": detail_type, "Detail": detail.to_string() });
@@ -143,12 +142,13 @@ impl Stack {
             .events("PutEvents", json!({ "Entries": [entry] }))
             .await?;
         let failed = answer.get("FailedEntryCount").and_then(Value::as_u64);
-        anyhow::ensure!(failed == Some(0), "the event was refused: {answer}");
+        anyhow::ensure!(failed == Some(0), "EventBridge refused the event: {answer}");
         Ok(())
     }
 
-    /// Lets us take a role that trusts EventBridge alone: nobody in the emulator does.
-    async fn take_the_part_of_eventbridge(&self, role: &str) -> Result<()> {
+    /// Changes the trust policy of a role that only EventBridge may assume, so that this process can
+    /// assume it and start the targets in place of EventBridge.
+    async fn make_role_assumable(&self, role: &str) -> Result<()> {
         let statement = json!({
             "Effect": "Allow",
             "Principal": { "AWS": "*" },
@@ -177,7 +177,7 @@ impl Stack {
     }
 }
 
-/// What a target is started with.
+/// The input that EventBridge passes to a target for an event.
 fn input(target: &Value, event: &Value) -> Result<Value> {
     if let Some(constant) = text(target, "Input") {
         return Ok(serde_json::from_str(constant)?);

@@ -7,14 +7,14 @@ use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Between two looks at something that changes by itself.
-pub(crate) const POLL: Duration = Duration::from_millis(20);
-/// Far longer than any test's execution takes, also on a loaded machine.
-const LONGEST_RUN: Duration = Duration::from_mins(10);
-/// The most events that one call gives.
-const LARGEST_PAGE: i32 = 1_000;
+/// The time between two polls of something that changes.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Far longer than any test's execution takes, even on a loaded machine.
+const MAX_EXECUTION_TIME: Duration = Duration::from_mins(10);
+/// The most events that `GetExecutionHistory` returns in one call.
+const MAX_EVENTS_PER_PAGE: i32 = 1_000;
 
-/// An execution that was started.
+/// A started execution.
 #[derive(Clone, Debug)]
 pub struct Execution {
     client: aws_sdk_sfn::Client,
@@ -23,16 +23,16 @@ pub struct Execution {
 
 /// How an execution ended.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ended {
+pub struct ExecutionResult {
     /// `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.
     pub outcome: String,
     /// The state it ended in.
     pub state: String,
-    /// The error's name, where it failed.
+    /// The error's name, if it failed.
     pub error: Option<String>,
-    /// What a person reads about the error.
+    /// The error's cause, if it failed.
     pub cause: Option<String>,
-    /// What it returned, where it succeeded.
+    /// Its output, if it succeeded.
     #[serde(skip)]
     pub output: Value,
     /// The states it entered, in order.
@@ -60,16 +60,14 @@ impl Execution {
         })
     }
 
-    pub(crate) fn known(client: aws_sdk_sfn::Client, arn: String) -> Self {
+    pub(crate) fn from_arn(client: aws_sdk_sfn::Client, arn: String) -> Self {
         Self { client, arn }
     }
 
-    /// The ARN.
     pub fn arn(&self) -> &str {
         &self.arn
     }
 
-    /// The name.
     pub fn name(&self) -> &str {
         self.arn.rsplit(':').next().unwrap_or_default()
     }
@@ -84,8 +82,8 @@ impl Execution {
         Ok(())
     }
 
-    /// Whether it has ended, and how.
-    pub async fn ended(&self) -> Result<Option<Ended>> {
+    /// How it ended, or `None` if it is still running.
+    pub async fn ended(&self) -> Result<Option<ExecutionResult>> {
         let described = self
             .client
             .describe_execution()
@@ -100,7 +98,7 @@ impl Execution {
             Some(output) => serde_json::from_str(output).context("the output is not JSON")?,
             None => Value::Null,
         };
-        Ok(Some(Ended {
+        Ok(Some(ExecutionResult {
             outcome: described.status().as_str().to_owned(),
             state: states.last().cloned().unwrap_or_default(),
             error: described.error().map(str::to_owned),
@@ -110,7 +108,6 @@ impl Execution {
         }))
     }
 
-    /// What it was started with.
     pub async fn input(&self) -> Result<Value> {
         let described = self
             .client
@@ -121,7 +118,7 @@ impl Execution {
         serde_json::from_str(described.input().unwrap_or_default()).context("the input is not JSON")
     }
 
-    /// The errors of its tasks' attempts that failed, in order, also of those that were repeated.
+    /// The errors of all failed task attempts in order, those that were retried included.
     pub async fn failed_attempts(&self) -> Result<Vec<String>> {
         let events = self.events_after(0).await?;
         let failed = events
@@ -130,7 +127,7 @@ impl Execution {
         Ok(failed.collect())
     }
 
-    /// The states that it has entered, in order.
+    /// The states that it has entered so far, in order.
     pub async fn states(&self) -> Result<Vec<String>> {
         let events = self.events_after(0).await?;
         let entered = events
@@ -139,7 +136,7 @@ impl Execution {
         Ok(entered.collect())
     }
 
-    /// When a Task state of it first succeeded.
+    /// When the task of this state first succeeded.
     pub(crate) async fn succeeded_at(&self, state: &str) -> Result<SystemTime> {
         let events = self.events_after(0).await?;
         let is_entry = |event: &&HistoryEvent| {
@@ -154,34 +151,34 @@ impl Execution {
         Ok(SystemTime::try_from(*success.timestamp())?)
     }
 
-    /// Waits for its end; an execution whose waits are scaled and that has not ended in ten
-    /// minutes is stuck, and an error.
-    pub async fn wait(&self) -> Result<Ended> {
+    /// Waits until it ends. Fails after ten minutes of real time: the waits are scaled, so an
+    /// execution that takes longer is stuck.
+    pub async fn wait(&self) -> Result<ExecutionResult> {
         let end = async {
             loop {
                 if let Some(ended) = self.ended().await? {
                     return Ok(ended);
                 }
-                tokio::time::sleep(POLL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(LONGEST_RUN, end)
+        tokio::time::timeout(MAX_EXECUTION_TIME, end)
             .await
             .with_context(|| format!("the execution {} is stuck", self.arn))?
     }
 
-    /// The events of its history after the one with this id, in order.
+    /// The events of its history after the event with this id, in order.
     pub(crate) async fn events_after(&self, id: i64) -> Result<Vec<HistoryEvent>> {
         let mut events = Vec::new();
         let mut token = None;
-        // Newest first: what is known already need not be read again.
+        // Newest first, so that pages with known events are not read again.
         loop {
             let page = self
                 .client
                 .get_execution_history()
                 .execution_arn(&self.arn)
                 .reverse_order(true)
-                .max_results(LARGEST_PAGE)
+                .max_results(MAX_EVENTS_PER_PAGE)
                 .set_next_token(token)
                 .send()
                 .await?;

@@ -1,4 +1,4 @@
-//! ExternalDNS of both clusters, at work in the stack's zone.
+//! A model of both clusters' ExternalDNS, which runs in the stack's zone.
 
 use std::time::Duration;
 
@@ -31,20 +31,20 @@ impl Provider for Zone {
     }
 }
 
-/// The instance of ExternalDNS in each of the two clusters. They are stopped on drop.
+/// One instance of ExternalDNS for each cluster. They are stopped on drop.
 pub struct ExternalDns {
-    /// Blue's: of an older version than green's, as the blueprint's registry TXT show.
+    /// The registry TXT records in the blueprint's zone show that blue's ExternalDNS is older than
+    /// green's.
     pub blue: Controller,
-    /// Green's.
     pub green: Controller,
     _passes: JoinSet<()>,
 }
 
 impl ExternalDns {
-    /// The time between two passes (`--interval`) where nothing else is said.
+    /// The default time between two passes (`--interval`).
     pub const INTERVAL: Duration = Duration::from_mins(1);
 
-    /// Starts both. The annotations in the clusters say what the zone says now.
+    /// Starts both instances. The annotations of both clusters have the zone's current weights.
     pub async fn start(zone: &Zone, interval: Duration) -> Result<Self> {
         let record_sets = zone.record_sets().await?;
         let instance = |owner, generation| {
@@ -65,15 +65,15 @@ impl ExternalDns {
         })
     }
 
-    /// Somebody writes the weights into the annotations that a migration of names of the two
-    /// clusters alone reaches.
+    /// Sets the annotations of both clusters to the weights that a completed migration has reached
+    /// for names without further set identifiers.
     pub fn annotate_reached_weights(&self) {
         self.blue.set_all_weights(0);
         self.green.set_all_weights(100);
     }
 
-    /// Waits until both have finished `more` passes. Of two, the second has read the zone after
-    /// this was called.
+    /// Waits until both have finished `more` passes. With 2, the second pass has read the zone after
+    /// this call: the first one may have started before it.
     pub async fn wait_for_passes(&self, more: u64) {
         tokio::join!(
             self.blue.wait_for_passes(more),
@@ -81,13 +81,13 @@ impl ExternalDns {
         );
     }
 
-    /// The passes of each in which there was something to do, or that failed.
+    /// The passes of each instance that changed records or failed.
     pub fn histories(&self) -> [(&'static str, Vec<Outcome>); 2] {
         [(BLUE, self.blue.history()), (GREEN, self.green.history())]
     }
 
-    /// Whether neither ever found anything to do.
-    pub fn was_always_quiet(&self) -> bool {
+    /// Whether neither instance ever changed a record or failed.
+    pub fn never_found_changes(&self) -> bool {
         let histories = self.histories();
         histories.iter().all(|(_, history)| history.is_empty())
     }

@@ -1,4 +1,4 @@
-//! What a person who watches an execution wants to see, as it happens.
+//! Follows an execution while it runs, for display: plan, states, weights and verdicts.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -11,57 +11,51 @@ use migration::{Percent, RecordName, SetIdentifier};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::execution::{Ended, Execution, POLL};
-use crate::traffic::Traffic;
+use crate::execution::{Execution, ExecutionResult, POLL_INTERVAL};
+use crate::name_weights::NameWeights;
 use crate::zone::Zone;
 
-/// Whose weights are watched.
+/// The names and sides to follow the weights of.
 #[derive(Clone, Debug)]
-pub struct Watch {
-    /// The names.
+pub struct WatchTarget {
     pub names: Vec<RecordName>,
-    /// The side that serves at the beginning.
     pub from: SetIdentifier,
-    /// The side that shall serve.
     pub to: SetIdentifier,
 }
 
-/// Something that was seen.
+/// An update about a followed execution.
 #[derive(Clone, Debug)]
 pub enum Seen {
-    /// The plan that the first state made.
+    /// The output of the state that plans the migration.
     Plan(Value),
-    /// Another state was entered, or the weights have changed.
+    /// The execution entered a state, or the weights changed.
     Moment(Moment),
     /// An observer's verdict.
     Verdict {
-        /// Who observed: `probe`, `alarms` or `weights`.
+        /// `probe`, `alarms` or `weights`.
         observer: String,
         /// `pass`, `fail` or `inconclusive`.
         verdict: String,
-        /// What was seen.
         reason: String,
     },
-    /// What the scenario or ExternalDNS did meanwhile.
+    /// What the scenario or ExternalDNS did from outside of the execution.
     Happening(String),
-    /// The execution has ended.
-    Ended(Ended),
+    Ended(ExecutionResult),
 }
 
-/// A line of the timeline.
+/// An entry of the timeline: a state of the execution with the weights at that time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Moment {
-    /// When, in RFC 3339.
+    /// In RFC 3339, UTC.
     pub time: String,
     /// The execution's name.
     pub execution: String,
     /// The state it is in.
     pub state: String,
-    /// The share of the side that shall serve: the lowest among the names.
+    /// The share of `to`: the lowest of all names.
     pub percent: Percent,
-    /// The weights by name and side.
-    pub weights: Traffic,
-    /// What the scenario and ExternalDNS did since the line before.
+    pub weights: NameWeights,
+    /// What the scenario and ExternalDNS did since the previous entry.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub happenings: Vec<String>,
 }
@@ -70,32 +64,34 @@ pub struct Moment {
 pub struct Follower<'a> {
     execution: &'a Execution,
     zone: &'a Zone,
-    watch: &'a Watch,
+    target: &'a WatchTarget,
     last_event: i64,
     state: String,
-    traffic: Option<Traffic>,
+    /// The weights at the last poll.
+    weights: Option<NameWeights>,
     has_plan: bool,
+    /// Updates that `next` has not returned yet.
     seen: VecDeque<Seen>,
     has_ended: bool,
 }
 
 impl<'a> Follower<'a> {
     /// Follows `execution` from its first state.
-    pub fn new(execution: &'a Execution, zone: &'a Zone, watch: &'a Watch) -> Self {
+    pub fn new(execution: &'a Execution, zone: &'a Zone, target: &'a WatchTarget) -> Self {
         Self {
             execution,
             zone,
-            watch,
+            target,
             last_event: 0,
             state: String::new(),
-            traffic: None,
+            weights: None,
             has_plan: false,
             seen: VecDeque::new(),
             has_ended: false,
         }
     }
 
-    /// What is seen next; none after the end.
+    /// Waits for the next update. `None` after [`Seen::Ended`].
     pub async fn next(&mut self) -> Result<Option<Seen>> {
         loop {
             if let Some(seen) = self.seen.pop_front() {
@@ -104,56 +100,56 @@ impl<'a> Follower<'a> {
             if self.has_ended {
                 return Ok(None);
             }
-            // Asked before the history is read, so that nothing of it is missed.
+            // Asked before the history is read, so that no event before the end is missed.
             let ended = self.execution.ended().await?;
-            self.look().await?;
+            self.read_updates().await?;
             match ended {
                 Some(ended) => {
                     self.has_ended = true;
                     self.seen.push_back(Seen::Ended(ended));
                 }
-                None if self.seen.is_empty() => tokio::time::sleep(POLL).await,
+                None if self.seen.is_empty() => tokio::time::sleep(POLL_INTERVAL).await,
                 None => {}
             }
         }
     }
 
-    async fn look(&mut self) -> Result<()> {
+    async fn read_updates(&mut self) -> Result<()> {
         let events = self.execution.events_after(self.last_event).await?;
-        let now = self.zone.traffic(&self.watch.names).await?;
-        let mut shown = self.traffic.take().unwrap_or_else(|| now.clone());
+        let now = self.zone.weights(&self.target.names).await?;
+        let mut shown = self.weights.take().unwrap_or_else(|| now.clone());
         for event in &events {
             self.last_event = event.id();
             if let Some(details) = event.state_entered_event_details() {
                 details.name().clone_into(&mut self.state);
                 self.push_moment(&shown, *event.timestamp());
             }
-            if has_written(event) {
-                // What was entered before it still saw the old weights.
+            if has_changed_records(event) {
+                // States entered before this event ran with the old weights.
                 shown = now.clone();
             }
-            self.push_findings(event);
+            self.push_plan_and_verdicts(event);
         }
         if shown != now {
             self.push_moment(&now, DateTime::from(SystemTime::now()));
         }
-        self.traffic = Some(now);
+        self.weights = Some(now);
         Ok(())
     }
 
-    fn push_moment(&mut self, traffic: &Traffic, time: DateTime) {
+    fn push_moment(&mut self, weights: &NameWeights, time: DateTime) {
         self.seen.push_back(Seen::Moment(Moment {
             time: time.fmt(Format::DateTime).unwrap_or_default(),
             execution: self.execution.name().to_owned(),
             state: self.state.clone(),
-            percent: traffic.percent(&self.watch.from, &self.watch.to),
-            weights: traffic.clone(),
+            percent: weights.percent(&self.target.from, &self.target.to),
+            weights: weights.clone(),
             happenings: Vec::new(),
         }));
     }
 
-    /// The plan and the verdicts are outputs of states.
-    fn push_findings(&mut self, event: &HistoryEvent) {
+    /// Reads the plan and the verdicts from the outputs of states.
+    fn push_plan_and_verdicts(&mut self, event: &HistoryEvent) {
         let Some(details) = event.state_exited_event_details() else {
             return;
         };
@@ -162,26 +158,27 @@ impl<'a> Follower<'a> {
             .and_then(|output| serde_json::from_str(output).ok());
         let output: Value = output.unwrap_or_default();
         if output.get("expectedDurationSeconds").is_some() {
-            // Later states pass it on.
+            // Later states have the plan in their output, too.
             if !self.has_plan {
                 self.has_plan = true;
                 self.seen.push_back(Seen::Plan(output));
             }
             return;
         }
-        let by_itself = match details.name() {
+        // A state that calls one observer alone; its output does not name the observer.
+        let only_observer = match details.name() {
             name if name.starts_with("Probe") => Some("probe"),
             name if name.starts_with("Check alarms") => Some("alarms"),
             _ => None,
         };
         let observations = match output.get("observers").and_then(Value::as_array) {
             Some(observations) => observations.clone(),
-            None if by_itself.is_some() => vec![output],
+            None if only_observer.is_some() => vec![output],
             None => return,
         };
         for observation in observations {
             let text = |key: &str| observation.get(key).and_then(Value::as_str);
-            let observer = text("observer").or(by_itself);
+            let observer = text("observer").or(only_observer);
             if let (Some(observer), Some(verdict), Some(reason)) =
                 (observer, text("verdict"), text("reason"))
             {
@@ -195,8 +192,8 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// Whether an event says that a function has changed records.
-fn has_written(event: &HistoryEvent) -> bool {
+/// Whether an event is the success of a function that has changed records.
+fn has_changed_records(event: &HistoryEvent) -> bool {
     let Some(output) = event
         .task_succeeded_event_details()
         .and_then(|details| details.output())

@@ -1,4 +1,4 @@
-//! The four functions as Lambda takes them.
+//! The four functions: building and packaging them for Lambda.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,20 +10,19 @@ use serde_json::Value;
 
 use crate::workspace;
 
-/// The crates of the functions, by name.
+/// The names of the functions' crates.
 pub const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
 
 /// A function's release binary.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// The crate's name.
+    /// The name of the crate.
     pub name: &'static str,
-    /// The binary.
     pub binary: PathBuf,
 }
 
 impl Function {
-    /// The deployment package: the binary as `bootstrap`.
+    /// The deployment package: a ZIP archive with the binary as `bootstrap`.
     pub(crate) fn package(&self) -> Result<Vec<u8>> {
         let binary = fs::read(&self.binary)
             .with_context(|| format!("failed to read {}", self.binary.display()))?;
@@ -31,7 +30,7 @@ impl Function {
     }
 }
 
-/// A ZIP archive of one file, not compressed: it is unpacked on the same machine.
+/// A ZIP archive of one file. It is not compressed, because it is unpacked on the same machine.
 ///
 /// Source: PKWARE's APPNOTE, sections 4.3.7, 4.3.12 and 4.3.16.
 fn zip(name: &str, content: &[u8]) -> Result<Vec<u8>> {
@@ -43,7 +42,7 @@ fn zip(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     let name_length = u16::try_from(name.len())?;
     let size = u32::try_from(content.len())?;
 
-    // What the header of the file and its entry in the directory have in common.
+    // The fields that the local header and the central directory entry have in common.
     let mut common = Vec::new();
     for field in [VERSION, 0, 0, MIDNIGHT, FIRST_DAY_OF_1980] {
         common.extend(field.to_le_bytes());
@@ -79,7 +78,8 @@ fn zip(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     Ok(archive)
 }
 
-/// Builds the functions, once in a process, with cargo's progress on standard error.
+/// Builds the functions with cargo, which prints its progress to standard error. Later calls in the
+/// same process return the result of the first.
 pub(crate) fn build() -> Result<Vec<Function>> {
     static BUILT: Mutex<Option<Vec<Function>>> = Mutex::new(None);
     let mut built = BUILT
@@ -104,7 +104,7 @@ pub(crate) fn build() -> Result<Vec<Function>> {
         .context("failed to run cargo")?;
     ensure!(
         output.status.success(),
-        "cargo could not build the functions ({})",
+        "cargo failed to build the functions ({})",
         output.status
     );
     let messages: Vec<Value> = String::from_utf8_lossy(&output.stdout)

@@ -1,4 +1,4 @@
-//! Plain HTTP to the emulator, for what no SDK here speaks.
+//! Plain HTTP calls of the emulator, for services without an SDK in this crate's dependencies.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -11,13 +11,13 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// The emulator's account: root, whose signature it does not check.
+/// The credentials of the emulator's root account. The emulator does not check its signatures.
 pub(crate) const ACCESS_KEY: &str = "test";
 pub(crate) const SECRET_KEY: &str = "test";
 pub(crate) const REGION: &str = "us-east-1";
 
-/// A request to `service` on behalf of the root account; the answer's body, which
-/// is an error's text unless the status says success.
+/// Calls `service` as the root account and returns the body of the response. Any status but success
+/// is an error that contains the body.
 pub(crate) async fn call(
     endpoint: SocketAddr,
     service: &str,
@@ -48,7 +48,7 @@ pub(crate) async fn call(
     Ok(body)
 }
 
-/// A call in the query protocol: `Action` and the other parameters as a form.
+/// Calls an API that uses AWS's query protocol: `Action` and its parameters as a form.
 pub(crate) async fn query<K: AsRef<str>, V: AsRef<str>>(
     endpoint: SocketAddr,
     service: &str,
@@ -92,7 +92,7 @@ fn percent_encode(text: &str) -> String {
         })
 }
 
-/// What stands between `<tag>` and `</tag>` in `xml`, each time.
+/// The contents of all elements `<tag>` in `xml`. Elements of the same name must not be nested.
 pub(crate) fn elements<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     xml.split(open.as_str())
@@ -101,7 +101,7 @@ pub(crate) fn elements<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// What stands between `<tag>` and `</tag>` for the first time.
+/// The content of the first element `<tag>` in `xml`.
 pub(crate) fn element<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
     elements(xml, tag).into_iter().next()
 }

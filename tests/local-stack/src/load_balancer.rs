@@ -1,4 +1,4 @@
-//! HTTPS servers that stand for the clusters' load balancers.
+//! HTTPS servers in place of the clusters' load balancers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-const LARGEST_REQUEST: usize = 16 * 1024;
+const MAX_REQUEST_BYTES: usize = 16 * 1024;
 
-/// A certificate authority that only this stack's functions are told to trust.
+/// A certificate authority that only this stack's functions trust.
 pub(crate) struct Authority {
-    /// Its certificate, for who shall trust it.
+    /// The authority's certificate in PEM.
     pub(crate) certificate: String,
     acceptor: TlsAcceptor,
 }
 
 impl Authority {
-    /// An authority with one server certificate for all of `hosts`.
+    /// Creates an authority and a server certificate for all `hosts`.
     pub(crate) fn new(hosts: Vec<String>) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -50,7 +50,7 @@ impl Authority {
     }
 }
 
-/// A server that answers every request as the blueprint's sample application does.
+/// A server that answers every request like the sample application of the EKS Blueprints.
 pub struct LoadBalancer {
     address: SocketAddr,
     state: Arc<State>,
@@ -84,17 +84,16 @@ impl LoadBalancer {
         })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether it answers with 200, or with 500.
+    /// Sets the status of its answers: 200 if healthy, else 500.
     pub fn set_healthy(&self, is_healthy: bool) {
         self.state.is_healthy.store(is_healthy, Ordering::Relaxed);
     }
 
-    /// How many requests it has answered.
+    /// The number of requests that it has received.
     pub fn requests(&self) -> usize {
         self.state.requests.load(Ordering::Relaxed)
     }
@@ -109,17 +108,17 @@ impl Drop for LoadBalancer {
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
-        // A client that breaks off is its own business.
+        // A broken connection ends its own task only.
         tokio::spawn(async move { answer(stream, acceptor, &state).await });
     }
 }
 
-/// Answers one request and closes.
+/// Answers one request and closes the connection.
 async fn answer(stream: TcpStream, acceptor: TlsAcceptor, state: &State) -> std::io::Result<()> {
     let mut stream = acceptor.accept(stream).await?;
     let mut request = Vec::new();
     while !request.windows(4).any(|window| window == b"\r\n\r\n") {
-        if request.len() > LARGEST_REQUEST || stream.read_buf(&mut request).await? == 0 {
+        if request.len() > MAX_REQUEST_BYTES || stream.read_buf(&mut request).await? == 0 {
             return Ok(());
         }
     }
@@ -157,7 +156,7 @@ fn respond(request: &str, state: &State) -> String {
     )
 }
 
-/// The time as the sample application writes it: `2023.10.06 16:24:14`.
+/// The current time in the sample application's format: `2023.10.06 16:24:14`.
 fn now() -> String {
     let date_time = DateTime::from(SystemTime::now())
         .fmt(Format::DateTime)

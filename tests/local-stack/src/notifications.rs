@@ -1,4 +1,4 @@
-//! What a migration tells people, and the answer to what it asks them.
+//! The notifications that migrations send, and the answers to their approval requests.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use crate::http;
 use crate::stack::Stack;
 
-/// The queue that hears what the topic tells.
+/// The queue that is subscribed to the topic.
 const QUEUE: &str = "notifications";
 const ACCOUNT: &str = "000000000000";
 
-/// What the topic tells its subscribers.
+/// A message of the topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
-    /// The subject of an e-mail.
+    /// The subject of the e-mail.
     pub subject: String,
-    /// What Amazon Q Developer in chat applications shows.
+    /// A custom notification of Amazon Q Developer in chat applications.
     pub message: Value,
 }
 
@@ -31,21 +31,19 @@ impl Notification {
         Ok(Self {
             subject: text("Subject").to_owned(),
             message: serde_json::from_str(text("Message"))
-                .context("not the JSON of a custom notification")?,
+                .context("the message is not a custom notification in JSON")?,
         })
     }
 
-    /// What has happened: the status of the event that it was written from.
+    /// The status in the event from which the notification was made.
     pub fn status(&self) -> &str {
         self.text("/metadata/eventType")
     }
 
-    /// What has happened, in words.
     pub fn description(&self) -> &str {
         self.text("/content/description")
     }
 
-    /// What to do.
     pub fn next_steps(&self) -> Vec<&str> {
         let steps = self.message.pointer("/content/nextSteps");
         let steps = steps.and_then(Value::as_array).into_iter().flatten();
@@ -83,7 +81,7 @@ impl Stack {
         Ok(())
     }
 
-    /// The notifications that were sent since this was last asked.
+    /// Receives the notifications that were sent since the last call.
     pub async fn notifications(&self) -> Result<Vec<Notification>> {
         let url = format!("http://{}/{ACCOUNT}/{QUEUE}", self.endpoint());
         let mut notifications = Vec::new();
@@ -115,7 +113,8 @@ impl Stack {
         Ok(serde_json::from_str(&answer).unwrap_or_default())
     }
 
-    /// Answers an approval that is waited for, with one of the commands of its notification.
+    /// Answers a pending approval as the AWS CLI does with `command`, one of the two commands in the
+    /// approval's notification.
     pub async fn run_command(&self, command: &str) -> Result<()> {
         let option = |name: &str| {
             let rest = command.split_once(&format!("--{name} "))?.1;
@@ -124,28 +123,29 @@ impl Stack {
                 None => rest.split([' ', '`']).next(),
             }
         };
-        let token = option("task-token").with_context(|| format!("no task token in {command}"))?;
+        let token =
+            option("task-token").with_context(|| format!("no --task-token in {command}"))?;
         if command.contains(" send-task-success ") {
             self.step_functions
                 .send_task_success()
                 .task_token(token)
-                .output(option("task-output").context("no output")?)
+                .output(option("task-output").context("no --task-output")?)
                 .send()
                 .await?;
         } else {
             self.step_functions
                 .send_task_failure()
                 .task_token(token)
-                .error(option("error").context("no error")?)
-                .cause(option("cause").context("no cause")?)
+                .error(option("error").context("no --error")?)
+                .cause(option("cause").context("no --cause")?)
                 .send()
                 .await?;
         }
         Ok(())
     }
 
-    /// The inputs of all executions of the notification state machine: the status changes that
-    /// migrations and rollbacks have put on the bus, the first one first.
+    /// The status events that migrations, rollbacks and releases have put on the bus, oldest first.
+    /// They are the inputs of the notification state machine's executions.
     pub async fn status_changes(&self) -> Result<Vec<Value>> {
         let migration = self.migration_state_machine_arn()?;
         let arn = migration.replace("-migration", "-notification");

@@ -1,4 +1,4 @@
-//! Everything that a migration needs, running.
+//! A running stack: emulator, functions, load balancers, zone and the deployed template.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -15,25 +15,26 @@ use crate::emulator::Emulator;
 use crate::events::alarm_event;
 use crate::execution::Execution;
 use crate::functions::{self, Function};
-use crate::gate::Gate;
 use crate::http;
 use crate::load_balancer::{Authority, LoadBalancer};
+use crate::route53_proxy::Route53Proxy;
 use crate::virtual_environment;
 use crate::zone::Zone;
 
-/// Why CloudWatch says that an alarm fires.
+/// CloudWatch's reason for a state change to ALARM.
 const THRESHOLD_CROSSED: &str =
     "Threshold Crossed: 1 datapoint [42.0] was greater than the threshold (5.0).";
 
-/// How a stack differs from the usual one.
+/// Settings of a stack.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// For how long, in real time, an approval is waited for, whatever the input says.
+    /// The approval timeout in seconds of real time. It replaces `approvalTimeoutSeconds` of the
+    /// input, because the emulator accepts no expression as the timeout of a Task.
     pub approval_timeout_seconds: u32,
-    /// Further parameters of the template; `$ZONE` in a value is the id of the zone.
+    /// Additional parameters of the template. `$ZONE` in a value is replaced with the zone's id.
     pub parameters: Vec<(&'static str, String)>,
-    /// Whether the functions reach Route 53 through a [`Gate`].
-    pub gates_route53: bool,
+    /// Whether the functions call Route 53 through a [`Route53Proxy`].
+    pub has_route53_proxy: bool,
 }
 
 impl Default for Settings {
@@ -41,49 +42,48 @@ impl Default for Settings {
         Self {
             approval_timeout_seconds: 300,
             parameters: Vec::new(),
-            gates_route53: false,
+            has_route53_proxy: false,
         }
     }
 }
 
-/// Cutover, deployed and running on this machine. It is stopped on drop.
+/// Cutover deployed on this machine. The stack is stopped on drop.
 pub struct Stack {
-    /// The load balancer of the cluster whose targets' names have `blue` in them.
+    /// Answers for every target with `blue` but not `green` in its name, and for 192.0.2.18.
     pub blue: LoadBalancer,
-    /// The load balancer of the cluster whose targets' names have `green` in them.
+    /// Answers for every target with `green` in its name, and for 192.0.2.19.
     pub green: LoadBalancer,
-    /// The zone.
     pub zone: Zone,
     functions: Vec<Function>,
     deployment: Deployment,
     pub(crate) step_functions: aws_sdk_sfn::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
-    gate: Option<Gate>,
-    // Last: it is dropped after those that use it.
+    route53_proxy: Option<Route53Proxy>,
+    // The last field, so that it is dropped after everything that uses it.
     emulator: Emulator,
 }
 
 impl Stack {
-    /// Builds, starts and deploys everything, with a zone of these record sets.
+    /// Builds the functions, then starts and deploys a stack whose zone has these record sets.
     pub async fn start(record_sets: &[RecordSet]) -> Result<Self> {
         Self::start_with(record_sets, Settings::default()).await
     }
 
-    /// The same, set otherwise.
+    /// Like [`Stack::start`], with settings.
     pub async fn start_with(record_sets: &[RecordSet], settings: Settings) -> Result<Self> {
         let (functions, python) = tokio::task::spawn_blocking(|| {
             anyhow::Ok((functions::build()?, virtual_environment::python()?))
         })
         .await??;
-        let gate = if settings.gates_route53 {
+        let proxy_listener = if settings.has_route53_proxy {
             Some(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
         } else {
             None
         };
-        let gate_address = gate.as_ref().map(TcpListener::local_addr).transpose()?;
-        let emulator = Emulator::start(&python, gate_address).await?;
+        let proxy_address = proxy_listener.as_ref().map(TcpListener::local_addr);
+        let emulator = Emulator::start(&python, proxy_address.transpose()?).await?;
         let endpoint = emulator.endpoint;
-        let gate = gate.map(|listener| Gate::open(listener, endpoint));
+        let route53_proxy = proxy_listener.map(|listener| Route53Proxy::start(listener, endpoint));
         let sdk = sdk_config(
             endpoint,
             Credentials::new(
@@ -107,7 +107,7 @@ impl Stack {
             ),
             (
                 "ProbeConnectTo",
-                // Green first: all names of the blueprint have blue in them.
+                // Green first: every name of the blueprint contains "blue".
                 format!(
                     "*green*={green_at},*blue*={blue_at},192.0.2.18={blue_at},192.0.2.19={green_at}"
                 ),
@@ -115,8 +115,8 @@ impl Stack {
             ("ProbeCaCertificates", authority.certificate),
         ];
         let with_zone = |value: String| value.replace("$ZONE", zone.id());
-        let further = settings.parameters.into_iter();
-        parameters.extend(further.map(|(key, value)| (key, with_zone(value))));
+        let additional = settings.parameters.into_iter();
+        parameters.extend(additional.map(|(key, value)| (key, with_zone(value))));
         let deployment = deployment::deploy(
             endpoint,
             &functions,
@@ -124,7 +124,7 @@ impl Stack {
             settings.approval_timeout_seconds,
         )
         .await
-        .with_context(|| format!("the emulator said:\n{}", emulator.log()))?;
+        .with_context(|| format!("the emulator's log:\n{}", emulator.log()))?;
         let stack = Self {
             blue,
             green,
@@ -133,7 +133,7 @@ impl Stack {
             deployment,
             step_functions: aws_sdk_sfn::Client::new(&sdk),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
-            gate,
+            route53_proxy,
             emulator,
         };
         stack.subscribe().await?;
@@ -175,22 +175,19 @@ impl Stack {
             .state_machine_arn(state_machine_arn)
             .send()
             .await?;
-        let known = |arn| Execution::known(self.step_functions.clone(), arn);
+        let execution = |arn| Execution::from_arn(self.step_functions.clone(), arn);
         let arns = listed.executions.into_iter().map(|item| item.execution_arn);
-        Ok(arns.map(known).collect())
+        Ok(arns.map(execution).collect())
     }
 
-    /// The state machine of migrations.
     pub fn migration_state_machine_arn(&self) -> Result<&str> {
         self.output("MigrationStateMachineArn")
     }
 
-    /// The state machine of rollbacks.
     pub fn rollback_state_machine_arn(&self) -> Result<&str> {
         self.output("RollbackStateMachineArn")
     }
 
-    /// The state machine of releases.
     pub fn release_state_machine_arn(&self) -> Result<&str> {
         self.output("ReleaseStateMachineArn")
     }
@@ -204,7 +201,7 @@ impl Stack {
             .with_context(|| format!("the template has no output {key}"))
     }
 
-    /// The environment in which the AWS CLI reaches the stack.
+    /// The environment variables with which the AWS CLI reaches the stack.
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
             (
@@ -217,13 +214,13 @@ impl Stack {
         ]
     }
 
-    /// Lets every wait of the state machines take `scale` times as long as it says.
-    /// Timeouts and the functions' own work take as long as they take.
+    /// Multiplies every Wait and every delay before a retry of the state machines by `scale`. It
+    /// changes neither timeouts nor the duration of the functions' calls.
     pub async fn scale_waits(&self, scale: f64) -> Result<()> {
         self.emulator.scale_waits(scale).await
     }
 
-    /// Creates a metric alarm that is quiet.
+    /// Creates a metric alarm in the state OK.
     pub async fn create_alarm(&self, name: &str) -> Result<()> {
         self.cloudwatch
             .put_metric_alarm()
@@ -237,22 +234,22 @@ impl Stack {
             .comparison_operator(ComparisonOperator::GreaterThanThreshold)
             .send()
             .await?;
-        self.quiet_alarm(name).await
+        self.clear_alarm(name).await
     }
 
-    /// Lets an alarm be quiet again.
-    pub async fn quiet_alarm(&self, name: &str) -> Result<()> {
-        self.set_alarm(name, StateValue::Ok, "quiet").await
+    /// Sets an alarm to OK, without an event.
+    pub async fn clear_alarm(&self, name: &str) -> Result<()> {
+        self.set_alarm(name, StateValue::Ok, "OK").await
     }
 
-    /// Lets an alarm fire that sends no event, as one whose name does not begin with the stack's
-    /// `AlarmNamePrefix`.
+    /// Sets an alarm to ALARM without an event, like an alarm whose name does not begin with the
+    /// stack's `AlarmNamePrefix`.
     pub async fn fire_alarm(&self, name: &str) -> Result<()> {
         self.set_alarm(name, StateValue::Alarm, THRESHOLD_CROSSED)
             .await
     }
 
-    /// Lets an alarm fire, and delivers its event. Returns the executions that it started.
+    /// Sets an alarm to ALARM and delivers its event. Returns the executions that the event started.
     pub async fn fire_alarm_with_event(&self, name: &str) -> Result<Vec<Execution>> {
         self.fire_alarm(name).await?;
         self.deliver(&alarm_event(name, THRESHOLD_CROSSED)?).await
@@ -269,12 +266,14 @@ impl Stack {
         Ok(())
     }
 
-    /// The gate in front of Route 53, where the settings ask for one.
-    pub fn gate(&self) -> Result<&Gate> {
-        self.gate.as_ref().context("the stack has no gate")
+    /// The proxy in front of Route 53. Fails if the settings did not ask for one.
+    pub fn route53_proxy(&self) -> Result<&Route53Proxy> {
+        self.route53_proxy
+            .as_ref()
+            .context("the stack has no Route 53 proxy")
     }
 
-    /// The definition of the migration state machine, as it is deployed.
+    /// The deployed definition of the migration state machine.
     pub async fn migration_definition(&self) -> Result<Value> {
         let described = self
             .step_functions
@@ -285,7 +284,7 @@ impl Stack {
         Ok(serde_json::from_str(described.definition())?)
     }
 
-    /// Gives the migration state machine another definition; what runs keeps the one it has.
+    /// Replaces the definition of the migration state machine. Running executions keep theirs.
     pub async fn set_migration_definition(&self, definition: &Value) -> Result<()> {
         self.step_functions
             .update_state_machine()
@@ -296,15 +295,15 @@ impl Stack {
         Ok(())
     }
 
-    /// Lets every call of the function that the crate `function` is be throttled, or none.
+    /// Starts or stops throttling all calls of the function in the crate `function`.
     pub async fn throttle(&self, function: &str, is_throttled: bool) -> Result<()> {
         let path = format!(
             "/2017-10-31/functions/{}/concurrency",
             deployment::function_name(function)
         );
         let (method, body) = if is_throttled {
-            let none_at_once = json!({ "ReservedConcurrentExecutions": 0 });
-            ("PUT", none_at_once.to_string())
+            let body = json!({ "ReservedConcurrentExecutions": 0 });
+            ("PUT", body.to_string())
         } else {
             ("DELETE", String::new())
         };
@@ -312,14 +311,13 @@ impl Stack {
         Ok(())
     }
 
-    /// Kills the processes of the function that the crate `function` is, whatever they do, and
-    /// returns how many there were; on Linux only.
+    /// Kills the processes of the function in the crate `function` with SIGKILL, and returns how
+    /// many there were. Linux only.
     pub async fn kill(&self, function: &str) -> Result<usize> {
         let name = deployment::function_name(function);
         self.emulator.kill(&name).await
     }
 
-    /// Deletes an alarm.
     pub async fn delete_alarm(&self, name: &str) -> Result<()> {
         self.cloudwatch
             .delete_alarms()
@@ -329,29 +327,30 @@ impl Stack {
         Ok(())
     }
 
-    /// The functions' binaries.
     pub fn functions(&self) -> &[Function] {
         &self.functions
     }
 
-    /// The zone, reached with the role of the function that the crate `function` is.
-    pub async fn zone_as(&self, function: &str) -> Result<aws_sdk_route53::Client> {
+    /// A Route 53 client with the role of the function in the crate `function`.
+    pub async fn route53_with_role_of(&self, function: &str) -> Result<aws_sdk_route53::Client> {
         let role = self.deployment.roles.get(function);
         let role = role.with_context(|| format!("{function} has no role"))?;
-        Ok(aws_sdk_route53::Client::new(&self.sdk_as(role).await?))
+        Ok(aws_sdk_route53::Client::new(
+            &self.sdk_with_role(role).await?,
+        ))
     }
 
-    /// Step Functions, reached with a role.
-    pub(crate) async fn step_functions_as(&self, role: &str) -> Result<aws_sdk_sfn::Client> {
-        Ok(aws_sdk_sfn::Client::new(&self.sdk_as(role).await?))
+    /// A Step Functions client with a role.
+    pub(crate) async fn step_functions_with_role(&self, role: &str) -> Result<aws_sdk_sfn::Client> {
+        Ok(aws_sdk_sfn::Client::new(&self.sdk_with_role(role).await?))
     }
 
-    /// Where the emulator listens.
+    /// The address of the emulator.
     pub(crate) fn endpoint(&self) -> SocketAddr {
         self.emulator.endpoint
     }
 
-    async fn sdk_as(&self, role: &str) -> Result<SdkConfig> {
+    async fn sdk_with_role(&self, role: &str) -> Result<SdkConfig> {
         let endpoint = self.emulator.endpoint;
         let form = [
             ("Action", "AssumeRole"),
@@ -363,7 +362,7 @@ impl Stack {
         let part = |tag: &str| {
             http::element(&session, tag)
                 .map(str::to_owned)
-                .with_context(|| format!("no {tag}"))
+                .with_context(|| format!("the answer to AssumeRole has no {tag}"))
         };
         let credentials = Credentials::new(
             part("AccessKeyId")?,
@@ -375,12 +374,12 @@ impl Stack {
         Ok(sdk_config(endpoint, credentials))
     }
 
-    /// What the emulator and the functions have printed, the latter's logs included.
+    /// The output of the emulator and the logs of the functions.
     pub fn log(&self) -> String {
         self.emulator.log()
     }
 
-    /// The memory that the emulator and the functions have resident; on Linux only.
+    /// The resident memory of the emulator and the functions. Linux only.
     pub fn resident_kilobytes(&self) -> Result<u64> {
         self.emulator.resident_kilobytes()
     }
@@ -395,7 +394,7 @@ pub(crate) fn sdk_config(endpoint: SocketAddr, credentials: Credentials) -> SdkC
         .build()
 }
 
-/// The hosts that the weighted records of a zone answer for, for a certificate.
+/// The names of the zone's weighted records, as host names for a certificate.
 fn host_names(record_sets: &[RecordSet]) -> Vec<String> {
     let mut hosts: Vec<_> = record_sets
         .iter()

@@ -1,4 +1,4 @@
-//! The emulator's Python packages, installed once under the target folder.
+//! The Python environment of the emulator, installed once in the target folder.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,15 +11,16 @@ use crate::workspace;
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
-/// The Python that has the emulator; installs it if need be.
+/// The Python interpreter of an environment with the emulator. Installs the environment if it does
+/// not exist.
 ///
-/// Each set of pins has a folder of its own, and a marker written last: neither
-/// an older nor a half-made installation is ever used.
+/// The folder's name contains a hash of the requirements, and a marker file is written last, so
+/// neither an outdated nor an incomplete installation is used.
 pub(crate) fn python() -> Result<PathBuf> {
     let folder = workspace::target()?.join("local-stack");
     fs::create_dir_all(&folder)
         .with_context(|| format!("failed to create {}", folder.display()))?;
-    // Test binaries that start at the same time take turns.
+    // Test binaries may start at the same time: one installs, the others wait.
     let lock = File::create(folder.join("lock"))?;
     lock.lock()?;
 
@@ -31,10 +32,7 @@ pub(crate) fn python() -> Result<PathBuf> {
     if marker.exists() && python.exists() {
         return Ok(python);
     }
-    eprintln!(
-        "Installing the emulator of AWS into {}",
-        environment.display()
-    );
+    eprintln!("Installing the AWS emulator into {}", environment.display());
     if environment.exists() {
         fs::remove_dir_all(&environment)?;
     }
@@ -79,7 +77,7 @@ fn install(environment: &Path, python: &Path) -> Result<()> {
         .context("failed to run pip")?;
     ensure!(
         output.status.success(),
-        "pip could not install the emulator (it needs Python 3.10 or later and a package index):\n{}{}",
+        "pip failed to install the emulator (it needs Python 3.10 or later and access to a package index):\n{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );

@@ -1,4 +1,4 @@
-//! Where the workspace and its build results are.
+//! The folders of the workspace and its build output, and cargo.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,16 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// The folder of the workspace.
+/// The workspace's root folder.
 pub(crate) fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
-        .context("this crate is not two folders below the workspace")
+        .context("this crate is not two folders below the workspace's root")
 }
 
-/// Cargo, the one that runs us if there is one, in the workspace's folder.
+/// A cargo command in the workspace's root folder: the cargo that runs this process, else the one
+/// in `PATH`.
 pub(crate) fn cargo() -> Result<Command> {
     let mut cargo =
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
@@ -22,7 +23,7 @@ pub(crate) fn cargo() -> Result<Command> {
     Ok(cargo)
 }
 
-/// The target folder, as the caller's cargo is configured.
+/// The target folder, as cargo's configuration sets it.
 pub(crate) fn target() -> Result<PathBuf> {
     let output = cargo()?
         .args(["metadata", "--no-deps", "--format-version", "1"])
@@ -39,5 +40,5 @@ pub(crate) fn target() -> Result<PathBuf> {
         .get("target_directory")
         .and_then(serde_json::Value::as_str)
         .map(PathBuf::from)
-        .context("cargo metadata names no target directory")
+        .context("the output of cargo metadata has no target_directory")
 }

@@ -1,4 +1,4 @@
-//! The hosted zone: loading it, reading it, and editing it as another person does.
+//! The hosted zone: loading it, reading it, and editing it like another writer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,21 +10,22 @@ use migration::record::{RecordSet, RecordType, Routing};
 use migration::{RecordName, SetIdentifier};
 use serde_json::json;
 
-use crate::traffic::Traffic;
+use crate::name_weights::NameWeights;
 
-/// A zone as two clusters of the EKS Blueprints leave it, as
+/// A zone with the records of two clusters of the EKS Blueprints, as
 /// `aws route53 list-resource-record-sets` prints it.
 const BLUEPRINT: &str = include_str!("../../zone-blueprint.json");
 
-/// How many zones were created: one with the reference of another would be that other one.
+/// The number of zones created. It makes caller references unique: for one that is used already,
+/// the emulator returns the existing zone.
 static ZONES: AtomicUsize = AtomicUsize::new(0);
 
-/// The blueprint's record sets.
+/// The record sets of a zone with two clusters of the EKS Blueprints.
 pub fn blueprint() -> Vec<RecordSet> {
     record_sets_from_cli_json(BLUEPRINT)
 }
 
-/// Whether a record set is of ExternalDNS's registry.
+/// Whether a record set belongs to ExternalDNS's TXT registry.
 fn is_registry(record_set: &RecordSet) -> bool {
     record_set.record_type == RecordType::Txt
         && record_set
@@ -33,14 +34,13 @@ fn is_registry(record_set: &RecordSet) -> bool {
             .any(|value| value.contains("heritage=external-dns"))
 }
 
-/// The same zone where nothing but the clusters' records is: as if ExternalDNS kept
-/// its registry elsewhere.
+/// The record sets without ExternalDNS's TXT registry, as if its registry was elsewhere.
 pub fn without_registry(mut record_sets: Vec<RecordSet>) -> Vec<RecordSet> {
     record_sets.retain(|record_set| !is_registry(record_set));
     record_sets
 }
 
-/// The zone on the stack.
+/// A hosted zone in the emulator.
 #[derive(Clone, Debug)]
 pub struct Zone {
     client: aws_sdk_route53::Client,
@@ -48,7 +48,7 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// A new zone with these record sets, named by their SOA record.
+    /// Creates a zone with these record sets. Its name is that of their SOA record.
     pub(crate) async fn load(
         client: aws_sdk_route53::Client,
         record_sets: &[RecordSet],
@@ -56,7 +56,7 @@ impl Zone {
         let soa = record_sets
             .iter()
             .find(|record_set| record_set.record_type.as_str() == "SOA")
-            .context("a zone without a SOA record")?;
+            .context("the record sets have no SOA record")?;
         let count = ZONES.fetch_add(1, Ordering::Relaxed);
         let created = client
             .create_hosted_zone()
@@ -64,14 +64,17 @@ impl Zone {
             .caller_reference(format!("local-stack-{count}"))
             .send()
             .await?;
-        let id = created.hosted_zone().context("no zone was created")?.id();
+        let id = created
+            .hosted_zone()
+            .context("CreateHostedZone returned no zone")?
+            .id();
         let id = id.trim_start_matches("/hostedzone/").to_owned();
         let zone = Self { client, id };
         let changes = record_sets.iter().map(|record_set| {
-            // The zone has an NS and a SOA record from the beginning.
-            let is_there = record_set.name == soa.name
+            // Route 53 creates the NS and the SOA record together with the zone.
+            let exists = record_set.name == soa.name
                 && ["NS", "SOA"].contains(&record_set.record_type.as_str());
-            let action = if is_there {
+            let action = if exists {
                 ChangeAction::Upsert
             } else {
                 ChangeAction::Create
@@ -89,19 +92,18 @@ impl Zone {
             .await
     }
 
-    /// Deletes record sets, as ExternalDNS does for a cluster that goes.
+    /// Deletes record sets, as ExternalDNS does for a deleted cluster.
     pub async fn delete(&self, record_sets: &[RecordSet]) -> Result<()> {
         let changes = record_sets.iter().cloned();
         self.change(changes.map(|set| (ChangeAction::Delete, set)).collect())
             .await
     }
 
-    /// The zone's id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// All record sets, as they are listed.
+    /// All record sets, in the order in which they are listed.
     pub async fn record_sets(&self) -> Result<Vec<RecordSet>> {
         let mut record_sets = Vec::new();
         let mut start: Option<(String, RrType, Option<String>)> = None;
@@ -147,12 +149,11 @@ impl Zone {
         ))
     }
 
-    /// The weights of `names`.
-    pub async fn traffic(&self, names: &[RecordName]) -> Result<Traffic> {
-        Ok(Traffic::of(&self.record_sets().await?, names))
+    pub async fn weights(&self, names: &[RecordName]) -> Result<NameWeights> {
+        Ok(NameWeights::of(&self.record_sets().await?, names))
     }
 
-    /// The names of the journals that stand in the zone.
+    /// The names of all journals in the zone.
     pub async fn journals(&self) -> Result<Vec<RecordName>> {
         let record_sets = self.record_sets().await?;
         Ok(record_sets
@@ -162,8 +163,8 @@ impl Zone {
             .collect())
     }
 
-    /// Sets a weight of all types of one side at a name, without asking what it was:
-    /// as a person with a console or Terraform does.
+    /// Sets the weight of all types of one side of a name with UPSERT, whatever it was: as a person
+    /// in the console or Terraform does.
     pub async fn overwrite_weight(
         &self,
         name: &RecordName,

@@ -1,154 +1,157 @@
-//! Whoever aborts a migration need not think of the zone: in whichever state it is, its end is
-//! followed by a rollback from outside.
+//! Aborts a migration in every state and during every change: its status event starts a rollback,
+//! which leaves the expected zone.
 
-use local_stack::{BLUE, Ended, Execution, GREEN, RecordName, Stack, Way, blueprint};
+use local_stack::{
+    BLUE, Execution, ExecutionResult, GREEN, HoldPoint, RecordName, Stack, blueprint,
+};
 use migration::record::RecordSet;
 use serde_json::{Value, json};
 
 use crate::{
-    ALARM, BURNHAM, LATE_WAIT_SCALE, WAIT_SCALE, assert_failed, assert_succeeded, gated_stack,
-    input, long_bake, roll_back, until_entered, until_rolled_back_by_its_end, until_weight,
+    ALARM, BURNHAM, LATE_WAIT_SCALE, WAIT_SCALE, assert_failed, assert_succeeded, input, long_bake,
+    roll_back, stack_with_proxy, until_entered, until_rollback_by_status_event, until_weight,
     weight_of,
 };
 
 const DEFINITION: &str = include_str!("../../../../statemachine/migration.asl.json");
-/// A state of the test's own, before the one in question.
+/// A state that the test inserts before the state to abort in.
 const PAUSE: &str = "Pause";
-/// The longest that Step Functions takes.
+/// The longest wait that Step Functions accepts.
 const PAUSE_SECONDS: u32 = 99_999_999;
-/// How many tests share the states, each with a stack of its own.
-const SHARES: usize = 4;
-/// A side that has no records at all.
-const NOWHERE: &str = "eks-blueprint-teal";
+/// The number of tests among which the states are divided. Each has a stack of its own.
+const PARTS: usize = 4;
+/// A set identifier without records.
+const MISSING_SIDE: &str = "eks-blueprint-teal";
 
-/// Under what circumstances a state is reached.
+/// How to make a migration reach a state.
 #[derive(Clone, Copy, Debug)]
-enum When {
-    AllIsWell,
-    InputSaysHold,
+enum Setup {
+    Undisturbed,
+    HoldOnFailure,
     DryRun,
-    /// The input can't even be parsed.
-    InputIsMalformed,
+    /// The input can't be parsed.
+    InvalidInput,
     NewSideHasNoRecords,
-    /// The same, and the input says that they are to come.
-    NewSideIsYetToGetRecords,
-    NewSideIsYetToAnswer,
+    /// The new side has no records, and the input makes the migration wait for them.
+    NewSideGetsRecordsLater,
+    NewSideAnswersLater,
     NewSideDoesNotAnswerInTime,
-    /// CloudWatch can't be asked.
-    AlarmsAreNotKnown,
-    ApprovalIsWanted,
+    /// All calls of `check-alarms` are throttled.
+    AlarmsCannotBeRead,
+    StepNeedsApproval,
     AlarmFires,
-    AlarmFiresAndInputSaysHold,
-    /// At 50 percent the old side's records are deleted: that ends the migration, and there is
-    /// nothing to roll back to.
-    OldSideIsGone,
-    /// Route 53 refuses the mark by which one journal says that all is done.
-    MarkIsRefused,
-    /// The same, once the mark is made: the journals can't be taken away.
-    RemovalIsRefused,
+    AlarmFiresWithHoldOnFailure,
+    /// The old side's records are deleted at 50 percent. That ends the migration, and its rollback
+    /// has no records to restore.
+    OldSideIsDeleted,
+    /// Route 53 refuses the change that marks one journal as completed.
+    CompletionMarkIsRefused,
+    /// Route 53 accepts the mark and refuses the change that deletes the journals.
+    JournalDeletionIsRefused,
 }
 
-/// What comes of the zone.
+/// The expected zone after the abort and its rollback.
 #[derive(Clone, Copy, Debug)]
-enum Then {
-    /// Nothing was written, or it was restored already.
+enum Expected {
+    /// As before the migration when it is aborted: nothing was written, or it was restored already.
     Untouched,
+    /// As before the migration: the rollback restored it.
     Restored,
-    /// The input says so: weights and journals are as they were when it was aborted.
+    /// Weights and journals as when it was aborted, because the input says hold.
     Held,
-    /// All traffic is on the new side, and no journal is left.
+    /// All traffic on the new side, and no journal left.
     Completed,
-    /// Nothing is written rather than a name left without any weight; once the old side's records
-    /// are there again, a rollback restores.
-    RestoredOnceMended,
+    /// As when it was aborted, because restoring would leave only weights of 0. Once the old side's
+    /// records are created again, a rollback restores.
+    RestoredAfterFix,
 }
 
 #[rustfmt::skip]
-const STATES: &[(&str, When, Then)] = &[
-    ("Take the input", When::AllIsWell, Then::Untouched),
-    ("Plan the migration", When::AllIsWell, Then::Untouched),
-    ("Records of the new side there?", When::AllIsWell, Then::Untouched),
-    ("Wait for the new side's records", When::NewSideIsYetToGetRecords, Then::Untouched),
-    ("Dry run?", When::AllIsWell, Then::Untouched),
-    ("Dry run?", When::DryRun, Then::Untouched),
-    ("Planned", When::DryRun, Then::Untouched),
-    ("Announce the start", When::AllIsWell, Then::Untouched),
-    ("Announce that it was refused", When::InputIsMalformed, Then::Untouched),
-    ("Announce that it was refused", When::NewSideHasNoRecords, Then::Untouched),
-    ("Refused", When::NewSideHasNoRecords, Then::Untouched),
-    ("Probe switched on?", When::AllIsWell, Then::Untouched),
-    ("Probe the new side", When::AllIsWell, Then::Untouched),
-    ("New side ready?", When::AllIsWell, Then::Untouched),
-    ("Wait before probing again", When::NewSideIsYetToAnswer, Then::Untouched),
-    ("Check alarms before the start", When::AllIsWell, Then::Untouched),
-    ("Alarms quiet?", When::AllIsWell, Then::Untouched),
-    ("Wait before checking alarms again", When::AlarmsAreNotKnown, Then::Untouched),
-    ("Anything to undo?", When::NewSideDoesNotAnswerInTime, Then::Untouched),
-    ("Announce that it did not start", When::NewSideDoesNotAnswerInTime, Then::Untouched),
-    ("Not started", When::NewSideDoesNotAnswerInTime, Then::Untouched),
-    ("Shift weight", When::AllIsWell, Then::Untouched),
-    ("Wait for Route 53", When::AllIsWell, Then::Restored),
-    ("Confirm the change", When::AllIsWell, Then::Restored),
-    ("In sync?", When::AllIsWell, Then::Restored),
-    ("Announce the step", When::AllIsWell, Then::Restored),
-    ("Wait out the TTL", When::AllIsWell, Then::Restored),
-    ("Check health", When::AllIsWell, Then::Restored),
-    ("Check health", When::InputSaysHold, Then::Held),
-    ("Judge health", When::AllIsWell, Then::Restored),
-    ("Healthy?", When::AllIsWell, Then::Restored),
-    ("Wait before the next check", When::AllIsWell, Then::Restored),
-    ("Ask for approval", When::ApprovalIsWanted, Then::Restored),
-    ("More steps?", When::AllIsWell, Then::Restored),
-    ("Complete the migration", When::AllIsWell, Then::Restored),
-    ("Note that the completion failed", When::MarkIsRefused, Then::Restored),
-    ("Note that the completion failed", When::RemovalIsRefused, Then::Completed),
-    ("Announce the completion", When::AllIsWell, Then::Completed),
-    ("Completed", When::AllIsWell, Then::Completed),
-    ("Note the failure", When::AlarmFires, Then::Restored),
-    ("Hold or roll back?", When::AlarmFires, Then::Restored),
-    ("Hold or roll back?", When::AlarmFiresAndInputSaysHold, Then::Held),
-    ("Announce the hold", When::AlarmFiresAndInputSaysHold, Then::Held),
-    ("Announce the hold", When::MarkIsRefused, Then::Restored),
-    ("Announce the hold", When::RemovalIsRefused, Then::Completed),
-    ("Held", When::AlarmFiresAndInputSaysHold, Then::Held),
-    ("Roll back", When::AlarmFires, Then::Restored),
-    ("Rolled back", When::AlarmFires, Then::Untouched),
-    ("Announce that the rollback failed", When::OldSideIsGone, Then::RestoredOnceMended),
-    ("Rollback failed", When::OldSideIsGone, Then::RestoredOnceMended),
+const STATES: &[(&str, Setup, Expected)] = &[
+    ("Take the input", Setup::Undisturbed, Expected::Untouched),
+    ("Plan the migration", Setup::Undisturbed, Expected::Untouched),
+    ("Records of the new side there?", Setup::Undisturbed, Expected::Untouched),
+    ("Wait for the new side's records", Setup::NewSideGetsRecordsLater, Expected::Untouched),
+    ("Dry run?", Setup::Undisturbed, Expected::Untouched),
+    ("Dry run?", Setup::DryRun, Expected::Untouched),
+    ("Planned", Setup::DryRun, Expected::Untouched),
+    ("Announce the start", Setup::Undisturbed, Expected::Untouched),
+    ("Announce that it was refused", Setup::InvalidInput, Expected::Untouched),
+    ("Announce that it was refused", Setup::NewSideHasNoRecords, Expected::Untouched),
+    ("Refused", Setup::NewSideHasNoRecords, Expected::Untouched),
+    ("Probe switched on?", Setup::Undisturbed, Expected::Untouched),
+    ("Probe the new side", Setup::Undisturbed, Expected::Untouched),
+    ("New side ready?", Setup::Undisturbed, Expected::Untouched),
+    ("Wait before probing again", Setup::NewSideAnswersLater, Expected::Untouched),
+    ("Check alarms before the start", Setup::Undisturbed, Expected::Untouched),
+    ("Alarms quiet?", Setup::Undisturbed, Expected::Untouched),
+    ("Wait before checking alarms again", Setup::AlarmsCannotBeRead, Expected::Untouched),
+    ("Anything to undo?", Setup::NewSideDoesNotAnswerInTime, Expected::Untouched),
+    ("Announce that it did not start", Setup::NewSideDoesNotAnswerInTime, Expected::Untouched),
+    ("Not started", Setup::NewSideDoesNotAnswerInTime, Expected::Untouched),
+    ("Shift weight", Setup::Undisturbed, Expected::Untouched),
+    ("Wait for Route 53", Setup::Undisturbed, Expected::Restored),
+    ("Confirm the change", Setup::Undisturbed, Expected::Restored),
+    ("In sync?", Setup::Undisturbed, Expected::Restored),
+    ("Announce the step", Setup::Undisturbed, Expected::Restored),
+    ("Wait out the TTL", Setup::Undisturbed, Expected::Restored),
+    ("Check health", Setup::Undisturbed, Expected::Restored),
+    ("Check health", Setup::HoldOnFailure, Expected::Held),
+    ("Judge health", Setup::Undisturbed, Expected::Restored),
+    ("Healthy?", Setup::Undisturbed, Expected::Restored),
+    ("Wait before the next check", Setup::Undisturbed, Expected::Restored),
+    ("Ask for approval", Setup::StepNeedsApproval, Expected::Restored),
+    ("More steps?", Setup::Undisturbed, Expected::Restored),
+    ("Complete the migration", Setup::Undisturbed, Expected::Restored),
+    ("Note that the completion failed", Setup::CompletionMarkIsRefused, Expected::Restored),
+    ("Note that the completion failed", Setup::JournalDeletionIsRefused, Expected::Completed),
+    ("Announce the completion", Setup::Undisturbed, Expected::Completed),
+    ("Completed", Setup::Undisturbed, Expected::Completed),
+    ("Note the failure", Setup::AlarmFires, Expected::Restored),
+    ("Hold or roll back?", Setup::AlarmFires, Expected::Restored),
+    ("Hold or roll back?", Setup::AlarmFiresWithHoldOnFailure, Expected::Held),
+    ("Announce the hold", Setup::AlarmFiresWithHoldOnFailure, Expected::Held),
+    ("Announce the hold", Setup::CompletionMarkIsRefused, Expected::Restored),
+    ("Announce the hold", Setup::JournalDeletionIsRefused, Expected::Completed),
+    ("Held", Setup::AlarmFiresWithHoldOnFailure, Expected::Held),
+    ("Roll back", Setup::AlarmFires, Expected::Restored),
+    ("Rolled back", Setup::AlarmFires, Expected::Untouched),
+    ("Announce that the rollback failed", Setup::OldSideIsDeleted, Expected::RestoredAfterFix),
+    ("Rollback failed", Setup::OldSideIsDeleted, Expected::RestoredAfterFix),
 ];
 
-/// The changes of a migration in two steps, and of one that an alarm rolls back at its first step:
-/// the state that makes each, and what comes of an abort while it is under way there, and back.
+/// Changes of a migration with two steps, and of one that an alarm rolls back at its first step:
+/// the state and number of the change, and the expected zone if the migration is aborted while the
+/// change is held at its request and at its response.
 #[rustfmt::skip]
-const CHANGES: &[(&str, usize, When, [Then; 2])] = &[
-    ("Shift weight", 1, When::AllIsWell, [Then::Restored, Then::Restored]),
-    ("Shift weight", 2, When::AllIsWell, [Then::Restored, Then::Restored]),
-    ("Complete the migration", 3, When::AllIsWell, [Then::Restored, Then::Completed]),
-    ("Complete the migration", 4, When::AllIsWell, [Then::Completed, Then::Completed]),
-    ("Roll back", 2, When::AlarmFires, [Then::Restored, Then::Untouched]),
+const CHANGES: &[(&str, usize, Setup, [Expected; 2])] = &[
+    ("Shift weight", 1, Setup::Undisturbed, [Expected::Restored, Expected::Restored]),
+    ("Shift weight", 2, Setup::Undisturbed, [Expected::Restored, Expected::Restored]),
+    ("Complete the migration", 3, Setup::Undisturbed, [Expected::Restored, Expected::Completed]),
+    ("Complete the migration", 4, Setup::Undisturbed, [Expected::Completed, Expected::Completed]),
+    ("Roll back", 2, Setup::AlarmFires, [Expected::Restored, Expected::Untouched]),
 ];
 
 #[tokio::test]
 async fn an_abort_in_the_first_share_of_the_states_leaves_the_zone_as_it_should() {
-    check_share(0).await;
+    check_part(0).await;
 }
 
 #[tokio::test]
 async fn an_abort_in_the_second_share_of_the_states_leaves_the_zone_as_it_should() {
-    check_share(1).await;
+    check_part(1).await;
 }
 
 #[tokio::test]
 async fn an_abort_in_the_third_share_of_the_states_leaves_the_zone_as_it_should() {
-    check_share(2).await;
+    check_part(2).await;
 }
 
 #[tokio::test]
 async fn an_abort_in_the_fourth_share_of_the_states_leaves_the_zone_as_it_should() {
-    check_share(3).await;
+    check_part(3).await;
 }
 
-/// Every state of the definition is somewhere in the table, and the table names no other.
 #[test]
 fn no_state_is_left_out() {
     let definition: Value = serde_json::from_str(DEFINITION).unwrap();
@@ -161,85 +164,89 @@ fn no_state_is_left_out() {
     assert_eq!(listed, defined);
 }
 
-async fn check_share(share: usize) {
-    let stack = aborting_stack().await;
+async fn check_part(part: usize) {
+    let stack = stack_with_proxy_and_alarm().await;
     let definition = stack.migration_definition().await.unwrap();
-    for (index, (state, when, then)) in STATES.iter().enumerate().skip(share).step_by(SHARES) {
-        eprintln!("aborting before {state:?}: {when:?}, so {then:?}");
+    for (index, (state, setup, expected)) in STATES.iter().enumerate().skip(part).step_by(PARTS) {
+        eprintln!("aborting before {state:?}: {setup:?}, expecting {expected:?}");
         let before = stack.zone.to_cli_json().await.unwrap();
         let paused = paused_before(&definition, state);
         stack.set_migration_definition(&paused).await.unwrap();
 
-        let migration = when.start(&stack, &format!("migration-{index}")).await;
+        let migration = setup.start(&stack, &format!("migration-{index}")).await;
         until_entered(&migration, PAUSE).await;
         let aborted = stack.zone.to_cli_json().await.unwrap();
         migration.stop().await.unwrap();
-        let rollback = until_rolled_back_by_its_end(&stack, &migration).await;
+        let rollback = until_rollback_by_status_event(&stack, &migration).await;
         let rollback = rollback.wait().await.unwrap();
         let ended = migration.ended().await.unwrap().unwrap();
         assert_eq!(
             (ended.outcome.as_str(), ended.state.as_str()),
             ("ABORTED", PAUSE)
         );
-        then.check(&stack, &migration, &rollback, &before, &aborted)
+        expected
+            .check(&stack, &migration, &rollback, &before, &aborted)
             .await;
-        when.end(&stack).await;
+        setup.end(&stack).await;
         assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
     }
 }
 
-/// What a function does at the moment of the abort it goes on doing: nobody stops it.
-async fn check_changes(way: Way) {
-    let stack = aborting_stack().await;
-    for (state, nth, when, [there, back]) in CHANGES {
-        let then = match way {
-            Way::There => there,
-            Way::Back => back,
+/// Aborts migrations while a change is held. The function that makes the change runs on, because an
+/// abort does not stop it.
+async fn check_changes(point: HoldPoint) {
+    let stack = stack_with_proxy_and_alarm().await;
+    for (state, nth, setup, [at_request, at_response]) in CHANGES {
+        let expected = match point {
+            HoldPoint::Request => at_request,
+            HoldPoint::Response => at_response,
         };
-        eprintln!("aborting in {state:?}, at change {nth} {way:?}, so {then:?}");
+        eprintln!("aborting in {state:?}, at change {nth} {point:?}, expecting {expected:?}");
         let before = stack.zone.to_cli_json().await.unwrap();
-        let holding = stack.gate().unwrap().hold(*nth, way);
-        let migration = when
-            .start(&stack, &format!("migration-{nth}-{when:?}"))
+        let pending = stack.route53_proxy().unwrap().hold(*nth, point);
+        let migration = setup
+            .start(&stack, &format!("migration-{nth}-{setup:?}"))
             .await;
-        let held = holding.held().await.unwrap();
+        let held = pending.held().await.unwrap();
         let states = migration.states().await.unwrap();
         assert_eq!(states.last().map(String::as_str), Some(*state));
         let aborted = stack.zone.to_cli_json().await.unwrap();
 
         stack.scale_waits(LATE_WAIT_SCALE).await.unwrap();
         migration.stop().await.unwrap();
-        let rollback = until_rolled_back_by_its_end(&stack, &migration).await;
-        // The first pass is through; the next one comes when no function can be at work any more.
+        let rollback = until_rollback_by_status_event(&stack, &migration).await;
+        // The rollback's first pass is done. The next one follows when the migration's functions can
+        // no longer run, so the held change arrives between the two.
         until_entered(&rollback, "Wait out the TTL").await;
         held.release();
         until_entered(&rollback, "Confirm the rollback").await;
         stack.scale_waits(WAIT_SCALE).await.unwrap();
         let rollback = rollback.wait().await.unwrap();
-        then.check(&stack, &migration, &rollback, &before, &aborted)
+        expected
+            .check(&stack, &migration, &rollback, &before, &aborted)
             .await;
-        when.end(&stack).await;
+        setup.end(&stack).await;
         assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
     }
 }
 
 #[tokio::test]
 async fn an_abort_before_a_change_is_made_leaves_the_zone_as_it_should() {
-    check_changes(Way::There).await;
+    check_changes(HoldPoint::Request).await;
 }
 
 #[tokio::test]
 async fn an_abort_before_a_change_is_answered_leaves_the_zone_as_it_should() {
-    check_changes(Way::Back).await;
+    check_changes(HoldPoint::Response).await;
 }
 
-async fn aborting_stack() -> Stack {
-    let stack = gated_stack(local_stack::without_registry(blueprint())).await;
+async fn stack_with_proxy_and_alarm() -> Stack {
+    let stack = stack_with_proxy(local_stack::without_registry(blueprint())).await;
     stack.create_alarm(ALARM).await.unwrap();
     stack
 }
 
-/// The definition with a pause on every way that leads to `state`.
+/// The definition with a pause before `state`: every transition to `state` leads to the pause.
 fn paused_before(definition: &Value, state: &str) -> Value {
     let mut definition = definition.clone();
     redirect(&mut definition["StartAt"], state);
@@ -249,12 +256,12 @@ fn paused_before(definition: &Value, state: &str) -> Value {
     for other in states.values_mut() {
         redirect(&mut other["Next"], state);
         redirect(&mut other["Default"], state);
-        for ways in ["Choices", "Catch"] {
-            for way in other[ways].as_array_mut().into_iter().flatten() {
-                redirect(&mut way["Next"], state);
+        for list in ["Choices", "Catch"] {
+            for transition in other[list].as_array_mut().into_iter().flatten() {
+                redirect(&mut transition["Next"], state);
             }
         }
-        // Looking for a field has left a null where there was none.
+        // Indexing a missing field has inserted a null.
         let fields = other.as_object_mut().unwrap();
         fields.retain(|_, field| !field.is_null());
     }
@@ -263,136 +270,136 @@ fn paused_before(definition: &Value, state: &str) -> Value {
     definition
 }
 
-fn redirect(way: &mut Value, state: &str) {
-    if way == state {
-        *way = PAUSE.into();
+fn redirect(target: &mut Value, state: &str) {
+    if target == state {
+        *target = PAUSE.into();
     }
 }
 
-impl When {
-    /// Starts a migration, and lets happen what happens.
+impl Setup {
+    /// Starts a migration and makes it reach the state.
     async fn start(self, stack: &Stack, name: &str) -> Execution {
-        let started = async |otherwise: Value| {
-            let input = input(stack, otherwise);
+        let start = async |overrides: Value| {
+            let input = input(stack, overrides);
             stack.start_migration(name, &input).await.unwrap()
         };
         match self {
-            When::AllIsWell => started(json!({})).await,
-            When::InputSaysHold => started(json!({ "onFailure": "hold" })).await,
-            When::DryRun => started(json!({ "dryRun": true })).await,
-            When::InputIsMalformed => started(json!({ "steps": [] })).await,
-            When::NewSideHasNoRecords => started(json!({ "to": NOWHERE })).await,
-            When::NewSideIsYetToGetRecords => {
-                started(json!({ "to": NOWHERE, "recordsTimeoutSeconds": 3_600 })).await
+            Setup::Undisturbed => start(json!({})).await,
+            Setup::HoldOnFailure => start(json!({ "onFailure": "hold" })).await,
+            Setup::DryRun => start(json!({ "dryRun": true })).await,
+            Setup::InvalidInput => start(json!({ "steps": [] })).await,
+            Setup::NewSideHasNoRecords => start(json!({ "to": MISSING_SIDE })).await,
+            Setup::NewSideGetsRecordsLater => {
+                start(json!({ "to": MISSING_SIDE, "recordsTimeoutSeconds": 3_600 })).await
             }
-            When::NewSideIsYetToAnswer => {
+            Setup::NewSideAnswersLater => {
                 stack.green.set_healthy(false);
-                started(json!({ "readyTimeoutSeconds": 3_600 })).await
+                start(json!({ "readyTimeoutSeconds": 3_600 })).await
             }
-            When::NewSideDoesNotAnswerInTime => {
+            Setup::NewSideDoesNotAnswerInTime => {
                 stack.green.set_healthy(false);
-                started(json!({ "readyTimeoutSeconds": 0 })).await
+                start(json!({ "readyTimeoutSeconds": 0 })).await
             }
-            When::AlarmsAreNotKnown => {
+            Setup::AlarmsCannotBeRead => {
                 stack.throttle("check-alarms", true).await.unwrap();
-                started(json!({ "alarms": { "names": [ALARM] } })).await
+                start(json!({ "alarms": { "names": [ALARM] } })).await
             }
-            When::ApprovalIsWanted => {
-                started(json!({ "steps": [{ "percent": 50, "approval": true }, 100] })).await
+            Setup::StepNeedsApproval => {
+                start(json!({ "steps": [{ "percent": 50, "approval": true }, 100] })).await
             }
-            When::AlarmFires | When::AlarmFiresAndInputSaysHold => {
-                let is_hold = matches!(self, When::AlarmFiresAndInputSaysHold);
-                let mut otherwise = long_bake();
-                otherwise["alarms"] = json!({ "names": [ALARM] });
-                otherwise["onFailure"] = if is_hold { "hold" } else { "rollback" }.into();
-                let migration = started(otherwise).await;
+            Setup::AlarmFires | Setup::AlarmFiresWithHoldOnFailure => {
+                let is_hold = matches!(self, Setup::AlarmFiresWithHoldOnFailure);
+                let mut overrides = long_bake();
+                overrides["alarms"] = json!({ "names": [ALARM] });
+                overrides["onFailure"] = if is_hold { "hold" } else { "rollback" }.into();
+                let migration = start(overrides).await;
                 until_weight(stack, &migration, BURNHAM, GREEN, 50).await;
                 stack.fire_alarm(ALARM).await.unwrap();
                 migration
             }
-            When::OldSideIsGone => {
-                let migration = started(long_bake()).await;
+            Setup::OldSideIsDeleted => {
+                let migration = start(long_bake()).await;
                 until_weight(stack, &migration, BURNHAM, GREEN, 50).await;
-                let mut gone = stack.zone.record_sets().await.unwrap();
-                gone.retain(is_of_the_old_side);
-                stack.zone.delete(&gone).await.unwrap();
+                let mut deleted = stack.zone.record_sets().await.unwrap();
+                deleted.retain(is_of_old_side);
+                stack.zone.delete(&deleted).await.unwrap();
                 migration
             }
-            When::MarkIsRefused | When::RemovalIsRefused => {
-                let nth = if matches!(self, When::MarkIsRefused) {
+            Setup::CompletionMarkIsRefused | Setup::JournalDeletionIsRefused => {
+                let nth = if matches!(self, Setup::CompletionMarkIsRefused) {
                     3
                 } else {
                     4
                 };
-                let holding = stack.gate().unwrap().hold(nth, Way::There);
-                let migration = started(json!({})).await;
-                holding.held().await.unwrap().refuse();
+                let pending = stack.route53_proxy().unwrap().hold(nth, HoldPoint::Request);
+                let migration = start(json!({})).await;
+                pending.held().await.unwrap().refuse();
                 migration
             }
         }
     }
 
-    /// Lets the next migration find everything in order.
+    /// Restores the conditions for the next migration.
     async fn end(self, stack: &Stack) {
         match self {
-            When::NewSideIsYetToAnswer | When::NewSideDoesNotAnswerInTime => {
+            Setup::NewSideAnswersLater | Setup::NewSideDoesNotAnswerInTime => {
                 stack.green.set_healthy(true);
             }
-            When::AlarmsAreNotKnown => stack.throttle("check-alarms", false).await.unwrap(),
-            When::AlarmFires | When::AlarmFiresAndInputSaysHold => {
-                stack.quiet_alarm(ALARM).await.unwrap();
+            Setup::AlarmsCannotBeRead => stack.throttle("check-alarms", false).await.unwrap(),
+            Setup::AlarmFires | Setup::AlarmFiresWithHoldOnFailure => {
+                stack.clear_alarm(ALARM).await.unwrap();
             }
-            When::AllIsWell
-            | When::InputSaysHold
-            | When::DryRun
-            | When::InputIsMalformed
-            | When::NewSideHasNoRecords
-            | When::NewSideIsYetToGetRecords
-            | When::ApprovalIsWanted
-            | When::OldSideIsGone
-            | When::MarkIsRefused
-            | When::RemovalIsRefused => {}
+            Setup::Undisturbed
+            | Setup::HoldOnFailure
+            | Setup::DryRun
+            | Setup::InvalidInput
+            | Setup::NewSideHasNoRecords
+            | Setup::NewSideGetsRecordsLater
+            | Setup::StepNeedsApproval
+            | Setup::OldSideIsDeleted
+            | Setup::CompletionMarkIsRefused
+            | Setup::JournalDeletionIsRefused => {}
         }
     }
 }
 
-impl Then {
-    /// Judges the rollback of an aborted migration and the zone behind it, then brings the zone
-    /// back to what it was before.
+impl Expected {
+    /// Checks the rollback of an aborted migration and the zone after it, then restores the zone from
+    /// before the migration.
     async fn check(
         self,
         stack: &Stack,
         migration: &Execution,
-        rollback: &Ended,
+        rollback: &ExecutionResult,
         before: &str,
         aborted: &str,
     ) {
         let zone = stack.zone.to_cli_json().await.unwrap();
         match self {
-            Then::Untouched => {
+            Expected::Untouched => {
                 assert_eq!(aborted, before);
                 assert_succeeded(rollback, "Nothing to roll back");
                 assert_eq!(zone, before);
             }
-            Then::Restored => {
+            Expected::Restored => {
                 assert_succeeded(rollback, "Rolled back");
                 assert_eq!(zone, before);
             }
-            Then::Held => {
+            Expected::Held => {
                 assert_ne!(aborted, before);
                 assert_succeeded(rollback, "Nothing to roll back");
                 assert_eq!(zone, aborted);
                 assert_eq!(stack.zone.journals().await.unwrap().len(), 1);
                 roll_back_by_hand(stack, migration).await;
             }
-            Then::Completed => {
+            Expected::Completed => {
                 assert_succeeded(rollback, "Nothing to roll back");
                 assert_eq!(
                     stack.zone.journals().await.unwrap(),
                     Vec::<RecordName>::new()
                 );
                 let name = BURNHAM.parse().unwrap();
-                // That only weights differ shows when they are put back.
+                // The caller compares the zone after this, which shows that only weights differed.
                 for (side, weight, original) in [(GREEN, 100, 0), (BLUE, 0, 100)] {
                     assert_eq!(weight_of(&stack.zone, BURNHAM, side).await, Some(weight));
                     let side = side.parse().unwrap();
@@ -400,12 +407,12 @@ impl Then {
                     zone.overwrite_weight(&name, &side, original).await.unwrap();
                 }
             }
-            Then::RestoredOnceMended => {
+            Expected::RestoredAfterFix => {
                 assert_failed(rollback, "Rollback failed", "NotRestored");
                 assert_eq!(zone, aborted);
-                let mut again = blueprint();
-                again.retain(is_of_the_old_side);
-                stack.zone.create(&again).await.unwrap();
+                let mut recreated = blueprint();
+                recreated.retain(is_of_old_side);
+                stack.zone.create(&recreated).await.unwrap();
                 roll_back_by_hand(stack, migration).await;
             }
         }
@@ -418,7 +425,7 @@ async fn roll_back_by_hand(stack: &Stack, migration: &Execution) {
     assert_succeeded(&ended, "Rolled back");
 }
 
-fn is_of_the_old_side(record_set: &RecordSet) -> bool {
+fn is_of_old_side(record_set: &RecordSet) -> bool {
     let side = record_set.weighted().map(|(side, _)| side.as_str());
     record_set.record_type.moves() && record_set.name.as_str() == BURNHAM && side == Some(BLUE)
 }

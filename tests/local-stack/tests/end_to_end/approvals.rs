@@ -1,29 +1,30 @@
-//! Steps that ask whether the migration may go on.
+//! Steps that need an approval.
 
 use local_stack::{Execution, GREEN, Notification, Settings, Stack, blueprint, without_registry};
 use serde_json::{Value, json};
 
 use crate::{
-    ALARM, BURNHAM, assert_cause, assert_failed, assert_succeeded, input, stack, stack_set,
-    until_told, until_zone, weight_of,
+    ALARM, BURNHAM, assert_cause, assert_failed, assert_succeeded, input, stack,
+    stack_with_settings, until_notified, until_zone, weight_of,
 };
 
-/// Started, and at the approval behind its first step.
-async fn asking(stack: &Stack, otherwise: Value) -> (Execution, Notification) {
-    let mut wanted = input(
+/// Starts a migration whose first step needs an approval, and waits for the approval's notification.
+async fn start_with_approval(stack: &Stack, overrides: Value) -> (Execution, Notification) {
+    let mut request = input(
         stack,
         json!({ "steps": [{ "percent": 50, "approval": true }, 100] }),
     );
-    if let (Some(wanted), Value::Object(otherwise)) = (wanted.as_object_mut(), otherwise) {
-        wanted.extend(otherwise);
+    if let (Some(request), Value::Object(overrides)) = (request.as_object_mut(), overrides) {
+        request.extend(overrides);
     }
-    let migration = stack.start_migration("asking", &wanted).await.unwrap();
-    let asked = until_told(stack, "ApprovalWanted").await;
-    (migration, asked)
+    let migration = stack.start_migration("asking", &request).await.unwrap();
+    let notification = until_notified(stack, "ApprovalWanted").await;
+    (migration, notification)
 }
 
-fn command(asked: &Notification, answer: &str) -> String {
-    let steps = asked.next_steps();
+/// The next step of the notification that begins with `answer`: `Approve` or `Refuse`.
+fn command(notification: &Notification, answer: &str) -> String {
+    let steps = notification.next_steps();
     let step = steps.iter().find(|step| step.starts_with(answer));
     (*step.unwrap()).to_owned()
 }
@@ -31,39 +32,48 @@ fn command(asked: &Notification, answer: &str) -> String {
 #[tokio::test]
 async fn an_approval_says_what_is_asked_and_how_to_answer_and_leads_on() {
     let stack = stack().await;
-    let (migration, asked) = asking(&stack, json!({})).await;
-    assert_eq!(asked.subject, "Cutover waits for approval: asking");
+    let (migration, notification) = start_with_approval(&stack, json!({})).await;
+    assert_eq!(notification.subject, "Cutover waits for approval: asking");
     for part in ["asking", "50 percent", "go on to 100 percent", "rolls back"] {
-        assert!(asked.description().contains(part), "{part:?}: {asked:#?}");
+        assert!(
+            notification.description().contains(part),
+            "{part:?} is not in {notification:#?}"
+        );
     }
     for link in ["/states/home?", "/cloudwatch/home?"] {
         assert!(
-            asked.next_steps().iter().any(|step| step.contains(link)),
-            "{asked:#?}"
+            notification
+                .next_steps()
+                .iter()
+                .any(|step| step.contains(link)),
+            "{link:?} is not in {notification:#?}"
         );
     }
     assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(50));
 
     stack
-        .run_command(&command(&asked, "Approve"))
+        .run_command(&command(&notification, "Approve"))
         .await
         .unwrap();
     let ended = migration.wait().await.unwrap();
     assert_succeeded(&ended, "Completed");
-    let asked_at = ended
+    let approval = ended
         .states
         .iter()
         .position(|state| state == "Ask for approval");
-    let next = ended.states.get(asked_at.unwrap() + 1).unwrap();
-    assert_eq!(next, "Check health", "nobody has looked while it waited");
+    let next = ended.states.get(approval.unwrap() + 1).unwrap();
+    assert_eq!(
+        next, "Check health",
+        "health must be checked again after the wait"
+    );
 }
 
 #[tokio::test]
 async fn a_refused_approval_rolls_back() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
-    let (migration, asked) = asking(&stack, json!({})).await;
-    let refuse = command(&asked, "Refuse").replace("who and why", "the boss: not today");
+    let (migration, notification) = start_with_approval(&stack, json!({})).await;
+    let refuse = command(&notification, "Refuse").replace("who and why", "the boss: not today");
     stack.run_command(&refuse).await.unwrap();
     let ended = migration.wait().await.unwrap();
     assert_failed(&ended, "Rolled back", "ApprovalRefused");
@@ -77,8 +87,8 @@ async fn an_approval_that_nobody_gives_holds_where_the_input_says_so() {
         approval_timeout_seconds: 1,
         ..Settings::default()
     };
-    let stack = stack_set(without_registry(blueprint()), settings).await;
-    let (migration, _) = asking(&stack, json!({ "onRefusal": "hold" })).await;
+    let stack = stack_with_settings(without_registry(blueprint()), settings).await;
+    let (migration, _) = start_with_approval(&stack, json!({ "onRefusal": "hold" })).await;
     let ended = migration.wait().await.unwrap();
     assert_failed(&ended, "Held", "Held");
     assert_cause(&ended, &["ApprovalTimedOut", "50 percent"]);
@@ -91,26 +101,29 @@ async fn an_alarm_while_an_approval_is_waited_for_rolls_back_at_once() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
-    let (migration, _) = asking(&stack, json!({ "alarms": { "names": [ALARM] } })).await;
+    let (migration, _) =
+        start_with_approval(&stack, json!({ "alarms": { "names": [ALARM] } })).await;
     stack.fire_alarm_with_event(ALARM).await.unwrap();
     until_zone(&stack, &before).await;
     let ended = migration.wait().await.unwrap();
     assert_eq!(ended.outcome, "ABORTED");
-    until_told(&stack, "RolledBack").await;
+    until_notified(&stack, "RolledBack").await;
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// Its event was lost, or does not begin with the prefix: it is found before anything is shifted.
+/// The alarm's event was lost, or its name does not begin with the prefix. The health check before
+/// the next shift finds it.
 #[tokio::test]
 async fn an_alarm_that_fired_meanwhile_is_found_after_the_approval() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
-    let (migration, asked) = asking(&stack, json!({ "alarms": { "names": [ALARM] } })).await;
+    let (migration, notification) =
+        start_with_approval(&stack, json!({ "alarms": { "names": [ALARM] } })).await;
     stack.fire_alarm(ALARM).await.unwrap();
-    stack.quiet_alarm(ALARM).await.unwrap();
+    stack.clear_alarm(ALARM).await.unwrap();
     stack
-        .run_command(&command(&asked, "Approve"))
+        .run_command(&command(&notification, "Approve"))
         .await
         .unwrap();
     let ended = migration.wait().await.unwrap();

@@ -1,4 +1,4 @@
-//! Other writers, second executions, and going on after a hold.
+//! Other writers, a second execution of the same names, and continuing a held migration.
 
 use local_stack::RecordName;
 use migration::change::NameChange;
@@ -20,12 +20,12 @@ async fn a_second_migration_of_the_same_name_is_refused_while_the_first_runs() {
         .await
         .unwrap();
     until_weight(&stack, &first, BURNHAM, GREEN, 50).await;
-    let under_way = stack.zone.to_cli_json().await.unwrap();
+    let at_50 = stack.zone.to_cli_json().await.unwrap();
 
     let second = migrate(&stack, "second", &input(&stack, json!({}))).await;
     assert_failed(&second, "Refused", "Busy");
     assert_cause(&second, &[BURNHAM, "first"]);
-    assert_eq!(stack.zone.to_cli_json().await.unwrap(), under_way);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), at_50);
     assert!(first.ended().await.unwrap().is_none());
 
     roll_back(&stack, "clear", &json!({ "execution": "first" })).await;
@@ -50,9 +50,8 @@ async fn a_held_migration_is_gone_on_with_where_it_stopped() {
     assert_eq!(weight_of(&stack.zone, BURNHAM, BLUE).await, Some(50));
     assert_eq!(stack.zone.journals().await.unwrap().len(), 1);
 
-    // Somebody has mended what the alarm was about.
-    let going_on = input(&stack, json!({}));
-    let second = migrate(&stack, "second", &going_on).await;
+    // The alarm's cause is fixed: the next execution does not watch it.
+    let second = migrate(&stack, "second", &input(&stack, json!({}))).await;
     assert_succeeded(&second, "Completed");
     let shifts = second
         .states
@@ -61,7 +60,7 @@ async fn a_held_migration_is_gone_on_with_where_it_stopped() {
         .count();
     assert_eq!(
         shifts, 1,
-        "only the step to 100 was left: {:?}",
+        "only the step to 100 percent was left: {:?}",
         second.states
     );
     assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(100));
@@ -84,8 +83,8 @@ async fn a_held_migration_is_gone_on_with_once_the_drift_is_put_back() {
         .unwrap();
     assert_failed(&first.wait().await.unwrap(), "Held", "Held");
 
-    let unmended = migrate(&stack, "unmended", &input(&stack, json!({}))).await;
-    assert_eq!(unmended.error.as_deref(), Some("Drift"), "{unmended:#?}");
+    let refused = migrate(&stack, "too-early", &input(&stack, json!({}))).await;
+    assert_eq!(refused.error.as_deref(), Some("Drift"), "{refused:#?}");
     assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(7));
 
     stack
@@ -94,7 +93,7 @@ async fn a_held_migration_is_gone_on_with_once_the_drift_is_put_back() {
         .await
         .unwrap();
     assert_succeeded(
-        &migrate(&stack, "mended", &input(&stack, json!({}))).await,
+        &migrate(&stack, "in-time", &input(&stack, json!({}))).await,
         "Completed",
     );
     assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(100));
@@ -120,12 +119,12 @@ async fn drift_is_rolled_back_where_the_input_says_so() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// The writer's own client, with the role of shift-weight: what another writer did between its
-/// reading and its writing stays.
+/// With the production code's client and the role of shift-weight: a weight that another writer set
+/// between the read and the write is kept.
 #[tokio::test]
 async fn a_stale_change_is_refused_as_a_whole() {
     let stack = stack().await;
-    let route53 = stack.zone_as("shift-weight").await.unwrap();
+    let route53 = stack.route53_with_role_of("shift-weight").await.unwrap();
     let zone_id = stack.zone.id().parse().unwrap();
     let burnham: RecordName = BURNHAM.parse().unwrap();
     let read = read_names(&route53, &zone_id, [burnham.clone()].into())
@@ -170,7 +169,7 @@ async fn what_goes_on_from_a_held_migration_and_fails_undoes_it_too() {
     stack.fire_alarm(ALARM).await.unwrap();
     assert_failed(&first.wait().await.unwrap(), "Held", "Held");
 
-    // The alarm is still firing, so the second one may not even begin.
+    // The alarm still fires, so the second execution can't start.
     let second = input(&stack, json!({ "alarms": { "names": [ALARM] } }));
     let ended = migrate(&stack, "second", &second).await;
     assert_failed(&ended, "Rolled back", "AlarmActive");

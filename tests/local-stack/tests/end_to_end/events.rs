@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 
 use crate::{
     ALARM, BURNHAM, assert_failed, assert_succeeded, input, long_bake, migrate, roll_back, stack,
-    stack_set, until, until_entered, until_told, until_weight, until_zone, weight_of,
+    stack_with_settings, until, until_entered, until_notified, until_weight, until_zone, weight_of,
 };
 
-/// A migration of one name at 50 percent, whose bake lasts.
-async fn at_50_percent(stack: &Stack, name: &str, otherwise: Value) -> Execution {
-    let mut wanted = input(stack, long_bake());
-    if let (Some(wanted), Value::Object(otherwise)) = (wanted.as_object_mut(), otherwise) {
-        wanted.extend(otherwise);
+/// Starts a migration of one name with a long bake, and waits until it is at 50 percent.
+async fn at_50_percent(stack: &Stack, name: &str, overrides: Value) -> Execution {
+    let mut request = input(stack, long_bake());
+    if let (Some(request), Value::Object(overrides)) = (request.as_object_mut(), overrides) {
+        request.extend(overrides);
     }
-    let migration = stack.start_migration(name, &wanted).await.unwrap();
+    let migration = stack.start_migration(name, &request).await.unwrap();
     until_weight(stack, &migration, BURNHAM, GREEN, 50).await;
     migration
 }
 
-fn the_only_one(started: Vec<Execution>) -> Execution {
+fn single(started: Vec<Execution>) -> Execution {
     let [execution] = <[Execution; 1]>::try_from(started).unwrap();
     execution
 }
@@ -35,12 +35,15 @@ async fn an_alarms_event_rolls_back_the_migrations_that_watch_it() {
     let watching = json!({ "alarms": { "prefixes": ["eks-blueprint-green"] } });
     let migration = at_50_percent(&stack, "watching", watching).await;
 
-    let rollback = the_only_one(stack.fire_alarm_with_event(ALARM).await.unwrap());
-    let told = until_told(&stack, "RolledBack").await;
-    assert_eq!(told.subject, "Cutover rolled back: watching");
-    let description = told.description();
+    let rollback = single(stack.fire_alarm_with_event(ALARM).await.unwrap());
+    let notification = until_notified(&stack, "RolledBack").await;
+    assert_eq!(notification.subject, "Cutover rolled back: watching");
+    let description = notification.description();
     for part in ["1 name ", "from 50 percent", "100/0", ALARM] {
-        assert!(description.contains(part), "{part:?} in {description:?}");
+        assert!(
+            description.contains(part),
+            "{part:?} is not in {description:?}"
+        );
     }
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 
@@ -49,7 +52,8 @@ async fn an_alarms_event_rolls_back_the_migrations_that_watch_it() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// Without EventBridge; the end of the execution then starts the rollback that confirms and tells.
+/// Without EventBridge: the function stops the execution and restores. The execution's status event
+/// then starts the rollback that confirms the change and sends the notification.
 #[tokio::test]
 async fn an_alarm_whose_action_is_the_function_rolls_back() {
     let stack = stack().await;
@@ -57,15 +61,21 @@ async fn an_alarm_whose_action_is_the_function_rolls_back() {
     let before = stack.zone.to_cli_json().await.unwrap();
     let watching = json!({ "alarms": { "names": [ALARM] } });
     let migration = at_50_percent(&stack, "watching", watching).await;
-    stack.act_on_alarm(ALARM, "too many errors").await.unwrap();
+    stack
+        .invoke_alarm_action(ALARM, "too many errors")
+        .await
+        .unwrap();
     until_zone(&stack, &before).await;
-    let told = until_told(&stack, "RolledBack").await;
-    assert!(told.description().contains("too many errors"), "{told:#?}");
+    let notification = until_notified(&stack, "RolledBack").await;
+    assert!(
+        notification.description().contains("too many errors"),
+        "{notification:#?}"
+    );
     assert_ne!(migration.wait().await.unwrap().outcome, "SUCCEEDED");
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// Its name begins as those of the watched ones do, and no migration names it.
+/// The alarm's name begins with the name of a watched alarm.
 #[tokio::test]
 async fn an_alarm_that_no_migration_watches_changes_nothing() {
     let stack = stack().await;
@@ -76,7 +86,7 @@ async fn an_alarm_that_no_migration_watches_changes_nothing() {
     let another = format!("{ALARM}-of-another-service");
     stack.create_alarm(&another).await.unwrap();
     let started = stack.fire_alarm_with_event(&another).await.unwrap();
-    let ended = the_only_one(started).wait().await.unwrap();
+    let ended = single(started).wait().await.unwrap();
     assert_succeeded(&ended, "Nothing to roll back");
     assert!(
         !ended.states.contains(&"Wait out the TTL".to_owned()),
@@ -93,7 +103,7 @@ async fn an_alarm_outside_of_the_prefix_starts_no_rollback() {
         parameters: vec![("AlarmNamePrefix", "cutover-".to_owned())],
         ..Settings::default()
     };
-    let stack = stack_set(without_registry(blueprint()), settings).await;
+    let stack = stack_with_settings(without_registry(blueprint()), settings).await;
     stack.create_alarm(ALARM).await.unwrap();
     assert!(stack.fire_alarm_with_event(ALARM).await.unwrap().is_empty());
     let within = format!("cutover-{ALARM}");
@@ -101,15 +111,15 @@ async fn an_alarm_outside_of_the_prefix_starts_no_rollback() {
     assert_eq!(stack.fire_alarm_with_event(&within).await.unwrap().len(), 1);
 }
 
-/// The stack's own alarms tell that a rollback failed; they must not start the next one, also if
-/// their names begin as the prefix says.
+/// The stack's own alarms report failed rollbacks. They must not start another rollback, even if
+/// their names begin with `AlarmNamePrefix`.
 #[tokio::test]
 async fn an_alarm_of_the_stack_itself_starts_no_rollback() {
     let settings = Settings {
         parameters: vec![("AlarmNamePrefix", "cutover-".to_owned())],
         ..Settings::default()
     };
-    let stack = stack_set(without_registry(blueprint()), settings).await;
+    let stack = stack_with_settings(without_registry(blueprint()), settings).await;
     for alarm in [
         "rollback-failed",
         "rollback-timed-out",
@@ -123,8 +133,8 @@ async fn an_alarm_of_the_stack_itself_starts_no_rollback() {
     }
 }
 
-/// A probe fails, and an alarm fires while the migration rolls itself back: to stop it would stop
-/// its rollback, and its cause would be lost.
+/// A probe fails, and an alarm fires while the migration rolls itself back. Stopping the migration
+/// would stop its rollback and lose its cause.
 #[tokio::test]
 async fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
     let stack = stack().await;
@@ -135,7 +145,7 @@ async fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
     let migration = at_50_percent(&stack, "failing", watching).await;
     stack.green.set_healthy(false);
     until_entered(&migration, "Roll back").await;
-    let by_alarm = the_only_one(stack.fire_alarm_with_event(ALARM).await.unwrap());
+    let by_alarm = single(stack.fire_alarm_with_event(ALARM).await.unwrap());
     assert_failed(
         &migration.wait().await.unwrap(),
         "Rolled back",
@@ -145,15 +155,16 @@ async fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// It may not read the zone, so it wrote nothing there, and there is nothing to page anybody for.
+/// The migration has no permission to read the zone, so it has written nothing there. A failed
+/// rollback would page somebody for nothing.
 #[tokio::test]
 async fn a_refused_migration_leads_to_no_failed_rollback() {
     let stack = stack().await;
-    let mut wanted = input(&stack, json!({}));
-    wanted["hostedZoneId"] = "Z00000000000".into();
-    let refused = migrate(&stack, "mistyped", &wanted).await;
+    let mut request = input(&stack, json!({}));
+    request["hostedZoneId"] = "Z00000000000".into();
+    let refused = migrate(&stack, "mistyped", &request).await;
     assert_eq!(refused.state, "Refused");
-    let rollback = until("rollback by its end", async || {
+    let rollback = until("rollback by the migration's status event", async || {
         stack.rollbacks().await.unwrap().pop()
     })
     .await;
@@ -168,12 +179,15 @@ async fn a_migration_that_is_to_hold_is_stopped_by_its_alarm_and_stays() {
     let migration = at_50_percent(&stack, "holding", holding).await;
     let at_50 = stack.zone.to_cli_json().await.unwrap();
 
-    let by_alarm = the_only_one(stack.fire_alarm_with_event(ALARM).await.unwrap());
+    let by_alarm = single(stack.fire_alarm_with_event(ALARM).await.unwrap());
     assert_succeeded(&by_alarm.wait().await.unwrap(), "Nothing to roll back");
-    let told = until_told(&stack, "Held").await;
-    assert!(told.description().contains(ALARM), "{told:#?}");
+    let notification = until_notified(&stack, "Held").await;
+    assert!(
+        notification.description().contains(ALARM),
+        "{notification:#?}"
+    );
     assert_ne!(migration.wait().await.unwrap().outcome, "SUCCEEDED");
-    // Its end starts a rollback, which leaves it.
+    // Its status event starts a second rollback, which keeps its weights, too.
     until("second rollback", async || {
         let rollbacks = stack.rollbacks().await.unwrap();
         (rollbacks.len() >= 2).then_some(())
@@ -185,7 +199,7 @@ async fn a_migration_that_is_to_hold_is_stopped_by_its_alarm_and_stays() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), at_50);
 }
 
-/// The emulator never times an execution out: the event is the documented one.
+/// The emulator never times out an execution, so the test delivers the documented event.
 #[tokio::test]
 async fn a_migration_that_timed_out_is_rolled_back_by_its_end() {
     let stack = stack().await;
@@ -196,8 +210,8 @@ async fn a_migration_that_timed_out_is_rolled_back_by_its_end() {
     let event = status_event(&migration, &machine, "TIMED_OUT")
         .await
         .unwrap();
-    let rollback = the_only_one(stack.deliver(&event).await.unwrap());
-    // The emulator sends an event of its own, so that there are two rollbacks at once.
+    let rollback = single(stack.deliver(&event).await.unwrap());
+    // The emulator sends an event for the stop as well, so two rollbacks run at the same time.
     let ended = rollback.wait().await.unwrap();
     assert_eq!(ended.outcome, "SUCCEEDED", "{ended:#?}");
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
@@ -233,14 +247,14 @@ async fn only_the_end_of_an_unsuccessful_migration_starts_a_rollback() {
 async fn an_event_starts_a_migration_once() {
     let stack = stack().await;
     let source = stack.output("EventSource").unwrap().to_owned();
-    let wanted = input(&stack, long_bake());
+    let request = input(&stack, long_bake());
     for _ in 0..2 {
         stack
-            .put_event(&source, "Cutover Migration Requested", &wanted)
+            .put_event(&source, "Cutover Migration Requested", &request)
             .await
             .unwrap();
     }
-    // One of the two is refused before or at its first shift; whichever it is, no harm is done.
+    // Either of the two executions is refused, while planning or at its first shift.
     let refused = until("refusal", async || {
         let changes = stack.status_changes().await.unwrap();
         changes.into_iter().find_map(|change| {
@@ -249,10 +263,10 @@ async fn an_event_starts_a_migration_once() {
         })
     })
     .await;
-    let loser = refused["detail"]["execution"].as_str().unwrap();
+    let refused = refused["detail"]["execution"].as_str().unwrap();
     let mut running = Vec::new();
     for migration in stack.migrations().await.unwrap() {
-        if migration.ended().await.unwrap().is_none() && migration.name() != loser {
+        if migration.ended().await.unwrap().is_none() && migration.name() != refused {
             running.push(migration);
         }
     }
@@ -264,7 +278,7 @@ async fn an_event_starts_a_migration_once() {
 #[tokio::test]
 async fn an_event_of_another_kind_starts_nothing() {
     let stack = stack().await;
-    let wanted = input(&stack, json!({}));
+    let request = input(&stack, json!({}));
     for (source, detail_type) in [
         ("another-stack", "Cutover Migration Requested"),
         ("cutover", "Another"),
@@ -272,13 +286,13 @@ async fn an_event_of_another_kind_starts_nothing() {
         let event = json!({
             "version": "0", "id": "1", "account": "000000000000", "region": "us-east-1",
             "time": "2026-01-01T00:00:00Z", "resources": [],
-            "source": source, "detail-type": detail_type, "detail": wanted,
+            "source": source, "detail-type": detail_type, "detail": request,
         });
         assert!(stack.deliver(&event).await.unwrap().is_empty());
     }
 }
 
-/// The cluster is still being created: the migration waits for its records, then for its answers.
+/// The cluster is still being created: the migration waits for its records, then until it answers.
 #[tokio::test]
 async fn the_creation_of_a_cluster_starts_a_migration_that_waits_for_it() {
     let mut record_sets = without_registry(blueprint());
@@ -288,7 +302,7 @@ async fn the_creation_of_a_cluster_starts_a_migration_that_waits_for_it() {
             .is_some_and(|(side, _)| side.as_str() == GREEN)
     };
     let green: Vec<_> = record_sets.extract_if(.., |set| of_green(set)).collect();
-    let wanted = json!({
+    let request = json!({
         "hostedZoneId": "$ZONE", "from": BLUE, "to": GREEN, "names": [BURNHAM], "steps": [100],
         "bakeSeconds": 60, "checkSeconds": 60, "recordsTimeoutSeconds": 86_000,
         "readyTimeoutSeconds": 43_000,
@@ -296,11 +310,11 @@ async fn the_creation_of_a_cluster_starts_a_migration_that_waits_for_it() {
     let settings = Settings {
         parameters: vec![
             ("ClusterCreatedName", GREEN.to_owned()),
-            ("ClusterCreatedInput", wanted.to_string()),
+            ("ClusterCreatedInput", request.to_string()),
         ],
         ..Settings::default()
     };
-    let stack = stack_set(record_sets, settings).await;
+    let stack = stack_with_settings(record_sets, settings).await;
     assert!(
         stack
             .deliver(&cluster_created_event("another").unwrap())
@@ -310,7 +324,7 @@ async fn the_creation_of_a_cluster_starts_a_migration_that_waits_for_it() {
     );
     stack.green.set_healthy(false);
     let event = cluster_created_event(GREEN).unwrap();
-    let migration = the_only_one(stack.deliver(&event).await.unwrap());
+    let migration = single(stack.deliver(&event).await.unwrap());
     until_entered(&migration, "Wait for the new side's records").await;
     stack.zone.create(&green).await.unwrap();
     until_entered(&migration, "Wait before probing again").await;
@@ -320,21 +334,21 @@ async fn the_creation_of_a_cluster_starts_a_migration_that_waits_for_it() {
     assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(100));
 }
 
-/// One event for each transition, with the documented fields.
+/// Each event has the documented fields.
 #[tokio::test]
 async fn a_migration_tells_of_every_transition() {
     let stack = stack().await;
-    let ended = migrate(&stack, "told", &input(&stack, json!({}))).await;
+    let ended = migrate(&stack, "run", &input(&stack, json!({}))).await;
     assert_succeeded(&ended, "Completed");
-    until_told(&stack, "Completed").await;
+    until_notified(&stack, "Completed").await;
     let changes = stack.status_changes().await.unwrap();
-    let told: Vec<_> = changes
+    let transitions: Vec<_> = changes
         .iter()
         .map(|event| {
             assert_eq!(event["source"], "cutover");
             assert_eq!(event["detail-type"], "Cutover Migration Status Change");
             let detail = &event["detail"];
-            assert_eq!(detail["execution"], "told");
+            assert_eq!(detail["execution"], "run");
             assert_eq!(detail["zoneName"], "eks-blueprint.example.com");
             assert_eq!(
                 (&detail["from"], &detail["to"]),
@@ -349,7 +363,7 @@ async fn a_migration_tells_of_every_transition() {
         })
         .collect();
     assert_eq!(
-        told,
+        transitions,
         [
             "Started 0",
             "StepReached 50",
@@ -364,20 +378,22 @@ async fn a_refusal_and_a_failed_rollback_are_told() {
     let stack = stack().await;
     let refused = migrate(&stack, "refused", &json!({ "dryRun": false })).await;
     assert_failed(&refused, "Refused", "InvalidInput");
-    let told = until_told(&stack, "NotStarted").await;
-    assert_eq!(told.subject, "Cutover not started: refused");
-    assert!(told.description().contains("hostedZoneId"), "{told:#?}");
+    let notification = until_notified(&stack, "NotStarted").await;
+    assert_eq!(notification.subject, "Cutover not started: refused");
+    assert!(
+        notification.description().contains("hostedZoneId"),
+        "{notification:#?}"
+    );
 
     roll_back(&stack, "failed", &json!({ "execution": "never-was" })).await;
-    let told = until_told(&stack, "RollbackFailed").await;
-    assert_eq!(told.subject, "Cutover ROLLBACK FAILED: never-was");
+    let notification = until_notified(&stack, "RollbackFailed").await;
+    assert_eq!(notification.subject, "Cutover ROLLBACK FAILED: never-was");
     assert!(
-        told.description().contains("ExecutionNotFound"),
-        "{told:#?}"
+        notification.description().contains("ExecutionNotFound"),
+        "{notification:#?}"
     );
 }
 
-/// Whoever aborts a migration need not think of the zone.
 #[tokio::test]
 async fn an_aborted_migration_is_rolled_back_by_its_end() {
     let stack = stack().await;
@@ -385,6 +401,9 @@ async fn an_aborted_migration_is_rolled_back_by_its_end() {
     let migration = at_50_percent(&stack, "aborted", json!({})).await;
     migration.stop().await.unwrap();
     until_zone(&stack, &before).await;
-    let told = until_told(&stack, "RolledBack").await;
-    assert!(told.description().contains("ABORTED"), "{told:#?}");
+    let notification = until_notified(&stack, "RolledBack").await;
+    assert!(
+        notification.description().contains("ABORTED"),
+        "{notification:#?}"
+    );
 }

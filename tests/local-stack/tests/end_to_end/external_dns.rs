@@ -1,4 +1,4 @@
-//! Migrations and releases while both clusters' ExternalDNS is at work in the zone.
+//! Migrations and releases while both clusters' ExternalDNS runs in the zone.
 
 use std::time::Duration;
 
@@ -8,41 +8,43 @@ use serde_json::{Value, json};
 
 use crate::{
     BLUE, BURNHAM, GREEN, assert_cause, assert_failed, assert_succeeded, input, long_bake, migrate,
-    roll_back, stack_with, until, until_entered, until_told, until_weight, weight_of,
+    roll_back, stack_with, until, until_entered, until_notified, until_weight, weight_of,
 };
 
-/// The two minutes that a release watches a name take longer than two of these.
+/// With this scale, a release watches a name for 2.4 seconds: two intervals of ExternalDNS and more.
 const WAIT_SCALE: f64 = 0.02;
+/// The interval of ExternalDNS in real time.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The one that is given back alone: the first in the order of names.
+/// The name that a release gives back first and alone: the first in the order of names.
 const FIRST: &str = "\\052.apps.eks-blueprint.example.com";
 const LEGACY: &str = "legacy.eks-blueprint.example.com";
 const SHARED: &str = "shared.eks-blueprint.example.com";
 
-/// A stack in whose zone both instances are at work, at the scale of the other tests: only a
-/// release, and what is to last for some passes, needs the slower one.
-async fn clusters() -> (Stack, ExternalDns) {
+/// A stack with both instances of ExternalDNS. Waits have the scale of the other tests; only a
+/// release, or a migration that must last for some passes, needs the slower scale of this file.
+async fn stack_with_external_dns() -> (Stack, ExternalDns) {
     let stack = stack_with(blueprint()).await;
     let external_dns = ExternalDns::start(&stack.zone, INTERVAL).await.unwrap();
     (stack, external_dns)
 }
 
-/// A migration of the names that both clusters annotate, which has completed.
-async fn completed() -> (Stack, ExternalDns) {
-    let (stack, external_dns) = clusters().await;
+/// A stack with ExternalDNS and a completed migration `run` of the names of both clusters.
+async fn stack_with_completed_migration() -> (Stack, ExternalDns) {
+    let (stack, external_dns) = stack_with_external_dns().await;
     let input = input(&stack, json!({ "names": NAMES }));
     assert_succeeded(&migrate(&stack, "run", &input).await, "Completed");
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     (stack, external_dns)
 }
 
-async fn release(stack: &Stack, name: &str) -> local_stack::Ended {
+/// Releases the names of the migration `run`.
+async fn release(stack: &Stack, name: &str) -> local_stack::ExecutionResult {
     let input = json!({ "execution": "run", "externalDnsIntervalSeconds": 60 });
     let release = stack.start_release(name, &input).await.unwrap();
     release.wait().await.unwrap()
 }
 
-/// The zone but for the journals, whose sequence grows with every change.
+/// The zone without the journals. Their sequence numbers grow with every change.
 async fn without_journals(stack: &Stack) -> Value {
     let mut zone: Value = serde_json::from_str(&stack.zone.to_cli_json().await.unwrap()).unwrap();
     let record_sets = zone["ResourceRecordSets"].as_array_mut().unwrap();
@@ -50,8 +52,8 @@ async fn without_journals(stack: &Stack) -> Value {
     zone
 }
 
-/// Two passes of both change nothing more than was changed before.
-async fn expect_no_more_changes(stack: &Stack, external_dns: &ExternalDns) {
+/// Checks that two further passes of both instances change nothing.
+async fn assert_no_more_changes(stack: &Stack, external_dns: &ExternalDns) {
     let (zone, histories) = (without_journals(stack).await, external_dns.histories());
     external_dns.wait_for_passes(2).await;
     assert_eq!(external_dns.histories(), histories);
@@ -59,14 +61,14 @@ async fn expect_no_more_changes(stack: &Stack, external_dns: &ExternalDns) {
 }
 
 #[track_caller]
-fn expect_always_quiet(external_dns: &ExternalDns) {
+fn assert_never_found_changes(external_dns: &ExternalDns) {
     let histories = external_dns.histories();
-    assert!(external_dns.was_always_quiet(), "{histories:#?}");
+    assert!(external_dns.never_found_changes(), "{histories:#?}");
 }
 
 #[tokio::test]
 async fn a_migration_and_its_late_rollback_give_external_dns_nothing_to_do() {
-    let (stack, external_dns) = clusters().await;
+    let (stack, external_dns) = stack_with_external_dns().await;
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
     let mut input = input(&stack, json!({}));
@@ -74,7 +76,7 @@ async fn a_migration_and_its_late_rollback_give_external_dns_nothing_to_do() {
     let passes = external_dns.blue.passes();
     assert_succeeded(&migrate(&stack, "all", &input).await, "Completed");
     assert!(external_dns.blue.passes() > passes + 1);
-    expect_always_quiet(&external_dns);
+    assert_never_found_changes(&external_dns);
     for (name, reached) in NAMES
         .map(|name| (name, 100))
         .into_iter()
@@ -87,8 +89,8 @@ async fn a_migration_and_its_late_rollback_give_external_dns_nothing_to_do() {
             "{name}"
         );
     }
-    let told = until_told(&stack, "Completed").await;
-    let next_steps = told.next_steps().join("\n");
+    let notification = until_notified(&stack, "Completed").await;
+    let next_steps = notification.next_steps().join("\n");
     for part in [
         "leased",
         "annotation",
@@ -109,38 +111,41 @@ async fn a_migration_and_its_late_rollback_give_external_dns_nothing_to_do() {
     assert_succeeded(&ended, "Rolled back");
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
     external_dns.wait_for_passes(2).await;
-    expect_always_quiet(&external_dns);
+    assert_never_found_changes(&external_dns);
 }
 
 #[tokio::test]
 async fn a_rollback_half_way_gives_external_dns_the_zone_back_as_it_was() {
-    let (stack, external_dns) = clusters().await;
+    let (stack, external_dns) = stack_with_external_dns().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let mut input = input(&stack, long_bake());
     input["names"] = json!(NAMES);
     let migration = stack.start_migration("run", &input).await.unwrap();
     until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
     external_dns.wait_for_passes(2).await;
-    expect_always_quiet(&external_dns);
+    assert_never_found_changes(&external_dns);
 
     let ended = roll_back(&stack, "by-hand", &json!({ "execution": "run" })).await;
     assert_succeeded(&ended, "Rolled back");
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
     external_dns.wait_for_passes(2).await;
-    expect_always_quiet(&external_dns);
+    assert_never_found_changes(&external_dns);
 }
 
 #[tokio::test]
 async fn released_names_are_updated_and_deleted_by_external_dns_again() {
-    let (stack, external_dns) = completed().await;
+    let (stack, external_dns) = stack_with_completed_migration().await;
     external_dns.annotate_reached_weights();
     assert_succeeded(&release(&stack, "release").await, "Released");
-    expect_always_quiet(&external_dns);
+    assert_never_found_changes(&external_dns);
     assert!(!stack.zone.to_cli_json().await.unwrap().contains("cutover"));
-    let told = until_told(&stack, "Released").await;
-    assert_eq!(told.subject, "Cutover released: run");
+    let notification = until_notified(&stack, "Released").await;
+    assert_eq!(notification.subject, "Cutover released: run");
     for part in ["ExternalDNS owns 5 names", "0/100"] {
-        assert!(told.description().contains(part), "{told:#?}");
+        assert!(
+            notification.description().contains(part),
+            "{part:?} is not in {notification:#?}"
+        );
     }
 
     external_dns.blue.set_all_weights(1);
@@ -158,10 +163,10 @@ async fn released_names_are_updated_and_deleted_by_external_dns_again() {
     external_dns.wait_for_passes(2).await;
     for (owner, history) in external_dns.histories() {
         assert_eq!(history.len(), 2, "{owner}: {history:#?}");
-        let is_done = history
+        let has_succeeded = history
             .iter()
             .all(|outcome| outcome.unread.is_none() && outcome.refused.is_empty());
-        assert!(is_done, "{owner}: {history:#?}");
+        assert!(has_succeeded, "{owner}: {history:#?}");
     }
     let record_sets = stack.zone.record_sets().await.unwrap();
     let left: Vec<_> = record_sets
@@ -174,7 +179,7 @@ async fn released_names_are_updated_and_deleted_by_external_dns_again() {
 
 #[tokio::test]
 async fn names_whose_annotations_are_old_are_leased_again_until_they_are_updated() {
-    let (stack, external_dns) = completed().await;
+    let (stack, external_dns) = stack_with_completed_migration().await;
     let leased = without_journals(&stack).await;
     let ended = release(&stack, "too-early").await;
     assert_failed(&ended, "Not released", "SnappedBack");
@@ -191,11 +196,14 @@ async fn names_whose_annotations_are_old_are_leased_again_until_they_are_updated
             "what was given back is leased again",
         ],
     );
-    let told = until_told(&stack, "ReleaseFailed").await;
-    assert_eq!(told.subject, "Cutover RELEASE FAILED: run");
-    assert!(told.description().contains("SnappedBack: "), "{told:#?}");
+    let notification = until_notified(&stack, "ReleaseFailed").await;
+    assert_eq!(notification.subject, "Cutover RELEASE FAILED: run");
+    assert!(
+        notification.description().contains("SnappedBack: "),
+        "{notification:#?}"
+    );
     assert_eq!(without_journals(&stack).await, leased);
-    expect_no_more_changes(&stack, &external_dns).await;
+    assert_no_more_changes(&stack, &external_dns).await;
 
     external_dns.annotate_reached_weights();
     let histories = external_dns.histories();
@@ -205,29 +213,32 @@ async fn names_whose_annotations_are_old_are_leased_again_until_they_are_updated
     assert_eq!(weight_of(&stack.zone, FIRST, GREEN).await, Some(100));
 }
 
-/// The fight that the lease avoids is not taken up.
+/// The migration does not write its weights again.
 #[tokio::test]
 async fn without_the_lease_weights_that_external_dns_puts_back_are_kept_as_drift() {
-    let (stack, external_dns) = clusters().await;
+    let (stack, external_dns) = stack_with_external_dns().await;
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     let before = without_journals(&stack).await;
     let input = input(&stack, json!({ "externalDns": { "mode": "ignore" } }));
-    let ended = migrate(&stack, "fought", &input).await;
+    let ended = migrate(&stack, "unleased", &input).await;
     assert_failed(&ended, "Held", "Held");
     assert_cause(&ended, &["Drift: ", "ExternalDNS", "owner ", BLUE, BURNHAM]);
-    expect_no_more_changes(&stack, &external_dns).await;
+    assert_no_more_changes(&stack, &external_dns).await;
     for (owner, history) in external_dns.histories() {
         assert_eq!(history.len(), 1, "{owner}: {history:#?}");
     }
     assert_eq!(without_journals(&stack).await, before);
-    let told = until_told(&stack, "Held").await;
-    assert!(told.description().contains("ExternalDNS"), "{told:#?}");
+    let notification = until_notified(&stack, "Held").await;
+    assert!(
+        notification.description().contains("ExternalDNS"),
+        "{notification:#?}"
+    );
 }
 
-/// Nobody watches any more what it gave back.
+/// A stopped release no longer watches the names that it gave back.
 #[tokio::test]
 async fn a_release_that_is_stopped_has_its_names_leased_again_by_its_event() {
-    let (stack, external_dns) = completed().await;
+    let (stack, external_dns) = stack_with_completed_migration().await;
     let leased = without_journals(&stack).await;
     external_dns.annotate_reached_weights();
     let input = json!({ "execution": "run", "externalDnsIntervalSeconds": 3600 });
@@ -236,16 +247,16 @@ async fn a_release_that_is_stopped_has_its_names_leased_again_by_its_event() {
     assert_ne!(without_journals(&stack).await, leased);
     // The emulator sends the event by itself.
     stopped.stop().await.unwrap();
-    let told = until_told(&stack, "ReleaseFailed").await;
+    let notification = until_notified(&stack, "ReleaseFailed").await;
     assert!(
-        told.description().contains("stopped or timed out"),
-        "{told:#?}"
+        notification.description().contains("stopped or timed out"),
+        "{notification:#?}"
     );
     assert_eq!(without_journals(&stack).await, leased);
-    expect_always_quiet(&external_dns);
+    assert_never_found_changes(&external_dns);
 
     assert_succeeded(&release(&stack, "again").await, "Released");
-    expect_always_quiet(&external_dns);
+    assert_never_found_changes(&external_dns);
     let machine = stack.release_state_machine_arn().unwrap();
     let failed = status_event(&stopped, machine, "FAILED").await.unwrap();
     assert!(stack.deliver(&failed).await.unwrap().is_empty());

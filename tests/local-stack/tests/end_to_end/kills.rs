@@ -1,82 +1,94 @@
-//! Functions that die in the middle of a shift, a completion or a rollback, as by `kill -9`.
+//! Functions killed with SIGKILL during a shift, a completion or a rollback.
 
 use local_stack::{
-    BLUE, Execution, GREEN, Held, RecordName, Stack, Traffic, Way, blueprint, without_registry,
+    BLUE, Execution, GREEN, HeldCall, HoldPoint, NameWeights, RecordName, Stack, blueprint,
+    without_registry,
 };
 use migration::record::RecordSet;
 use serde_json::{Value, json};
 
 use crate::{
-    ALARM, BURNHAM, LATE_WAIT_SCALE, WAIT_SCALE, assert_succeeded, gated_stack, input, long_bake,
-    migrate, until_entered, until_rolled_back_by_its_end,
+    ALARM, BURNHAM, LATE_WAIT_SCALE, WAIT_SCALE, assert_succeeded, input, long_bake, migrate,
+    stack_with_proxy, until_entered, until_rollback_by_status_event,
 };
 
-/// So many that a step takes two changes, between which the zone is half-shifted.
-pub(crate) const NAMES: usize = 150;
-/// Both changes of the first step and the last one of the second, each with the weights that the
-/// names have before it and after it.
-const CHANGES: [(usize, &[Pair], &[Pair]); 3] = [
+/// So many names that a step takes two changes; between them the zone is half-shifted.
+pub(crate) const NAME_COUNT: usize = 150;
+/// Both changes of the first step and the last change of the second step: the number of the change,
+/// and the weights that names have before it and after it.
+const CHANGES: [(usize, &[SideWeights], &[SideWeights]); 3] = [
     (1, &[(100, 0)], &[(50, 50), (100, 0)]),
     (2, &[(50, 50), (100, 0)], &[(50, 50)]),
     (4, &[(0, 100), (50, 50)], &[(0, 100)]),
 ];
 
-/// The weights of the old and of the new side.
-pub(crate) type Pair = (u8, u8);
+/// The weights of the old and of the new side of a name.
+pub(crate) type SideWeights = (u8, u8);
 
-/// What becomes of the change that a function was making when it died.
+/// What happens to the change that a function was making when it was killed.
 #[derive(Clone, Copy, Debug)]
-enum Change {
-    NeverMade,
-    /// It was on its way already.
-    MadeLate,
-    /// It was made, and nobody has heard the answer.
-    Made,
+enum PendingChange {
+    NeverApplied,
+    /// Route 53 receives the request after the function was killed.
+    AppliedLate,
+    /// Route 53 has applied it, and the function has not received the response.
+    Applied,
 }
 
 #[tokio::test]
 async fn a_killed_shift_whose_change_was_never_made_is_taken_up_where_it_stopped() {
-    check_taken_up(Change::NeverMade).await;
+    check_retried(PendingChange::NeverApplied).await;
 }
 
 #[tokio::test]
 async fn a_killed_shift_whose_change_is_made_late_is_taken_up_where_it_stopped() {
-    check_taken_up(Change::MadeLate).await;
+    check_retried(PendingChange::AppliedLate).await;
 }
 
 #[tokio::test]
 async fn a_killed_shift_whose_change_was_made_is_taken_up_where_it_stopped() {
-    check_taken_up(Change::Made).await;
+    check_retried(PendingChange::Applied).await;
 }
 
 #[tokio::test]
 async fn a_killed_shift_of_an_aborted_migration_leaves_nothing_half_shifted() {
-    let stack = crowded_stack().await;
-    // Step Functions repeats nothing of an execution that is aborted; the emulator would.
+    let stack = stack_with_many_names().await;
+    // Step Functions makes no retries in an aborted execution; the emulator does.
     let mut definition = stack.migration_definition().await.unwrap();
     let shift = definition["States"]["Shift weight"].as_object_mut();
     shift.unwrap().remove("Retry");
     stack.set_migration_definition(&definition).await.unwrap();
-    for change in [Change::NeverMade, Change::MadeLate, Change::Made] {
+    for change in [
+        PendingChange::NeverApplied,
+        PendingChange::AppliedLate,
+        PendingChange::Applied,
+    ] {
         check_restored(&stack, change).await;
     }
 }
 
-/// First a journal is marked, then all are taken away.
+/// A completion makes two changes: it marks one journal as completed, then deletes all journals.
 #[tokio::test]
 async fn a_killed_completion_is_taken_up_where_it_stopped() {
-    let stack = gated_stack(without_registry(blueprint())).await;
+    let stack = stack_with_proxy(without_registry(blueprint())).await;
     let before = stack.zone.to_cli_json().await.unwrap();
-    for (step, nth) in [("mark", 2), ("removal", 3)] {
-        for change in [Change::NeverMade, Change::MadeLate, Change::Made] {
-            eprintln!("killing at the {step}, which is {change:?}");
+    for (step, nth) in [("mark", 2), ("deletion", 3)] {
+        for change in [
+            PendingChange::NeverApplied,
+            PendingChange::AppliedLate,
+            PendingChange::Applied,
+        ] {
+            eprintln!("killing the completion at its {step}: {change:?}");
             let name = format!("{step}-{change:?}");
-            let holding = stack.gate().unwrap().hold(nth, change.way());
+            let pending = stack
+                .route53_proxy()
+                .unwrap()
+                .hold(nth, change.hold_point());
             let input_there = input(&stack, json!({ "steps": [100], "bakeSeconds": 0 }));
             let migration = stack.start_migration(&name, &input_there).await.unwrap();
-            let held = holding.held().await.unwrap();
+            let held = pending.held().await.unwrap();
             kill(&stack, "shift-weight").await;
-            change.come_about(held);
+            change.resolve(held);
 
             let ended = migration.wait().await.unwrap();
             assert_succeeded(&ended, "Completed");
@@ -95,41 +107,44 @@ async fn a_killed_completion_is_taken_up_where_it_stopped() {
     }
 }
 
-/// Its own machine makes it again. What was late then is refused: it replaces what is not there
-/// any more.
+/// The rollback state machine retries the function. A change that arrives late is refused, because
+/// the records that it replaces no longer exist.
 #[tokio::test]
 async fn a_killed_rollback_is_taken_up_where_it_stopped() {
-    let stack = crowded_stack().await;
+    let stack = stack_with_many_names().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     for (nth, change) in [
-        (1, Change::MadeLate),
-        (1, Change::Made),
-        (2, Change::NeverMade),
+        (1, PendingChange::AppliedLate),
+        (1, PendingChange::Applied),
+        (2, PendingChange::NeverApplied),
     ] {
-        eprintln!("killing a rollback at change {nth}, which is {change:?}");
-        let name = format!("undone-{nth}-{change:?}");
-        // Held, and so left alone by any other rollback.
+        eprintln!("killing the rollback at change {nth}: {change:?}");
+        let name = format!("rolled-back-{nth}-{change:?}");
+        // The migration is held, so that the rollback by its status event restores nothing.
         stack.create_alarm(ALARM).await.unwrap();
-        let mut input = crowded(&stack, long_bake());
+        let mut input = many_names_input(&stack, long_bake());
         input["onFailure"] = "hold".into();
         input["alarms"] = json!({ "names": [ALARM] });
         let migration = stack.start_migration(&name, &input).await.unwrap();
         until_entered(&migration, "Check health").await;
         stack.fire_alarm(ALARM).await.unwrap();
-        let other = until_rolled_back_by_its_end(&stack, &migration).await;
-        assert_succeeded(&other.wait().await.unwrap(), "Nothing to roll back");
+        let by_event = until_rollback_by_status_event(&stack, &migration).await;
+        assert_succeeded(&by_event.wait().await.unwrap(), "Nothing to roll back");
 
-        let holding = stack.gate().unwrap().hold(nth, change.way());
+        let pending = stack
+            .route53_proxy()
+            .unwrap()
+            .hold(nth, change.hold_point());
         let request = json!({ "execution": name });
         let rollback = stack.start_rollback(&name, &request).await.unwrap();
-        let held = holding.held().await.unwrap();
-        let half: &[_] = match (nth, change) {
-            (1, Change::NeverMade | Change::MadeLate) => &[(50, 50)],
+        let held = pending.held().await.unwrap();
+        let expected: &[_] = match (nth, change) {
+            (1, PendingChange::NeverApplied | PendingChange::AppliedLate) => &[(50, 50)],
             _ => &[(50, 50), (100, 0)],
         };
-        assert_eq!(weights(&stack).await, half);
+        assert_eq!(weights(&stack).await, expected);
         kill(&stack, "rollback").await;
-        change.come_about(held);
+        change.resolve(held);
 
         assert_succeeded(&rollback.wait().await.unwrap(), "Rolled back");
         let attempts = rollback.failed_attempts().await.unwrap();
@@ -141,17 +156,18 @@ async fn a_killed_rollback_is_taken_up_where_it_stopped() {
     }
 }
 
-/// The machine makes the shift again, and the migration ends as if nothing had been.
-async fn check_taken_up(change: Change) {
-    let stack = crowded_stack().await;
+/// The state machine retries the shift, and the migration completes.
+async fn check_retried(change: PendingChange) {
+    let stack = stack_with_many_names().await;
     let before = stack.zone.to_cli_json().await.unwrap();
-    for (nth, before_it, after_it) in CHANGES {
-        eprintln!("killing at change {nth}, which is {change:?}");
+    for (nth, weights_before, weights_after) in CHANGES {
+        eprintln!("killing the shift at change {nth}: {change:?}");
         let name = format!("killed-{nth}");
-        let (migration, held) = shift_held(&stack, &name, nth, change.way()).await;
-        assert_weights(&stack, before_it, after_it, change).await;
+        let (migration, held) =
+            start_with_held_change(&stack, &name, nth, change.hold_point()).await;
+        assert_weights(&stack, weights_before, weights_after, change).await;
         kill(&stack, "shift-weight").await;
-        change.come_about(held);
+        change.resolve(held);
 
         let ended = migration.wait().await.unwrap();
         assert_succeeded(&ended, "Completed");
@@ -163,30 +179,37 @@ async fn check_taken_up(change: Change) {
         assert!(stack.zone.journals().await.unwrap().is_empty());
 
         let back = json!({ "from": GREEN, "to": BLUE, "steps": [100], "bakeSeconds": 0 });
-        let back = migrate(&stack, &format!("back-{nth}"), &crowded(&stack, back)).await;
+        let back = migrate(
+            &stack,
+            &format!("back-{nth}"),
+            &many_names_input(&stack, back),
+        )
+        .await;
         assert_succeeded(&back, "Completed");
         assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
     }
 }
 
-/// Its status event starts a rollback, which makes the zone what it was before.
-async fn check_restored(stack: &Stack, change: Change) {
+/// The migration is aborted and its shift killed. The status event starts a rollback, which restores
+/// the zone.
+async fn check_restored(stack: &Stack, change: PendingChange) {
     let before = stack.zone.to_cli_json().await.unwrap();
-    for (nth, before_it, after_it) in CHANGES {
-        eprintln!("killing and aborting at change {nth}, which is {change:?}");
+    for (nth, weights_before, weights_after) in CHANGES {
+        eprintln!("aborting, and killing the shift, at change {nth}: {change:?}");
         let name = format!("aborted-{nth}-{change:?}");
-        let (migration, held) = shift_held(stack, &name, nth, change.way()).await;
-        assert_weights(stack, before_it, after_it, change).await;
+        let (migration, held) =
+            start_with_held_change(stack, &name, nth, change.hold_point()).await;
+        assert_weights(stack, weights_before, weights_after, change).await;
         stack.scale_waits(LATE_WAIT_SCALE).await.unwrap();
         migration.stop().await.unwrap();
         kill(stack, "shift-weight").await;
-        let rollback = until_rolled_back_by_its_end(stack, &migration).await;
+        let rollback = until_rollback_by_status_event(stack, &migration).await;
         until_entered(&rollback, "Wait out the TTL").await;
-        change.come_about(held);
+        change.resolve(held);
         until_entered(&rollback, "Confirm the rollback").await;
         stack.scale_waits(WAIT_SCALE).await.unwrap();
         let end = match (nth, change) {
-            (1, Change::NeverMade) => "Nothing to roll back",
+            (1, PendingChange::NeverApplied) => "Nothing to roll back",
             _ => "Rolled back",
         };
         assert_succeeded(&rollback.wait().await.unwrap(), end);
@@ -196,12 +219,17 @@ async fn check_restored(stack: &Stack, change: Change) {
     }
 }
 
-/// A migration whose `nth` change is held.
-async fn shift_held(stack: &Stack, name: &str, nth: usize, way: Way) -> (Execution, Held) {
-    let holding = stack.gate().unwrap().hold(nth, way);
-    let input = crowded(stack, json!({ "bakeSeconds": 0 }));
+/// Starts a migration of many names, and waits until its `nth` change is held.
+async fn start_with_held_change(
+    stack: &Stack,
+    name: &str,
+    nth: usize,
+    point: HoldPoint,
+) -> (Execution, HeldCall) {
+    let pending = stack.route53_proxy().unwrap().hold(nth, point);
+    let input = many_names_input(stack, json!({ "bakeSeconds": 0 }));
     let migration = stack.start_migration(name, &input).await.unwrap();
-    let held = holding.held().await.unwrap();
+    let held = pending.held().await.unwrap();
     let states = migration.states().await.unwrap();
     assert_eq!(states.last().map(String::as_str), Some("Shift weight"));
     (migration, held)
@@ -212,42 +240,47 @@ async fn kill(stack: &Stack, function: &str) {
     assert!(killed > 0, "no process was killed");
 }
 
-/// In the middle of a step some names have been shifted, and others not.
-async fn assert_weights(stack: &Stack, before: &[Pair], after: &[Pair], change: Change) {
+/// Checks the weights while a change is held: those before it, or those after it if it was applied.
+async fn assert_weights(
+    stack: &Stack,
+    before: &[SideWeights],
+    after: &[SideWeights],
+    change: PendingChange,
+) {
     let expected = match change {
-        Change::NeverMade | Change::MadeLate => before,
-        Change::Made => after,
+        PendingChange::NeverApplied | PendingChange::AppliedLate => before,
+        PendingChange::Applied => after,
     };
     assert_eq!(weights(stack).await, expected);
 }
 
-impl Change {
-    fn way(self) -> Way {
+impl PendingChange {
+    fn hold_point(self) -> HoldPoint {
         match self {
-            Change::NeverMade | Change::MadeLate => Way::There,
-            Change::Made => Way::Back,
+            PendingChange::NeverApplied | PendingChange::AppliedLate => HoldPoint::Request,
+            PendingChange::Applied => HoldPoint::Response,
         }
     }
 
-    fn come_about(self, held: Held) {
+    fn resolve(self, held: HeldCall) {
         match self {
-            Change::NeverMade | Change::Made => held.lose(),
-            Change::MadeLate => held.release(),
+            PendingChange::NeverApplied | PendingChange::Applied => held.lose(),
+            PendingChange::AppliedLate => held.release(),
         }
     }
 }
 
-/// The weights that the names have, each once.
-pub(crate) async fn weights(stack: &Stack) -> Vec<Pair> {
-    let names: Vec<RecordName> = (0..NAMES)
+/// The distinct weights of the many names, sorted.
+pub(crate) async fn weights(stack: &Stack) -> Vec<SideWeights> {
+    let names: Vec<RecordName> = (0..NAME_COUNT)
         .map(|index| name(index).parse().unwrap())
         .collect();
-    let traffic: Traffic = stack.zone.traffic(&names).await.unwrap();
+    let name_weights: NameWeights = stack.zone.weights(&names).await.unwrap();
     let (blue, green) = (BLUE.parse().unwrap(), GREEN.parse().unwrap());
     let mut weights: Vec<_> = names
         .iter()
         .map(|name| {
-            let weight = |side| traffic.weight(name, side).unwrap();
+            let weight = |side| name_weights.weight(name, side).unwrap();
             (weight(&blue), weight(&green))
         })
         .collect();
@@ -256,10 +289,11 @@ pub(crate) async fn weights(stack: &Stack) -> Vec<Pair> {
     weights
 }
 
-pub(crate) fn crowded(stack: &Stack, otherwise: Value) -> Value {
-    let mut input = input(stack, otherwise);
+/// The input of a migration of the many names.
+pub(crate) fn many_names_input(stack: &Stack, overrides: Value) -> Value {
+    let mut input = input(stack, overrides);
     input["names"] = json!(["crowded-*"]);
-    // That all of them answer is another test's concern.
+    // These tests do not need the probe.
     input["probe"] = json!({ "enabled": false });
     input
 }
@@ -268,19 +302,19 @@ fn name(index: usize) -> String {
     format!("crowded-{index}.eks-blueprint.example.com")
 }
 
-/// A stack whose zone has many names with records like those of the first one.
-pub(crate) async fn crowded_stack() -> Stack {
+/// A stack whose zone has 150 additional names with records like those of [`BURNHAM`].
+pub(crate) async fn stack_with_many_names() -> Stack {
     let mut record_sets = without_registry(blueprint());
-    let like: Vec<_> = record_sets
+    let templates: Vec<_> = record_sets
         .iter()
         .filter(|record_set| record_set.name.as_str() == BURNHAM)
         .cloned()
         .collect();
-    for index in 0..NAMES {
-        record_sets.extend(like.iter().map(|record_set| RecordSet {
+    for index in 0..NAME_COUNT {
+        record_sets.extend(templates.iter().map(|record_set| RecordSet {
             name: name(index).parse().unwrap(),
             ..record_set.clone()
         }));
     }
-    gated_stack(record_sets).await
+    stack_with_proxy(record_sets).await
 }

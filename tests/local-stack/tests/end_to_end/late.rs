@@ -1,28 +1,28 @@
-//! What an aborted migration's function writes while its rollback is at work already.
+//! Changes that arrive late: an aborted migration's function writes while the rollback runs.
 
-use local_stack::{Execution, Held, Stack, Way};
+use local_stack::{Execution, HeldCall, HoldPoint, Stack};
 use serde_json::json;
 
-use crate::kills::{NAMES, crowded, crowded_stack, weights};
+use crate::kills::{NAME_COUNT, many_names_input, stack_with_many_names, weights};
 use crate::{
     ALARM, LATE_WAIT_SCALE, WAIT_SCALE, assert_succeeded, long_bake, until, until_entered,
-    until_rolled_back_by_its_end,
+    until_rollback_by_status_event,
 };
 
-/// A zone of several pages is not read at one moment: a change comes between two of them.
+/// The pages of a zone are no snapshot: the change is applied between the reads of two pages.
 #[tokio::test]
 async fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
-    let stack = crowded_stack().await;
+    let stack = stack_with_many_names().await;
     let before = stack.zone.to_cli_json().await.unwrap();
-    let (migration, held) = first_change_held(&stack, "late").await;
-    let page = stack.gate().unwrap().hold_later_page();
+    let (migration, held) = start_with_first_change_held(&stack, "late").await;
+    let page = stack.route53_proxy().unwrap().hold_later_page();
     migration.stop().await.unwrap();
-    let rollback = until_rolled_back_by_its_end(&stack, &migration).await;
+    let rollback = until_rollback_by_status_event(&stack, &migration).await;
     let page = page.held().await.unwrap();
     held.release();
     until("journal of each name", async || {
         let journals = stack.zone.journals().await.unwrap();
-        (journals.len() == NAMES).then_some(())
+        (journals.len() == NAME_COUNT).then_some(())
     })
     .await;
     page.release();
@@ -32,27 +32,28 @@ async fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// The first pass finds nothing of it, and so nothing of what it goes on from; then it writes one
-/// of two changes, and no more.
+/// The second execution adopts the journals of the first, which is held. The first pass of its
+/// rollback finds nothing, because nothing is written yet. Then one of its two changes arrives; the
+/// other one is refused. The confirming pass restores the original weights of all names.
 #[tokio::test]
 async fn what_goes_on_from_a_held_migration_late_and_dies_is_undone_with_it() {
-    let stack = crowded_stack().await;
+    let stack = stack_with_many_names().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     stack.create_alarm(ALARM).await.unwrap();
-    let mut holding = crowded(&stack, long_bake());
+    let mut holding = many_names_input(&stack, long_bake());
     holding["onFailure"] = "hold".into();
     holding["alarms"] = json!({ "names": [ALARM] });
     let first = stack.start_migration("first", &holding).await.unwrap();
     until_entered(&first, "Check health").await;
     stack.fire_alarm(ALARM).await.unwrap();
-    let other = until_rolled_back_by_its_end(&stack, &first).await;
-    assert_succeeded(&other.wait().await.unwrap(), "Nothing to roll back");
+    let by_event = until_rollback_by_status_event(&stack, &first).await;
+    assert_succeeded(&by_event.wait().await.unwrap(), "Nothing to roll back");
 
-    let (second, held) = first_change_held(&stack, "second").await;
+    let (second, held) = start_with_first_change_held(&stack, "second").await;
     second.stop().await.unwrap();
-    let rollback = until_rolled_back_by_its_end(&stack, &second).await;
+    let rollback = until_rollback_by_status_event(&stack, &second).await;
     until_entered(&rollback, "Wait out the TTL").await;
-    let next = stack.gate().unwrap().hold(1, Way::There);
+    let next = stack.route53_proxy().unwrap().hold(1, HoldPoint::Request);
     held.release();
     next.held().await.unwrap().refuse();
     until_entered(&rollback, "Confirm the rollback").await;
@@ -63,12 +64,13 @@ async fn what_goes_on_from_a_held_migration_late_and_dies_is_undone_with_it() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// A migration whose first change is held, with the time that a rollback gives it.
-async fn first_change_held(stack: &Stack, name: &str) -> (Execution, Held) {
-    let holding = stack.gate().unwrap().hold(1, Way::There);
-    let input = crowded(stack, json!({}));
+/// Starts a migration, waits until its first change is held, and slows down waits so that the change
+/// can arrive during its rollback's wait.
+async fn start_with_first_change_held(stack: &Stack, name: &str) -> (Execution, HeldCall) {
+    let pending = stack.route53_proxy().unwrap().hold(1, HoldPoint::Request);
+    let input = many_names_input(stack, json!({}));
     let migration = stack.start_migration(name, &input).await.unwrap();
-    let held = holding.held().await.unwrap();
+    let held = pending.held().await.unwrap();
     stack.scale_waits(LATE_WAIT_SCALE).await.unwrap();
     (migration, held)
 }

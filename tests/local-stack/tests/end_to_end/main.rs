@@ -1,10 +1,10 @@
-//! Migrations from one end to the other on the local stack, each test on a stack of its own.
+//! End-to-end tests of migrations on the local stack. Each test has a stack of its own.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test's helper that can't go on shall panic"
+    reason = "a helper of a test panics when it fails"
 )]
 
 mod aborts;
@@ -24,16 +24,16 @@ mod scenarios;
 use std::time::Duration;
 
 use local_stack::{
-    BLUE, Ended, Execution, GREEN, Notification, RecordName, Settings, Stack, Zone, blueprint,
-    without_registry,
+    BLUE, Execution, ExecutionResult, GREEN, Notification, RecordName, Settings, Stack, Zone,
+    blueprint, without_registry,
 };
 use migration::record::RecordSet;
 use serde_json::{Value, json};
 
-/// A minute of waiting takes this many minutes: a quarter of a second.
+/// The scale of all waits: a minute takes a quarter of a second.
 const WAIT_SCALE: f64 = 0.004;
-/// The same where something comes late: two minutes, after which no function can be at work any
-/// more, are time enough for that.
+/// The scale for tests in which a change arrives late. A rollback waits two minutes, until the
+/// migration's functions can no longer run; with this scale the change can arrive before that.
 const LATE_WAIT_SCALE: f64 = 0.02;
 const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 const ALARM: &str = "eks-blueprint-green-5xx";
@@ -44,26 +44,26 @@ async fn stack() -> Stack {
 }
 
 async fn stack_with(record_sets: Vec<RecordSet>) -> Stack {
-    stack_set(record_sets, Settings::default()).await
+    stack_with_settings(record_sets, Settings::default()).await
 }
 
-async fn stack_set(record_sets: Vec<RecordSet>, settings: Settings) -> Stack {
+async fn stack_with_settings(record_sets: Vec<RecordSet>, settings: Settings) -> Stack {
     let stack = Stack::start_with(&record_sets, settings).await.unwrap();
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     stack
 }
 
-/// A stack at whose gate changes of records can be held.
-async fn gated_stack(record_sets: Vec<RecordSet>) -> Stack {
+/// A stack with a proxy that can hold changes of records.
+async fn stack_with_proxy(record_sets: Vec<RecordSet>) -> Stack {
     let settings = Settings {
-        gates_route53: true,
+        has_route53_proxy: true,
         ..Settings::default()
     };
-    stack_set(record_sets, settings).await
+    stack_with_settings(record_sets, settings).await
 }
 
-/// A migration of one name in two steps, with some fields otherwise.
-fn input(stack: &Stack, otherwise: Value) -> Value {
+/// The input of a migration of one name in two steps, with the fields of `overrides` replaced.
+fn input(stack: &Stack, overrides: Value) -> Value {
     let mut input = json!({
         "hostedZoneId": stack.zone.id(),
         "from": BLUE,
@@ -75,51 +75,53 @@ fn input(stack: &Stack, otherwise: Value) -> Value {
         "readyTimeoutSeconds": 60,
         "probe": { "expectedBody": format!("CLUSTER_NAME: {GREEN}") },
     });
-    if let (Some(input), Value::Object(otherwise)) = (input.as_object_mut(), otherwise) {
-        input.extend(otherwise);
+    if let (Some(input), Value::Object(overrides)) = (input.as_object_mut(), overrides) {
+        input.extend(overrides);
     }
     input
 }
 
-/// A bake that lasts until something else happens.
+/// Fields of an input with a bake that lasts longer than the test needs.
 fn long_bake() -> Value {
     json!({ "bakeSeconds": 15_000, "checkSeconds": 60 })
 }
 
 /// Runs a migration to its end.
-async fn migrate(stack: &Stack, name: &str, input: &Value) -> Ended {
+async fn migrate(stack: &Stack, name: &str, input: &Value) -> ExecutionResult {
     let execution = stack.start_migration(name, input).await.unwrap();
     execution.wait().await.unwrap()
 }
 
 /// Runs a rollback to its end.
-async fn roll_back(stack: &Stack, name: &str, input: &Value) -> Ended {
+async fn roll_back(stack: &Stack, name: &str, input: &Value) -> ExecutionResult {
     let execution = stack.start_rollback(name, input).await.unwrap();
     execution.wait().await.unwrap()
 }
 
-/// Far longer than anything that is waited for takes, also on a loaded machine.
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// Far longer than any awaited event takes, even on a loaded machine.
+const MAX_WAIT: Duration = Duration::from_mins(5);
 
-/// Waits until `look` finds something.
-async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+/// Polls `find` until it returns a value. `what` names it in the panic message of a time-out.
+async fn until<T>(what: &str, find: impl AsyncFn() -> Option<T>) -> T {
     let found = async {
         loop {
-            if let Some(found) = look().await {
+            if let Some(found) = find().await {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let found = tokio::time::timeout(LONGEST_WAIT, found).await;
-    found.unwrap_or_else(|_| panic!("there was no {what} within {LONGEST_WAIT:?}"))
+    let found = tokio::time::timeout(MAX_WAIT, found).await;
+    found.unwrap_or_else(|_| panic!("no {what} within {MAX_WAIT:?}"))
 }
 
-/// Waits until people are told of `status`; what they were told before is dropped.
-async fn until_told(stack: &Stack, status: &str) -> Notification {
+/// Waits for the notification with this status, and drops all notifications before it.
+async fn until_notified(stack: &Stack, status: &str) -> Notification {
     until(&format!("notification {status}"), async || {
-        let told = stack.notifications().await.unwrap();
-        told.into_iter().find(|told| told.status() == status)
+        let notifications = stack.notifications().await.unwrap();
+        notifications
+            .into_iter()
+            .find(|notification| notification.status() == status)
     })
     .await
 }
@@ -130,15 +132,18 @@ async fn until_entered(execution: &Execution, state: &str) {
         let states = execution.states().await.unwrap();
         let is_entered = states.iter().any(|entered| entered == state);
         let ended = execution.ended().await.unwrap();
-        assert!(is_entered || ended.is_none(), "it has ended: {ended:#?}");
+        assert!(
+            is_entered || ended.is_none(),
+            "the execution ended before: {ended:#?}"
+        );
         is_entered.then_some(())
     })
     .await;
 }
 
-/// Waits for the rollback that the end of a migration starts from outside, by its event.
-async fn until_rolled_back_by_its_end(stack: &Stack, migration: &Execution) -> Execution {
-    until("rollback by the migration's end", async || {
+/// Waits for the rollback that a migration's status event starts, and returns it.
+async fn until_rollback_by_status_event(stack: &Stack, migration: &Execution) -> Execution {
+    until("rollback by the migration's status event", async || {
         for rollback in stack.rollbacks().await.unwrap() {
             let request = rollback.input().await.unwrap();
             if request.pointer("/detail/executionArn") == Some(&json!(migration.arn())) {
@@ -150,7 +155,7 @@ async fn until_rolled_back_by_its_end(stack: &Stack, migration: &Execution) -> E
     .await
 }
 
-/// Waits until the zone is as it was.
+/// Waits until the zone is `before` again.
 async fn until_zone(stack: &Stack, before: &str) {
     until("restored zone", async || {
         let zone = stack.zone.to_cli_json().await.unwrap();
@@ -163,7 +168,7 @@ async fn until_zone(stack: &Stack, before: &str) {
 async fn until_weight(stack: &Stack, execution: &Execution, name: &str, side: &str, weight: u8) {
     while weight_of(&stack.zone, name, side).await != Some(weight) {
         let ended = execution.ended().await.unwrap();
-        assert!(ended.is_none(), "it has ended: {ended:#?}");
+        assert!(ended.is_none(), "the execution ended before: {ended:#?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -171,12 +176,12 @@ async fn until_weight(stack: &Stack, execution: &Execution, name: &str, side: &s
 /// The weight of a side at a name, the same for all its types.
 async fn weight_of(zone: &Zone, name: &str, side: &str) -> Option<u8> {
     let name: RecordName = name.parse().unwrap();
-    let traffic = zone.traffic(std::slice::from_ref(&name)).await.unwrap();
-    traffic.weight(&name, &side.parse().unwrap())
+    let weights = zone.weights(std::slice::from_ref(&name)).await.unwrap();
+    weights.weight(&name, &side.parse().unwrap())
 }
 
 #[track_caller]
-fn assert_succeeded(ended: &Ended, state: &str) {
+fn assert_succeeded(ended: &ExecutionResult, state: &str) {
     assert_eq!(
         (ended.outcome.as_str(), ended.state.as_str()),
         ("SUCCEEDED", state),
@@ -185,7 +190,7 @@ fn assert_succeeded(ended: &Ended, state: &str) {
 }
 
 #[track_caller]
-fn assert_failed(ended: &Ended, state: &str, error: &str) {
+fn assert_failed(ended: &ExecutionResult, state: &str, error: &str) {
     assert_eq!(
         (
             ended.outcome.as_str(),
@@ -197,13 +202,16 @@ fn assert_failed(ended: &Ended, state: &str, error: &str) {
     );
 }
 
-/// The cause says all of `parts`, and nothing of how the functions are written.
+/// Checks that the cause contains all `parts`, and neither a Rust path nor JSON.
 #[track_caller]
-fn assert_cause(ended: &Ended, parts: &[&str]) {
+fn assert_cause(ended: &ExecutionResult, parts: &[&str]) {
     let cause = ended.cause.as_deref().unwrap_or_default();
     for part in parts {
         assert!(cause.contains(part), "{part:?} is not in {cause:?}");
     }
-    assert!(!cause.contains("::"), "a Rust path in {cause:?}");
-    assert!(!cause.starts_with('{'), "JSON in place of words: {cause:?}");
+    assert!(
+        !cause.contains("::"),
+        "the cause contains a Rust path: {cause:?}"
+    );
+    assert!(!cause.starts_with('{'), "the cause is JSON: {cause:?}");
 }

@@ -1,4 +1,4 @@
-//! IAM: observers change nothing.
+//! IAM: only the functions that write may change records.
 
 use aws_sdk_route53::error::SdkError;
 use aws_sdk_route53::types::{
@@ -8,7 +8,7 @@ use local_stack::Stack;
 
 use crate::stack;
 
-/// The status with which Route 53 answers to a CREATE with the role of `function`.
+/// The HTTP status of a CREATE with the role of `function`.
 async fn status_of_a_change(stack: &Stack, function: &str) -> u16 {
     let record_set = ResourceRecordSet::builder()
         .name(format!("by-{function}.eks-blueprint.example.com"))
@@ -23,7 +23,7 @@ async fn status_of_a_change(stack: &Stack, function: &str) -> u16 {
         .build()
         .unwrap();
     let changed = stack
-        .zone_as(function)
+        .route53_with_role_of(function)
         .await
         .unwrap()
         .change_resource_record_sets()
@@ -34,7 +34,7 @@ async fn status_of_a_change(stack: &Stack, function: &str) -> u16 {
     match changed {
         Ok(_) => 200,
         Err(SdkError::ServiceError(error)) => error.raw().status().as_u16(),
-        Err(error) => panic!("no answer: {error:?}"),
+        Err(error) => panic!("Route 53 did not answer: {error:?}"),
     }
 }
 

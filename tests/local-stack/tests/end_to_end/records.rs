@@ -1,4 +1,4 @@
-//! Records of other shapes than A and AAAA aliases of two clusters.
+//! Records other than A and AAAA aliases of two clusters, all names at once, and a dry run.
 
 use local_stack::{NAMES, blueprint};
 use serde_json::{Value, json};
@@ -45,8 +45,8 @@ async fn a_rollback_restores_the_original_weights_not_100_and_0() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// Every name of the zone, of which none is named, and with ExternalDNS's registry beside, whose
-/// records have the weights of theirs.
+/// The input has no `names`, so it selects every name with both sides. The weights of registry TXT
+/// records change together with those of their records.
 #[tokio::test]
 async fn only_weights_of_what_moves_are_changed() {
     let stack = stack_with(blueprint()).await;

@@ -1,4 +1,4 @@
-//! What can't be carried out fails before any write, with a cause that a person can act on.
+//! Migrations that are refused, do not start or fail, and the causes that say what to do.
 
 use local_stack::{Stack, blueprint, without_registry};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::{
     stack_with, until_weight,
 };
 
-/// `input` is refused in the first state, with an error and a cause that says `parts`.
+/// Checks that `input` is refused while planning, without a write, with a cause that contains `parts`.
 async fn check_refused(stack: &Stack, name: &str, input: &Value, error: &str, parts: &[&str]) {
     let before = stack.zone.to_cli_json().await.unwrap();
     let ended = migrate(stack, name, input).await;
@@ -75,7 +75,7 @@ async fn bad_input_is_refused_in_the_first_state() {
     )
     .await;
 
-    // The role of shift-weight may not even ask about another zone.
+    // The role of shift-weight has no permission to read another zone.
     let other_zone = input(&stack, json!({ "hostedZoneId": "Z0000000000TYPO" }));
     let parts = ["is not permitted", "HostedZone"];
     check_refused(&stack, "other-zone", &other_zone, "NotPermitted", &parts).await;
@@ -92,8 +92,8 @@ async fn bad_input_is_refused_in_the_first_state() {
     .await;
 
     let nowhere = "nowhere.eks-blueprint.example.com";
-    let not_there = input(&stack, json!({ "names": [nowhere] }));
-    check_refused(&stack, "not-there", &not_there, "NoSuchPair", &[nowhere]).await;
+    let missing = input(&stack, json!({ "names": [nowhere] }));
+    check_refused(&stack, "missing", &missing, "NoSuchPair", &[nowhere]).await;
 
     let misspelt = input(&stack, json!({ "to": "eks-blueprint-gren" }));
     check_refused(
@@ -187,7 +187,7 @@ async fn a_green_that_breaks_during_a_bake_loses_its_weight() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// CloudWatch's history tells of what no check has seen.
+/// The health check reads CloudWatch's alarm history.
 #[tokio::test]
 async fn an_alarm_that_fired_and_cleared_between_two_checks_rolls_back() {
     let stack = stack().await;
@@ -197,14 +197,14 @@ async fn an_alarm_that_fired_and_cleared_between_two_checks_rolls_back() {
     input["alarms"] = json!({ "names": [ALARM] });
     let migration = stack.start_migration("flapping", &input).await.unwrap();
     until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
-    // The first health check is under way: the shift lies behind.
+    // Wait for the first request of the probe: then the shift is done and a health check runs.
     let requests = stack.green.requests();
     while stack.green.requests() == requests {
         assert!(migration.ended().await.unwrap().is_none());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     stack.fire_alarm(ALARM).await.unwrap();
-    stack.quiet_alarm(ALARM).await.unwrap();
+    stack.clear_alarm(ALARM).await.unwrap();
 
     let ended = migration.wait().await.unwrap();
     assert_failed(&ended, "Rolled back", "HealthCheckFailed");

@@ -1,4 +1,4 @@
-//! Rollbacks that a person starts, from the console's input.
+//! Rollbacks that an operator starts in the console.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,8 @@ use crate::{
     until_weight,
 };
 
-/// A running migration at 50 percent is stopped, and its zone restored, by what `rollback` asks for.
+/// Checks that a rollback stops a migration at 50 percent and restores the zone. `rollback` makes
+/// the rollback's input from the zone's id.
 async fn check_rolled_back_while_running(rollback: impl FnOnce(&str) -> Value) {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
@@ -20,7 +21,7 @@ async fn check_rolled_back_while_running(rollback: impl FnOnce(&str) -> Value) {
     let ended = roll_back(&stack, "by-hand", &rollback(stack.zone.id())).await;
     assert_succeeded(&ended, "Rolled back");
     let stopped = migration.wait().await.unwrap();
-    // The emulator lets a stopped execution run on to the end of its state, where it may fail.
+    // The emulator runs the current state of a stopped execution to its end, where it may fail.
     assert_ne!(stopped.outcome, "SUCCEEDED", "{stopped:#?}");
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }

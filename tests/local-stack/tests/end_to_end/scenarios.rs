@@ -1,8 +1,8 @@
-//! The demo's scenarios end as they should.
+//! The scenarios of the demo end as expected.
 
 use local_stack::{ExternalDns, Report, Scenario, Stack, blueprint};
 
-use crate::{WAIT_SCALE, stack_with, until_told};
+use crate::{WAIT_SCALE, stack_with, until_notified};
 
 async fn play(name: &str) -> (Stack, Report) {
     let stack = stack_with(blueprint()).await;
@@ -26,11 +26,13 @@ async fn play(name: &str) -> (Stack, Report) {
 async fn a_canary_migration_completes_and_is_released() {
     let (stack, report) = play("canary").await;
     assert!(report.release.is_some());
-    let told = until_told(&stack, "Completed").await;
-    assert_eq!(told.subject, "Cutover completed: canary");
+    let notification = until_notified(&stack, "Completed").await;
+    assert_eq!(notification.subject, "Cutover completed: canary");
     assert!(
-        told.description().starts_with("All traffic of 5 names"),
-        "{told:#?}"
+        notification
+            .description()
+            .starts_with("All traffic of 5 names"),
+        "{notification:#?}"
     );
 }
 
@@ -51,8 +53,8 @@ async fn a_bad_green_never_gets_any_weight() {
 #[tokio::test]
 async fn an_alarm_brings_the_original_weights_back() {
     let (stack, _) = play("alarm").await;
-    let told = until_told(&stack, "RolledBack").await;
-    let description = told.description();
+    let notification = until_notified(&stack, "RolledBack").await;
+    let description = notification.description();
     assert!(description.contains("from 50 percent"), "{description}");
     assert!(description.contains("100/0"), "{description}");
     assert!(
@@ -80,8 +82,11 @@ async fn a_migration_asks_and_is_answered() {
 #[tokio::test]
 async fn drift_is_kept_until_a_rollback_is_asked_for() {
     let (stack, _) = play("drift").await;
-    let told = until_told(&stack, "Held").await;
-    assert!(told.description().contains("Why: Drift: "), "{told:#?}");
+    let notification = until_notified(&stack, "Held").await;
+    assert!(
+        notification.description().contains("Why: Drift: "),
+        "{notification:#?}"
+    );
 }
 
 #[tokio::test]

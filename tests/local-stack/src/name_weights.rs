@@ -1,4 +1,4 @@
-//! The weights of names, as the zone shows them at one moment.
+//! The weights of names at one time.
 
 use std::collections::BTreeMap;
 
@@ -7,43 +7,42 @@ use migration::weights::Weights;
 use migration::{Percent, RecordName, SetIdentifier};
 use serde::{Serialize, Serializer};
 
-/// Weights by name and side.
+/// The weights of each side by name.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Traffic(BTreeMap<RecordName, BTreeMap<SetIdentifier, SideWeight>>);
+pub struct NameWeights(BTreeMap<RecordName, BTreeMap<SetIdentifier, SideWeight>>);
 
-/// The weight of one side at one name, by type. It is written as one number,
-/// and by type only where types differ.
+/// The weights of one side of one name by record type. Serialized as one number if all types have
+/// the same weight, else by type.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct SideWeight(BTreeMap<RecordType, u8>);
 
-impl Traffic {
+impl NameWeights {
     /// The weights of `names` among `record_sets`.
     pub(crate) fn of(record_sets: &[RecordSet], names: &[RecordName]) -> Self {
-        let mut traffic = Self::default();
+        let mut weights = Self::default();
         for record_set in record_sets {
             if let Some((side, weight)) = record_set.weighted()
                 && record_set.record_type.moves()
                 && names.contains(&record_set.name)
             {
-                let sides = traffic.0.entry(record_set.name.clone()).or_default();
+                let sides = weights.0.entry(record_set.name.clone()).or_default();
                 let by_type = &mut sides.entry(side.clone()).or_default().0;
                 by_type.insert(record_set.record_type.clone(), weight);
             }
         }
-        traffic
+        weights
     }
 
-    /// The names.
     pub fn names(&self) -> impl Iterator<Item = &RecordName> {
         self.0.keys()
     }
 
-    /// The weight of `side` at `name`; none where its types differ or it has no records.
+    /// The weight of `side` at `name`. `None` if its types differ in weight or it has no records.
     pub fn weight(&self, name: &RecordName, side: &SetIdentifier) -> Option<u8> {
         self.0.get(name)?.get(side)?.uniform()
     }
 
-    /// Whether A, AAAA and CNAME of every name and side have the same weight.
+    /// Whether all record types have the same weight, at every name and side.
     pub fn is_uniform(&self) -> bool {
         self.0
             .values()
@@ -51,7 +50,7 @@ impl Traffic {
             .all(|weight| weight.uniform().is_some())
     }
 
-    /// Whether a name has weight 0 on all sides, which Route 53 takes for "all equally".
+    /// Whether all weights of a name are 0. Route 53 then answers with all records equally.
     pub fn has_all_zero(&self) -> bool {
         self.0.values().any(|sides| {
             sides
@@ -61,12 +60,12 @@ impl Traffic {
         })
     }
 
-    /// The share that `to` has of what `from` and `to` have together: the lowest among the names.
+    /// The share of `to` in the sum of `from` and `to`: the lowest of all names.
     pub fn percent(&self, from: &SetIdentifier, to: &SetIdentifier) -> Percent {
         self.shares(from, to).min().unwrap_or_default()
     }
 
-    /// Whether `to` has the share `percent` at every name.
+    /// Whether the share of `to` is `percent` at every name.
     pub fn is_at(&self, percent: Percent, from: &SetIdentifier, to: &SetIdentifier) -> bool {
         self.shares(from, to).all(|share| share == percent)
     }
