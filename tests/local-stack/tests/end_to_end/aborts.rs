@@ -133,27 +133,27 @@ const CHANGES: &[(&str, usize, Setup, [Expected; 2])] = &[
 ];
 
 #[tokio::test]
-async fn an_abort_in_the_first_share_of_the_states_leaves_the_zone_as_it_should() {
+async fn abort_in_each_state_of_part_1_leaves_the_expected_zone() {
     check_part(0).await;
 }
 
 #[tokio::test]
-async fn an_abort_in_the_second_share_of_the_states_leaves_the_zone_as_it_should() {
+async fn abort_in_each_state_of_part_2_leaves_the_expected_zone() {
     check_part(1).await;
 }
 
 #[tokio::test]
-async fn an_abort_in_the_third_share_of_the_states_leaves_the_zone_as_it_should() {
+async fn abort_in_each_state_of_part_3_leaves_the_expected_zone() {
     check_part(2).await;
 }
 
 #[tokio::test]
-async fn an_abort_in_the_fourth_share_of_the_states_leaves_the_zone_as_it_should() {
+async fn abort_in_each_state_of_part_4_leaves_the_expected_zone() {
     check_part(3).await;
 }
 
 #[test]
-fn no_state_is_left_out() {
+fn table_has_every_state_of_the_definition_and_no_other() {
     let definition: Value = serde_json::from_str(DEFINITION).unwrap();
     let states = definition["States"].as_object().unwrap();
     let mut listed: Vec<_> = STATES.iter().map(|(state, ..)| *state).collect();
@@ -231,12 +231,12 @@ async fn check_changes(point: HoldPoint) {
 }
 
 #[tokio::test]
-async fn an_abort_before_a_change_is_made_leaves_the_zone_as_it_should() {
+async fn abort_before_a_change_is_applied_leaves_the_expected_zone() {
     check_changes(HoldPoint::Request).await;
 }
 
 #[tokio::test]
-async fn an_abort_before_a_change_is_answered_leaves_the_zone_as_it_should() {
+async fn abort_before_the_response_to_a_change_leaves_the_expected_zone() {
     check_changes(HoldPoint::Response).await;
 }
 

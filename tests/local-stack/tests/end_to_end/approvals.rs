@@ -30,7 +30,7 @@ fn command(notification: &Notification, answer: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_approval_says_what_is_asked_and_how_to_answer_and_leads_on() {
+async fn approval_request_contains_the_commands_and_approval_continues_the_migration() {
     let stack = stack().await;
     let (migration, notification) = start_with_approval(&stack, json!({})).await;
     assert_eq!(notification.subject, "Cutover waits for approval: asking");
@@ -69,7 +69,7 @@ async fn an_approval_says_what_is_asked_and_how_to_answer_and_leads_on() {
 }
 
 #[tokio::test]
-async fn a_refused_approval_rolls_back() {
+async fn refused_approval_rolls_back() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let (migration, notification) = start_with_approval(&stack, json!({})).await;
@@ -82,7 +82,7 @@ async fn a_refused_approval_rolls_back() {
 }
 
 #[tokio::test]
-async fn an_approval_that_nobody_gives_holds_where_the_input_says_so() {
+async fn approval_timeout_with_on_refusal_hold_holds() {
     let settings = Settings {
         approval_timeout_seconds: 1,
         ..Settings::default()
@@ -97,7 +97,7 @@ async fn an_approval_that_nobody_gives_holds_where_the_input_says_so() {
 }
 
 #[tokio::test]
-async fn an_alarm_while_an_approval_is_waited_for_rolls_back_at_once() {
+async fn alarm_event_during_a_pending_approval_rolls_back_at_once() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
@@ -114,7 +114,7 @@ async fn an_alarm_while_an_approval_is_waited_for_rolls_back_at_once() {
 /// The alarm's event was lost, or its name does not begin with the prefix. The health check before
 /// the next shift finds it.
 #[tokio::test]
-async fn an_alarm_that_fired_meanwhile_is_found_after_the_approval() {
+async fn alarm_that_fired_during_a_pending_approval_rolls_back_after_the_approval() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();

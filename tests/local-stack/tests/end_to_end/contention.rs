@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_second_migration_of_the_same_name_is_refused_while_the_first_runs() {
+async fn second_migration_of_the_same_name_is_refused_while_the_first_runs() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let first = stack
@@ -33,7 +33,7 @@ async fn a_second_migration_of_the_same_name_is_refused_while_the_first_runs() {
 }
 
 #[tokio::test]
-async fn a_held_migration_is_gone_on_with_where_it_stopped() {
+async fn next_execution_continues_a_held_migration_from_its_step() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let holding =
@@ -68,7 +68,7 @@ async fn a_held_migration_is_gone_on_with_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_held_migration_is_gone_on_with_once_the_drift_is_put_back() {
+async fn migration_held_for_drift_continues_only_after_the_drift_is_reverted() {
     let stack = stack().await;
     let first = stack
         .start_migration("first", &input(&stack, long_bake()))
@@ -101,7 +101,7 @@ async fn a_held_migration_is_gone_on_with_once_the_drift_is_put_back() {
 }
 
 #[tokio::test]
-async fn drift_is_rolled_back_where_the_input_says_so() {
+async fn drift_with_on_drift_rollback_rolls_back() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let mut input = input(&stack, long_bake());
@@ -122,7 +122,7 @@ async fn drift_is_rolled_back_where_the_input_says_so() {
 /// With the production code's client and the role of shift-weight: a weight that another writer set
 /// between the read and the write is kept.
 #[tokio::test]
-async fn a_stale_change_is_refused_as_a_whole() {
+async fn stale_change_is_refused_as_a_whole() {
     let stack = stack().await;
     let route53 = stack.route53_with_role_of("shift-weight").await.unwrap();
     let zone_id = stack.zone.id().parse().unwrap();
@@ -157,7 +157,7 @@ fn with_weight_50(record_set: &RecordSet) -> RecordSet {
 }
 
 #[tokio::test]
-async fn what_goes_on_from_a_held_migration_and_fails_undoes_it_too() {
+async fn adopting_execution_that_fails_restores_the_weights_from_before_the_held_one() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     stack.create_alarm(ALARM).await.unwrap();

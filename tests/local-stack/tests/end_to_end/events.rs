@@ -28,7 +28,7 @@ fn single(started: Vec<Execution>) -> Execution {
 }
 
 #[tokio::test]
-async fn an_alarms_event_rolls_back_the_migrations_that_watch_it() {
+async fn alarm_event_rolls_back_the_migration_that_watches_the_alarm() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
@@ -55,7 +55,7 @@ async fn an_alarms_event_rolls_back_the_migrations_that_watch_it() {
 /// Without EventBridge: the function stops the execution and restores. The execution's status event
 /// then starts the rollback that confirms the change and sends the notification.
 #[tokio::test]
-async fn an_alarm_whose_action_is_the_function_rolls_back() {
+async fn alarm_with_the_rollback_function_as_action_rolls_back() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
@@ -77,7 +77,7 @@ async fn an_alarm_whose_action_is_the_function_rolls_back() {
 
 /// The alarm's name begins with the name of a watched alarm.
 #[tokio::test]
-async fn an_alarm_that_no_migration_watches_changes_nothing() {
+async fn alarm_that_no_migration_watches_changes_nothing() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let migration = at_50_percent(&stack, "run", json!({ "alarms": { "names": [ALARM] } })).await;
@@ -98,7 +98,7 @@ async fn an_alarm_that_no_migration_watches_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_alarm_outside_of_the_prefix_starts_no_rollback() {
+async fn alarm_without_the_prefix_starts_no_rollback() {
     let settings = Settings {
         parameters: vec![("AlarmNamePrefix", "cutover-".to_owned())],
         ..Settings::default()
@@ -114,7 +114,7 @@ async fn an_alarm_outside_of_the_prefix_starts_no_rollback() {
 /// The stack's own alarms report failed rollbacks. They must not start another rollback, even if
 /// their names begin with `AlarmNamePrefix`.
 #[tokio::test]
-async fn an_alarm_of_the_stack_itself_starts_no_rollback() {
+async fn alarm_of_the_stack_itself_starts_no_rollback() {
     let settings = Settings {
         parameters: vec![("AlarmNamePrefix", "cutover-".to_owned())],
         ..Settings::default()
@@ -136,7 +136,7 @@ async fn an_alarm_of_the_stack_itself_starts_no_rollback() {
 /// A probe fails, and an alarm fires while the migration rolls itself back. Stopping the migration
 /// would stop its rollback and lose its cause.
 #[tokio::test]
-async fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
+async fn alarm_event_does_not_stop_a_migration_that_rolls_itself_back() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
@@ -158,7 +158,7 @@ async fn an_alarm_does_not_stop_a_migration_that_rolls_itself_back() {
 /// The migration has no permission to read the zone, so it has written nothing there. A failed
 /// rollback would page somebody for nothing.
 #[tokio::test]
-async fn a_refused_migration_leads_to_no_failed_rollback() {
+async fn refused_migration_causes_no_failed_rollback() {
     let stack = stack().await;
     let mut request = input(&stack, json!({}));
     request["hostedZoneId"] = "Z00000000000".into();
@@ -172,7 +172,7 @@ async fn a_refused_migration_leads_to_no_failed_rollback() {
 }
 
 #[tokio::test]
-async fn a_migration_that_is_to_hold_is_stopped_by_its_alarm_and_stays() {
+async fn alarm_event_stops_a_migration_with_on_failure_hold_and_keeps_its_weights() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let holding = json!({ "onFailure": "hold", "alarms": { "names": [ALARM] } });
@@ -201,7 +201,7 @@ async fn a_migration_that_is_to_hold_is_stopped_by_its_alarm_and_stays() {
 
 /// The emulator never times out an execution, so the test delivers the documented event.
 #[tokio::test]
-async fn a_migration_that_timed_out_is_rolled_back_by_its_end() {
+async fn timed_out_migration_is_rolled_back_by_its_status_event() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let migration = at_50_percent(&stack, "timed-out", json!({})).await;
@@ -218,7 +218,7 @@ async fn a_migration_that_timed_out_is_rolled_back_by_its_end() {
 }
 
 #[tokio::test]
-async fn only_the_end_of_an_unsuccessful_migration_starts_a_rollback() {
+async fn only_status_events_of_unsuccessful_migrations_start_a_rollback() {
     let stack = stack().await;
     let migration = migrate(&stack, "done", &input(&stack, json!({}))).await;
     assert_succeeded(&migration, "Completed");
@@ -244,7 +244,7 @@ async fn only_the_end_of_an_unsuccessful_migration_starts_a_rollback() {
 }
 
 #[tokio::test]
-async fn an_event_starts_a_migration_once() {
+async fn event_delivered_twice_runs_one_migration() {
     let stack = stack().await;
     let source = stack.output("EventSource").unwrap().to_owned();
     let request = input(&stack, long_bake());
@@ -276,7 +276,7 @@ async fn an_event_starts_a_migration_once() {
 }
 
 #[tokio::test]
-async fn an_event_of_another_kind_starts_nothing() {
+async fn event_with_another_source_or_detail_type_starts_nothing() {
     let stack = stack().await;
     let request = input(&stack, json!({}));
     for (source, detail_type) in [
@@ -294,7 +294,7 @@ async fn an_event_of_another_kind_starts_nothing() {
 
 /// The cluster is still being created: the migration waits for its records, then until it answers.
 #[tokio::test]
-async fn the_creation_of_a_cluster_starts_a_migration_that_waits_for_it() {
+async fn cluster_created_event_starts_a_migration_that_waits_for_the_cluster() {
     let mut record_sets = without_registry(blueprint());
     let of_green = |record_set: &migration::record::RecordSet| {
         record_set
@@ -336,7 +336,7 @@ async fn the_creation_of_a_cluster_starts_a_migration_that_waits_for_it() {
 
 /// Each event has the documented fields.
 #[tokio::test]
-async fn a_migration_tells_of_every_transition() {
+async fn migration_emits_one_event_for_each_transition() {
     let stack = stack().await;
     let ended = migrate(&stack, "run", &input(&stack, json!({}))).await;
     assert_succeeded(&ended, "Completed");
@@ -374,7 +374,7 @@ async fn a_migration_tells_of_every_transition() {
 }
 
 #[tokio::test]
-async fn a_refusal_and_a_failed_rollback_are_told() {
+async fn refusal_and_failed_rollback_are_notified() {
     let stack = stack().await;
     let refused = migrate(&stack, "refused", &json!({ "dryRun": false })).await;
     assert_failed(&refused, "Refused", "InvalidInput");
@@ -395,7 +395,7 @@ async fn a_refusal_and_a_failed_rollback_are_told() {
 }
 
 #[tokio::test]
-async fn an_aborted_migration_is_rolled_back_by_its_end() {
+async fn aborted_migration_is_rolled_back_by_its_status_event() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let migration = at_50_percent(&stack, "aborted", json!({})).await;

@@ -67,7 +67,7 @@ fn assert_never_found_changes(external_dns: &ExternalDns) {
 }
 
 #[tokio::test]
-async fn a_migration_and_its_late_rollback_give_external_dns_nothing_to_do() {
+async fn external_dns_changes_nothing_during_a_migration_and_its_rollback_after_completion() {
     let (stack, external_dns) = stack_with_external_dns().await;
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
@@ -115,7 +115,7 @@ async fn a_migration_and_its_late_rollback_give_external_dns_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn a_rollback_half_way_gives_external_dns_the_zone_back_as_it_was() {
+async fn rollback_at_50_percent_restores_the_zone_and_external_dns_changes_nothing() {
     let (stack, external_dns) = stack_with_external_dns().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let mut input = input(&stack, long_bake());
@@ -178,7 +178,7 @@ async fn released_names_are_updated_and_deleted_by_external_dns_again() {
 }
 
 #[tokio::test]
-async fn names_whose_annotations_are_old_are_leased_again_until_they_are_updated() {
+async fn release_with_old_annotations_leases_the_names_again() {
     let (stack, external_dns) = stack_with_completed_migration().await;
     let leased = without_journals(&stack).await;
     let ended = release(&stack, "too-early").await;
@@ -215,7 +215,7 @@ async fn names_whose_annotations_are_old_are_leased_again_until_they_are_updated
 
 /// The migration does not write its weights again.
 #[tokio::test]
-async fn without_the_lease_weights_that_external_dns_puts_back_are_kept_as_drift() {
+async fn unleased_weights_that_external_dns_puts_back_are_kept_as_drift() {
     let (stack, external_dns) = stack_with_external_dns().await;
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     let before = without_journals(&stack).await;
@@ -237,7 +237,7 @@ async fn without_the_lease_weights_that_external_dns_puts_back_are_kept_as_drift
 
 /// A stopped release no longer watches the names that it gave back.
 #[tokio::test]
-async fn a_release_that_is_stopped_has_its_names_leased_again_by_its_event() {
+async fn stopped_release_has_its_names_leased_again_by_its_status_event() {
     let (stack, external_dns) = stack_with_completed_migration().await;
     let leased = without_journals(&stack).await;
     external_dns.annotate_reached_weights();

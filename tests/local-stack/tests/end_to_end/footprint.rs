@@ -10,7 +10,7 @@ const MAX_BINARY_BYTES: u64 = 12_000_000;
 const MAX_MEMORY_KILOBYTES: u64 = 400 * 1024;
 
 #[tokio::test]
-async fn the_functions_and_the_emulator_are_small() {
+async fn functions_and_emulator_stay_within_their_size_limits() {
     let stack = stack().await;
     for function in stack.functions() {
         let bytes = fs::metadata(&function.binary).unwrap().len();

@@ -36,22 +36,22 @@ enum PendingChange {
 }
 
 #[tokio::test]
-async fn a_killed_shift_whose_change_was_never_made_is_taken_up_where_it_stopped() {
+async fn killed_shift_whose_change_was_never_applied_is_retried_and_completes() {
     check_retried(PendingChange::NeverApplied).await;
 }
 
 #[tokio::test]
-async fn a_killed_shift_whose_change_is_made_late_is_taken_up_where_it_stopped() {
+async fn killed_shift_whose_change_is_applied_late_is_retried_and_completes() {
     check_retried(PendingChange::AppliedLate).await;
 }
 
 #[tokio::test]
-async fn a_killed_shift_whose_change_was_made_is_taken_up_where_it_stopped() {
+async fn killed_shift_whose_change_was_applied_is_retried_and_completes() {
     check_retried(PendingChange::Applied).await;
 }
 
 #[tokio::test]
-async fn a_killed_shift_of_an_aborted_migration_leaves_nothing_half_shifted() {
+async fn killed_shift_of_an_aborted_migration_is_rolled_back() {
     let stack = stack_with_many_names().await;
     // Step Functions makes no retries in an aborted execution; the emulator does.
     let mut definition = stack.migration_definition().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_killed_shift_of_an_aborted_migration_leaves_nothing_half_shifted() {
 
 /// A completion makes two changes: it marks one journal as completed, then deletes all journals.
 #[tokio::test]
-async fn a_killed_completion_is_taken_up_where_it_stopped() {
+async fn killed_completion_is_retried_and_completes() {
     let stack = stack_with_proxy(without_registry(blueprint())).await;
     let before = stack.zone.to_cli_json().await.unwrap();
     for (step, nth) in [("mark", 2), ("deletion", 3)] {
@@ -110,7 +110,7 @@ async fn a_killed_completion_is_taken_up_where_it_stopped() {
 /// The rollback state machine retries the function. A change that arrives late is refused, because
 /// the records that it replaces no longer exist.
 #[tokio::test]
-async fn a_killed_rollback_is_taken_up_where_it_stopped() {
+async fn killed_rollback_is_retried_and_restores_the_zone() {
     let stack = stack_with_many_names().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     for (nth, change) in [

@@ -11,7 +11,7 @@ use crate::{
 
 /// The pages of a zone are no snapshot: the change is applied between the reads of two pages.
 #[tokio::test]
-async fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
+async fn change_between_two_pages_that_a_rollback_reads_is_restored() {
     let stack = stack_with_many_names().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let (migration, held) = start_with_first_change_held(&stack, "late").await;
@@ -36,7 +36,7 @@ async fn a_change_between_two_pages_that_a_rollback_reads_is_undone() {
 /// rollback finds nothing, because nothing is written yet. Then one of its two changes arrives; the
 /// other one is refused. The confirming pass restores the original weights of all names.
 #[tokio::test]
-async fn what_goes_on_from_a_held_migration_late_and_dies_is_undone_with_it() {
+async fn late_write_of_an_aborted_adopting_execution_is_rolled_back() {
     let stack = stack_with_many_names().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     stack.create_alarm(ALARM).await.unwrap();

@@ -12,7 +12,7 @@ const SHARED: &str = "shared.eks-blueprint.example.com";
 const LEGACY: &str = "legacy.eks-blueprint.example.com";
 
 #[tokio::test]
-async fn a_third_set_identifier_keeps_its_share() {
+async fn third_set_identifier_keeps_its_share() {
     let stack = stack().await;
     let input = input(&stack, json!({ "names": [SHARED] }));
     let migration = stack.start_migration("shared", &input).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_third_set_identifier_keeps_its_share() {
 }
 
 #[tokio::test]
-async fn a_rollback_restores_the_original_weights_not_100_and_0() {
+async fn rollback_restores_the_original_weights_not_100_and_0() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let mut input = input(&stack, long_bake());
@@ -48,7 +48,7 @@ async fn a_rollback_restores_the_original_weights_not_100_and_0() {
 /// The input has no `names`, so it selects every name with both sides. The weights of registry TXT
 /// records change together with those of their records.
 #[tokio::test]
-async fn only_weights_of_what_moves_are_changed() {
+async fn migration_of_all_names_changes_only_weights_of_both_sides() {
     let stack = stack_with(blueprint()).await;
     let before: Value = serde_json::from_str(&stack.zone.to_cli_json().await.unwrap()).unwrap();
     let mut input = input(&stack, json!({}));
@@ -87,7 +87,7 @@ async fn only_weights_of_what_moves_are_changed() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_plan_and_writes_nothing() {
+async fn dry_run_returns_the_plan_and_writes_nothing() {
     let stack = stack_with(blueprint()).await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let input = input(

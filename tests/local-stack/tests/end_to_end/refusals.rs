@@ -27,7 +27,7 @@ async fn check_refused(stack: &Stack, name: &str, input: &Value, error: &str, pa
 }
 
 #[tokio::test]
-async fn bad_input_is_refused_in_the_first_state() {
+async fn invalid_input_is_refused_before_any_write() {
     let stack = stack().await;
     let invalid = "InvalidInput";
     check_refused(&stack, "empty", &json!({}), invalid, &["hostedZoneId"]).await;
@@ -107,7 +107,7 @@ async fn bad_input_is_refused_in_the_first_state() {
 }
 
 #[tokio::test]
-async fn a_type_that_only_one_side_has_is_refused() {
+async fn record_type_of_only_one_side_is_refused() {
     let mut record_sets = without_registry(blueprint());
     record_sets.retain(|record_set| {
         let is_of_green = record_set
@@ -130,7 +130,7 @@ async fn a_type_that_only_one_side_has_is_refused() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_does_not_exist_stops_a_migration_before_its_start() {
+async fn missing_alarm_stops_a_migration_before_its_start() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let input = input(&stack, json!({ "alarms": { "names": ["no-such-alarm"] } }));
@@ -141,7 +141,7 @@ async fn an_alarm_that_does_not_exist_stops_a_migration_before_its_start() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_fires_stops_a_migration_before_its_start() {
+async fn firing_alarm_stops_a_migration_before_its_start() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     stack.create_alarm(ALARM).await.unwrap();
@@ -154,7 +154,7 @@ async fn an_alarm_that_fires_stops_a_migration_before_its_start() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_vanishes_rolls_a_migration_back() {
+async fn alarm_deleted_during_a_bake_rolls_back() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     stack.create_alarm(ALARM).await.unwrap();
@@ -171,7 +171,7 @@ async fn an_alarm_that_vanishes_rolls_a_migration_back() {
 }
 
 #[tokio::test]
-async fn a_green_that_breaks_during_a_bake_loses_its_weight() {
+async fn failing_probe_during_a_bake_rolls_back() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let migration = stack
@@ -189,7 +189,7 @@ async fn a_green_that_breaks_during_a_bake_loses_its_weight() {
 
 /// The health check reads CloudWatch's alarm history.
 #[tokio::test]
-async fn an_alarm_that_fired_and_cleared_between_two_checks_rolls_back() {
+async fn alarm_that_fired_and_cleared_between_two_checks_rolls_back() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     stack.create_alarm(ALARM).await.unwrap();

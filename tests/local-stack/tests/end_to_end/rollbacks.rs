@@ -27,17 +27,17 @@ async fn check_rolled_back_while_running(rollback: impl FnOnce(&str) -> Value) {
 }
 
 #[tokio::test]
-async fn a_running_migration_is_rolled_back_by_its_execution() {
+async fn rollback_by_execution_stops_and_restores_a_running_migration() {
     check_rolled_back_while_running(|_| json!({ "execution": "running" })).await;
 }
 
 #[tokio::test]
-async fn a_running_migration_is_rolled_back_by_its_names() {
+async fn rollback_by_names_stops_and_restores_a_running_migration() {
     check_rolled_back_while_running(|zone| json!({ "hostedZoneId": zone, "names": ["*"] })).await;
 }
 
 #[tokio::test]
-async fn a_completed_migration_leaves_nothing_to_roll_back_but_the_way_back() {
+async fn completed_unleased_migration_cannot_be_rolled_back_but_can_be_reversed() {
     let stack = stack().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     assert_succeeded(

@@ -23,7 +23,7 @@ async fn play(name: &str) -> (Stack, Report) {
 }
 
 #[tokio::test]
-async fn a_canary_migration_completes_and_is_released() {
+async fn canary_migration_completes_and_is_released() {
     let (stack, report) = play("canary").await;
     assert!(report.release.is_some());
     let notification = until_notified(&stack, "Completed").await;
@@ -37,7 +37,7 @@ async fn a_canary_migration_completes_and_is_released() {
 }
 
 #[tokio::test]
-async fn a_bad_green_never_gets_any_weight() {
+async fn green_that_answers_500_never_gets_weight() {
     let (stack, report) = play("bad-green").await;
     assert!(stack.green.requests() > 0);
     let entered = |state: &str| {
@@ -51,7 +51,7 @@ async fn a_bad_green_never_gets_any_weight() {
 }
 
 #[tokio::test]
-async fn an_alarm_brings_the_original_weights_back() {
+async fn alarm_found_by_a_health_check_restores_the_original_weights() {
     let (stack, _) = play("alarm").await;
     let notification = until_notified(&stack, "RolledBack").await;
     let description = notification.description();
@@ -64,23 +64,23 @@ async fn an_alarm_brings_the_original_weights_back() {
 }
 
 #[tokio::test]
-async fn an_alarms_event_brings_the_original_weights_back_at_once() {
+async fn alarm_event_restores_the_original_weights_at_once() {
     let (_, report) = play("alarm-event").await;
     assert!(report.alarm_to_change.is_some());
 }
 
 #[tokio::test]
-async fn an_aborted_migration_is_undone() {
+async fn aborted_migration_is_rolled_back() {
     play("abort").await;
 }
 
 #[tokio::test]
-async fn a_migration_asks_and_is_answered() {
+async fn approved_migration_completes() {
     play("approval").await;
 }
 
 #[tokio::test]
-async fn drift_is_kept_until_a_rollback_is_asked_for() {
+async fn drift_is_kept_until_an_operator_rolls_back() {
     let (stack, _) = play("drift").await;
     let notification = until_notified(&stack, "Held").await;
     assert!(
@@ -90,7 +90,7 @@ async fn drift_is_kept_until_a_rollback_is_asked_for() {
 }
 
 #[tokio::test]
-async fn weights_that_external_dns_puts_back_are_kept_until_a_rollback_is_asked_for() {
+async fn unleased_weights_that_external_dns_puts_back_are_kept_until_an_operator_rolls_back() {
     let (_, report) = play("no-lease").await;
     let happenings = report.timeline.iter().flat_map(|moment| &moment.happenings);
     let happenings: Vec<_> = happenings.map(String::as_str).collect();
