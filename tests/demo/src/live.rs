@@ -1,4 +1,4 @@
-//! What is shown while a migration runs: bars on a terminal, lines elsewhere.
+//! The live view of a running migration: bars on a terminal, lines elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,17 +12,17 @@ use crate::progress::Progress;
 use crate::wording;
 
 const BAR_WIDTH: u16 = 30;
-/// The time left goes on between two news.
+/// How often the time left is redrawn between two updates.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Where the live view goes.
+/// Where the live view is printed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Display {
-    /// Bars on the terminal behind standard error.
+    /// Bars on standard error, which is a terminal.
     Terminal,
     /// Lines on standard output.
     LinesOnOutput,
-    /// Lines on standard error, because standard output has to stay JSON.
+    /// Lines on standard error, because standard output must contain JSON lines only.
     LinesOnError,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Live {
     progress: Arc<Mutex<Progress>>,
     verdicts: BTreeMap<String, String>,
     last: Option<Moment>,
-    /// The states and summaries that were printed since the weights or the execution changed.
+    /// The states and summaries printed since the weights or the execution changed last.
     printed: BTreeSet<(String, String)>,
     screen: Option<Screen>,
 }
@@ -60,7 +60,6 @@ impl Live {
         }
     }
 
-    /// Shows what was seen.
     pub(crate) fn show(&mut self, seen: &Seen) {
         match seen {
             Seen::Plan(plan) => {
@@ -70,7 +69,7 @@ impl Live {
                 let left = wording::duration(progress.left());
                 drop(progress);
                 self.line(&format!(
-                    "Planned: {steps} steps, {left} if every check passes"
+                    "Planned: {steps} steps, about {left} if every check passes"
                 ));
                 let warnings = plan.get("warnings").and_then(serde_json::Value::as_array);
                 for warning in warnings
@@ -112,7 +111,10 @@ impl Live {
                 let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress.end();
                 drop(progress);
-                self.line(&format!("{} in {:?}", ended.outcome, ended.state));
+                self.line(&format!(
+                    "Execution {} in state {:?}",
+                    ended.outcome, ended.state
+                ));
             }
         }
     }
@@ -126,19 +128,19 @@ impl Live {
             screen.show(moment);
         } else if !wording::is_question(&moment.state) {
             let last = self.last.as_ref();
-            let has_news = last.is_none_or(|last| last.weights != moment.weights);
-            if has_news || last.is_none_or(|last| last.execution != moment.execution) {
+            let has_new_weights = last.is_none_or(|last| last.weights != moment.weights);
+            if has_new_weights || last.is_none_or(|last| last.execution != moment.execution) {
                 self.printed.clear();
             }
-            let weights = if has_news {
+            let weights = if has_new_weights {
                 format!("  {}", wording::weights(&moment.weights))
             } else {
                 String::new()
             };
-            // States that alternate while nothing is news are told once.
+            // States that repeat without other changes, such as health checks, are printed once.
             if self.printed.insert((moment.state.clone(), summary.clone())) {
                 self.line(&format!(
-                    "{:>5} %  {:<26}{weights}  [{summary}]",
+                    "{:>5} %  {:<30}{weights}  [{summary}]",
                     moment.percent.to_string(),
                     moment.state
                 ));
@@ -147,11 +149,11 @@ impl Live {
         }
     }
 
-    /// Takes the bars away; what was printed above them stays.
+    /// Removes the bars. The lines above them stay.
     pub(crate) fn close(&mut self) {
         if let Some(screen) = self.screen.take() {
             screen.header.disable_steady_tick();
-            // A terminal that is gone can't be cleared.
+            // Ignored: the terminal may have been closed.
             let _ = screen.lines.clear();
         }
     }
@@ -175,7 +177,7 @@ impl Screen {
             "header",
             move |_: &ProgressState, text: &mut dyn std::fmt::Write| {
                 let progress = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                // A bar that can't be written is not worth ending for.
+                // Ignored: the migration matters more than its progress bar.
                 let _ = text.write_str(&header(&progress));
             },
         );

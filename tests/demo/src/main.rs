@@ -1,9 +1,8 @@
-//! `cargo demo`: plays a migration on the local stack, shows it as it happens,
-//! then its timeline, and says how it ended.
+//! `cargo demo`: plays a scenario on the local stack, shows it while it runs, then prints its
+//! timeline and how it ended.
 //!
-//! Exit code 0 only if it ended as the scenario should. With `--json` standard
-//! output is JSON lines and nothing else: a line for each [`local_stack::Moment`],
-//! then one with the outcome.
+//! The exit code is 0 only if the scenario ended as expected. With `--json`, standard output
+//! contains JSON lines only: one for each [`local_stack::Moment`], then one with the outcome.
 
 #![expect(clippy::print_stdout, reason = "printing is what a demo is for")]
 
@@ -23,27 +22,27 @@ use serde_json::{Map, Value, json};
 
 use crate::live::{Display, Live};
 
-/// How long a wait takes unless `--real-time` is given: a minute in little more than a second.
+/// The scale of all waits without `--real-time`: a minute takes 1.2 seconds.
 const WAIT_SCALE: f64 = 0.02;
 
-/// Migrates the names of a zone from one cluster to another, on this machine.
+/// Runs a migration from the cluster blue to the cluster green on this machine, without an AWS account.
 #[derive(Parser)]
 #[command(bin_name = "cargo demo")]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Arguments {
-    /// What happens to the migration.
+    /// The scenario to play.
     #[arg(long, value_name = "NAME", default_value = SCENARIOS[0].name, value_parser = scenario_names())]
     scenario: String,
-    /// Leaves the names with ExternalDNS, which puts the weights back: the scenario no-lease.
+    /// Plays the scenario no-lease.
     #[arg(long, conflicts_with = "scenario")]
     no_lease: bool,
-    /// Waits for as long as the migration says, not for a fiftieth of it.
+    /// Waits in real time; by default, waits take a fiftieth of it.
     #[arg(long)]
     real_time: bool,
-    /// Prints the timeline as JSON lines; the last one tells the outcome.
+    /// Prints the timeline as JSON lines, and the outcome as the last line.
     #[arg(long)]
     json: bool,
-    /// Keeps the stack running afterwards, and says how to reach it with the AWS CLI.
+    /// Keeps the stack running at the end, and prints how to reach it with the AWS CLI.
     #[arg(long)]
     keep: bool,
 }
@@ -66,24 +65,32 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether the scenario ended as it should.
+/// Returns whether the scenario ended as expected.
 async fn run(arguments: &Arguments) -> Result<bool> {
     let name = if arguments.no_lease {
         "no-lease"
     } else {
         &arguments.scenario
     };
-    // The parser takes no other names.
+    // Not reached: the parser accepts only names of scenarios.
     let Some(scenario) = Scenario::find(name) else {
         return Ok(false);
     };
-    eprintln!("Starting the local stack: emulator, functions, load balancers, zone, ExternalDNS");
+    eprintln!(
+        "Starting the local stack: AWS emulator, functions, load balancers, hosted zone, ExternalDNS"
+    );
     let stack = Stack::start(&blueprint()).await?;
     let scale = if arguments.real_time { 1.0 } else { WAIT_SCALE };
     stack.scale_waits(scale).await?;
     let interval = ExternalDns::INTERVAL.mul_f64(scale);
     let external_dns = ExternalDns::start(&stack.zone, interval).await?;
     eprintln!("Scenario {}: {}", scenario.name, scenario.about);
+    if !arguments.real_time {
+        eprintln!(
+            "A minute of waiting takes {:.1} s here; the times left are not scaled.",
+            60.0 * WAIT_SCALE
+        );
+    }
 
     let display = match (std::io::stderr().is_terminal(), arguments.json) {
         (true, _) => Display::Terminal,
@@ -101,7 +108,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         .await?;
     live.close();
 
-    let ended_well = report.unexpected.is_empty();
+    let ended_as_expected = report.unexpected.is_empty();
     if arguments.json {
         println!("{}", outcome(scenario, &report));
     } else {
@@ -111,10 +118,10 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.keep {
         keep(&stack).await?;
     }
-    Ok(ended_well)
+    Ok(ended_as_expected)
 }
 
-/// The last JSON line: the migration's outcome, error and cause at the top.
+/// The last JSON line: the result of the migration with further fields.
 fn outcome(scenario: &Scenario, report: &Report) -> Value {
     let mut line = match json!(report.migration) {
         Value::Object(line) => line,
@@ -122,7 +129,7 @@ fn outcome(scenario: &Scenario, report: &Report) -> Value {
     };
     line.insert("scenario".into(), scenario.name.into());
     line.insert(
-        "endedAsItShould".into(),
+        "endedAsExpected".into(),
         report.unexpected.is_empty().into(),
     );
     line.insert("unexpected".into(), json!(report.unexpected));
@@ -138,9 +145,11 @@ fn outcome(scenario: &Scenario, report: &Report) -> Value {
     line.into()
 }
 
-/// Leaves the stack to the AWS CLI until somebody has had enough.
+/// Prints how to reach the stack with the AWS CLI, and waits until the user presses Enter.
 async fn keep(stack: &Stack) -> Result<()> {
-    eprintln!("\nThe stack keeps running. Reach it from another shell with the AWS CLI:\n");
+    eprintln!(
+        "\nThe stack is still running. To reach it with the AWS CLI, run these commands in another shell:\n"
+    );
     for (name, value) in stack.environment() {
         eprintln!("  export {name}={value}");
     }
@@ -155,10 +164,10 @@ async fn keep(stack: &Stack) -> Result<()> {
     ] {
         eprintln!("  aws stepfunctions list-executions --state-machine-arn {arn}");
     }
-    eprintln!("\nEnter or Ctrl-C stops it.");
+    eprintln!("\nPress Enter or Ctrl-C to stop it.");
     let read = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
     if read.await?? == 0 {
-        // Nobody can press Enter.
+        // Standard input is closed, so only Ctrl-C can stop the stack.
         std::future::pending::<()>().await;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! How far a migration is, from its plan and what has been seen.
+//! The progress of a migration, computed from its plan and its weights.
 
 use std::time::{Duration, Instant};
 
@@ -7,24 +7,23 @@ use serde_json::Value;
 
 use crate::wording;
 
-/// Where a migration stands.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     steps: Vec<Step>,
-    /// Steps that were begun.
+    /// The number of steps that have begun.
     begun: usize,
     begun_at: Option<Instant>,
-    /// Whether the new side has lost share again.
-    is_undone: bool,
-    /// Whether the migration has ended.
+    /// Whether the share of `to` has fallen.
+    has_fallen: bool,
     has_ended: bool,
+    /// Real time divided by the migration's time.
     scale: f64,
 }
 
 #[derive(Debug)]
 struct Step {
     percent: f64,
-    /// How long it takes in the migration's time if every check passes.
+    /// How long it takes in unscaled time if every check passes.
     duration: Duration,
 }
 
@@ -36,7 +35,7 @@ impl Progress {
         }
     }
 
-    /// Takes the steps from the plan.
+    /// Reads the steps from the plan.
     pub(crate) fn plan(&mut self, plan: &Value) {
         let number =
             |value: &Value, key: &str| value.get(key).and_then(Value::as_f64).unwrap_or_default();
@@ -46,54 +45,54 @@ impl Progress {
             .cloned()
             .unwrap_or_default();
         let known = |step: &Value| number(step, "waitSeconds") + number(step, "bakeSeconds");
-        // What the plan counts besides waits and bakes belongs to each step alike.
+        // The plan's duration contains more than waits and bakes: the rest is divided equally.
         let rest = number(plan, "expectedDurationSeconds") - steps.iter().map(known).sum::<f64>();
         #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
-        let rest_of_each = rest.max(0.0) / steps.len().max(1) as f64;
+        let rest_per_step = rest.max(0.0) / steps.len().max(1) as f64;
         self.steps = steps
             .iter()
             .map(|step| Step {
                 percent: number(step, "percent"),
-                duration: Duration::from_secs_f64(known(step) + rest_of_each),
+                duration: Duration::from_secs_f64(known(step) + rest_per_step),
             })
             .collect();
     }
 
-    /// Notes what share the new side has now.
+    /// Notes the current share of `to`.
     pub(crate) fn note(&mut self, moment: &Moment) {
         let reached = |step: &&Step| percent(moment.percent) >= step.percent;
         let begun = self.steps.iter().take_while(reached).count();
-        self.is_undone |= begun < self.begun;
+        self.has_fallen |= begun < self.begun;
         if begun > self.begun {
             self.begun = begun;
             self.begun_at = Some(Instant::now());
         }
     }
 
-    /// Notes that an execution has ended: the migration, or what follows it.
+    /// Notes that an execution has ended: the migration, or the rollback or release after it.
     pub(crate) fn end(&mut self) {
         self.has_ended = true;
     }
 
-    /// Where it stands, in a few words.
+    /// The progress in a few words.
     pub(crate) fn summary(&self) -> String {
         let (begun, steps) = (self.begun, self.steps.len());
         let left = wording::duration(self.left());
         match begun {
             _ if steps == 0 => "no plan yet".to_owned(),
-            _ if self.is_undone => format!("stopped at step {begun} of {steps}"),
+            _ if self.has_fallen => format!("stopped at step {begun} of {steps}"),
             _ if self.has_ended && begun == steps => format!("all {steps} steps done"),
             0 => format!("before step 1 of {steps}, {left} left"),
             _ => format!("step {begun} of {steps}, {left} left"),
         }
     }
 
-    /// How many steps there are.
+    /// The number of steps in the plan.
     pub(crate) fn steps(&self) -> usize {
         self.steps.len()
     }
 
-    /// The time left in the migration's own time, if every check passes.
+    /// The unscaled time left if every check passes.
     pub(crate) fn left(&self) -> Duration {
         let ahead: Duration = self
             .steps

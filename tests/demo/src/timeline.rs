@@ -1,16 +1,18 @@
-//! The timeline for people: what the weights were when, and what was done meanwhile.
+//! Prints the timeline: when the weights changed, and what happened between the changes.
 
 use local_stack::Moment;
 
 use crate::wording;
 
 const WIDTH: usize = 100;
-const INDENT: &str = "                    ";
+const INDENT: &str = "                     ";
 
-/// Prints a line for each change of the weights, and below it the states until the next; between
-/// them what happened.
+/// Prints a line for each change of the weights and, below it, the states until the next change.
+/// What happened from outside is printed between them.
 pub(crate) fn print(timeline: &[Moment]) {
-    println!("\nTimeline (UTC)");
+    println!(
+        "\nTimeline: UTC time, lowest share of green at any name, weights; the states until the next change"
+    );
     let groups = timeline.chunk_by(|a, b| {
         a.weights == b.weights && a.execution == b.execution && b.happenings.is_empty()
     });
@@ -30,10 +32,10 @@ pub(crate) fn print(timeline: &[Moment]) {
         let time: String = first.time.chars().skip(11).take(8).collect();
         let percent = format!("{} %", first.percent);
         println!(
-            "  {time}  {percent:>6}  {}",
+            "  {time}  {percent:>7}  {}",
             wording::weights(&first.weights)
         );
-        // The state in which the weights changed has been counted where it was entered.
+        // The weights can change within a state, which was counted in the group that entered it.
         let is_entered = first.state != last_state;
         print_wrapped(&states(
             group.get(usize::from(!is_entered)..).unwrap_or_default(),
@@ -42,7 +44,7 @@ pub(crate) fn print(timeline: &[Moment]) {
     }
 }
 
-/// The states of `moments` in the order of their first appearance, and how often.
+/// The states of `moments` in the order of their first occurrence, with their counts.
 fn states(moments: &[Moment]) -> Vec<String> {
     let mut states: Vec<(&str, usize)> = Vec::new();
     for moment in moments
