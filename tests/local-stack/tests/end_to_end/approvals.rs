@@ -34,7 +34,7 @@ async fn approval_request_contains_the_commands_and_approval_continues_the_migra
     let stack = stack().await;
     let (migration, notification) = start_with_approval(&stack, json!({})).await;
     assert_eq!(notification.subject, "Cutover waits for approval: asking");
-    for part in ["asking", "50 percent", "go on to 100 percent", "rolls back"] {
+    for part in ["asking", "50 percent", "continue to 100 percent", "rolls back"] {
         assert!(
             notification.description().contains(part),
             "{part:?} is not in {notification:#?}"

@@ -173,6 +173,6 @@ async fn adopting_execution_that_fails_restores_the_weights_from_before_the_held
     let second = input(&stack, json!({ "alarms": { "names": [ALARM] } }));
     let ended = migrate(&stack, "second", &second).await;
     assert_failed(&ended, "Rolled back", "AlarmActive");
-    assert_cause(&ended, &[ALARM, "restored the original weights of 1 names"]);
+    assert_cause(&ended, &[ALARM, "restored the original weights of 1 name"]);
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
