@@ -1,20 +1,14 @@
-//! Checks of definitions.
+//! Checks a state machine definition.
 //!
-//! `cfn-lint` does not look into state machine definitions, and Step Functions'
-//! own validation needs an account; a dangling `Next` would come to light in
-//! production. [`check`] finds: a target that does not exist, a state that is
-//! never reached, a Task without timeout, retries or the errors that Lambda
-//! asks to retry, retries without jitter or cap, an error name that nobody
-//! raises, a state without a comment, JSONata that AWS does not know, a
-//! variable that is read but never assigned, an expression of an Assign that
-//! reads a variable of the same Assign, and a payload for another function than
-//! the one that is invoked.
+//! `cfn-lint` does not read definitions, and Step Functions validates them only
+//! in an account. Without these checks, a `Next` without its state would be
+//! found in production.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-/// Error names that Step Functions and Lambda raise themselves.
+/// The errors of Step Functions, Lambda and EventBridge that a definition may name.
 ///
 /// Source: Step Functions Developer Guide, "Handling errors" and "Best practices",
 /// "Handle transient Lambda service exceptions", "Add EventBridge events with Step Functions".
@@ -33,7 +27,8 @@ const SERVICE_ERRORS: [&str; 12] = [
     "Lambda.Unknown",
 ];
 
-/// What AWS asks to retry for every function, and what is transient in our own functions.
+/// The errors that every Task with a function has to retry: those that AWS recommends to retry, and
+/// the transient ones of the functions.
 const TRANSIENT_ERRORS: [&str; 8] = [
     "Lambda.Unknown",
     "Lambda.ServiceException",
@@ -45,21 +40,33 @@ const TRANSIENT_ERRORS: [&str; 8] = [
     "Unavailable",
 ];
 
-/// Everything that is wrong with a definition, a line each. `own_errors` are
-/// the names that the functions raise.
+/// Finds mistakes in a definition, one line each. `own_errors` are the names of the errors that the
+/// functions raise.
+///
+/// A definition may not have:
+///
+/// - a target that does not exist, or a state that is never reached;
+/// - a state without a comment;
+/// - a Task without `TimeoutSeconds`, Catch or Retry, or a Task with a function that does not retry
+///   the transient errors;
+/// - a Retry without full jitter or a longest delay;
+/// - an error name that no function or service raises;
+/// - JSONata that Step Functions does not support;
+/// - a variable that is read but never assigned, or that is read in the Assign that assigns it;
+/// - the payload of another function than the one that is invoked.
 pub fn check(definition: &Value, own_errors: &[&str]) -> Vec<String> {
     let mut findings = Findings::default();
     if definition.get("QueryLanguage") != Some(&Value::from("JSONata")) {
-        findings.note("the machine", "its QueryLanguage is not JSONata");
+        findings.note("state machine", "the QueryLanguage is not JSONata");
     }
     if !definition.get("TimeoutSeconds").is_some_and(Value::is_u64) {
-        findings.note("the machine", "it has no TimeoutSeconds");
+        findings.note("state machine", "has no TimeoutSeconds");
     }
     check_level(definition, own_errors, &mut findings);
     check_variables(definition, &mut findings);
     for (name, count) in findings.state_names.clone() {
         if count > 1 {
-            findings.note(&name, "the name stands for more than one state");
+            findings.note(&name, "is the name of more than one state");
         }
     }
     findings.lines
@@ -77,7 +84,7 @@ impl Findings {
     }
 }
 
-/// The states of the machine or of one branch of a Parallel.
+/// Checks the states of the state machine, or of one branch of a Parallel state.
 fn check_level(level: &Value, own_errors: &[&str], findings: &mut Findings) {
     let nothing = Map::new();
     let states = level
@@ -85,12 +92,12 @@ fn check_level(level: &Value, own_errors: &[&str], findings: &mut Findings) {
         .and_then(Value::as_object)
         .unwrap_or(&nothing);
     let mut reached: BTreeSet<&str> = BTreeSet::new();
-    let mut ahead: Vec<&str> = text(level, "StartAt").into_iter().collect();
-    while let Some(name) = ahead.pop() {
+    let mut pending: Vec<&str> = text(level, "StartAt").into_iter().collect();
+    while let Some(name) = pending.pop() {
         match states.get(name) {
-            Some(state) if reached.insert(name) => ahead.extend(targets(state)),
+            Some(state) if reached.insert(name) => pending.extend(targets(state)),
             Some(_) => {}
-            None => findings.note(name, "is gone to, but there is no such state"),
+            None => findings.note(name, "is a target, but there is no such state"),
         }
     }
     for (name, state) in states {
@@ -107,7 +114,7 @@ fn check_level(level: &Value, own_errors: &[&str], findings: &mut Findings) {
 
 fn check_state(name: &str, state: &Value, own_errors: &[&str], findings: &mut Findings) {
     if text(state, "Comment").is_none_or(str::is_empty) {
-        findings.note(name, "has no comment that says why");
+        findings.note(name, "has no comment");
     }
     if !name.starts_with(|first: char| first.is_ascii_uppercase()) {
         findings.note(name, "does not begin with a capital letter");
@@ -130,7 +137,7 @@ fn check_state(name: &str, state: &Value, own_errors: &[&str], findings: &mut Fi
             if !SERVICE_ERRORS.contains(&error) && !own_errors.contains(&error) {
                 findings.note(
                     name,
-                    &format!("names the error {error}, which nobody raises"),
+                    &format!("names the error {error}, which no function or service raises"),
                 );
             }
         }
@@ -144,7 +151,7 @@ fn check_state(name: &str, state: &Value, own_errors: &[&str], findings: &mut Fi
             if expression.contains(operator) {
                 findings.note(
                     name,
-                    &format!("uses {operator}, which Step Functions' JSONata has not"),
+                    &format!("uses {operator}, which Step Functions does not support"),
                 );
             }
         }
@@ -157,24 +164,21 @@ fn check_task(name: &str, state: &Value, findings: &mut Findings) {
         findings.note(name, "has no TimeoutSeconds");
     }
     if list(state, "Catch").next().is_none() {
-        findings.note(name, "catches nothing");
+        findings.note(name, "has no Catch");
     }
     let retried: BTreeSet<&str> = list(state, "Retry")
         .flat_map(|retry| list(retry, "ErrorEquals"))
         .filter_map(Value::as_str)
         .collect();
     if retried.is_empty() {
-        findings.note(name, "retries nothing");
+        findings.note(name, "has no Retry");
     }
     if retried.contains("States.ALL") {
-        findings.note(name, "retries States.ALL, bad input included");
+        findings.note(name, "retries States.ALL, and so errors that stay");
     }
     for retry in list(state, "Retry") {
         if text(retry, "JitterStrategy") != Some("FULL") || retry.get("MaxDelaySeconds").is_none() {
-            findings.note(
-                name,
-                "retries without full jitter, or without a longest delay",
-            );
+            findings.note(name, "has a Retry without full jitter or MaxDelaySeconds");
         }
     }
     if !text(state, "Resource").is_some_and(|resource| resource.ends_with(":lambda:invoke")) {
@@ -194,15 +198,12 @@ fn check_task(name: &str, state: &Value, findings: &mut Findings) {
         .unwrap_or_default();
     let has_operation = payload.is_some_and(|payload| payload.get("operation").is_some());
     if has_operation != function.contains("ShiftWeight") {
-        findings.note(
-            name,
-            "hands the function a payload that is another function's",
-        );
+        findings.note(name, "has the payload of another function");
     }
 }
 
-/// AWS evaluates the expressions of an Assign against the values from before it;
-/// an emulator may not. An expression that reads its neighbour would differ.
+/// Step Functions evaluates all expressions of an Assign with the values from before it. An emulator
+/// may not, so no expression may read a variable that another one of the same Assign assigns.
 fn check_assign(name: &str, clause: &Value, findings: &mut Findings) {
     let Some(assigned) = clause.get("Assign").and_then(Value::as_object) else {
         return;
@@ -210,13 +211,13 @@ fn check_assign(name: &str, clause: &Value, findings: &mut Findings) {
     for (variable, value) in assigned {
         for expression in expressions(value) {
             let read = variables_read(expression);
-            let neighbour = read
+            let other = read
                 .iter()
                 .find(|read| *read != variable && assigned.contains_key(*read));
-            if let Some(neighbour) = neighbour {
+            if let Some(other) = other {
                 findings.note(
                     name,
-                    &format!("assigns {variable} from {neighbour}, which it assigns as well"),
+                    &format!("assigns {variable} from {other}, which the same Assign assigns"),
                 );
             }
         }
@@ -238,7 +239,7 @@ fn check_variables(definition: &Value, findings: &mut Findings) {
             if !is_local && !assigned.contains(&variable) {
                 findings.note(
                     expression,
-                    &format!("reads {variable}, which nothing assigns"),
+                    &format!("reads {variable}, which is never assigned"),
                 );
             }
         }
@@ -262,7 +263,7 @@ fn collect_assigned(value: &Value, assigned: &mut BTreeSet<String>) {
     }
 }
 
-/// The variables that an expression reads: `$name`, but no function and not `$states`.
+/// The variables in an expression: `$name`, without functions and `$states`.
 fn variables_read(expression: &str) -> BTreeSet<String> {
     let mut variables = BTreeSet::new();
     for (position, _) in expression.match_indices('$') {
@@ -270,8 +271,8 @@ fn variables_read(expression: &str) -> BTreeSet<String> {
         let end = rest
             .find(|character: char| !character.is_ascii_alphanumeric())
             .unwrap_or(rest.len());
-        let (variable, behind) = rest.split_at(end);
-        if !variable.is_empty() && variable != "states" && !behind.starts_with('(') {
+        let (variable, after) = rest.split_at(end);
+        if !variable.is_empty() && variable != "states" && !after.starts_with('(') {
             variables.insert(variable.to_owned());
         }
     }
@@ -288,7 +289,7 @@ fn expressions(value: &Value) -> Vec<&str> {
     }
 }
 
-/// Where a state may lead.
+/// The states that may follow a state.
 fn targets(state: &Value) -> Vec<&str> {
     let clauses = list(state, "Choices").chain(list(state, "Catch"));
     let mut targets: Vec<_> = clauses.filter_map(|clause| text(clause, "Next")).collect();

@@ -2,6 +2,7 @@
 
 mod check;
 mod generate;
+pub mod project;
 
 pub use check::check;
 pub use generate::Generator;

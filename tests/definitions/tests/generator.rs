@@ -1,43 +1,32 @@
-//! The definitions are what their sources describe, and mistakes in a source are reported.
+//! The definitions are generated from their sources, and mistakes in a source are reported.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a file that can't be read shall fail the test"
+    reason = "a source that can't be read shall fail the test"
 )]
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 
-use definitions::Generator;
+use definitions::{Generator, project};
 use expect_test::{Expect, expect, expect_file};
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../statemachine")
-}
-
-/// The names of the files in a folder whose names end like this, without the ending.
-fn files(folder: &str, ending: &str) -> BTreeSet<String> {
-    let entries = fs::read_dir(self::folder().join(folder)).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names
-        .filter_map(|name| name.strip_suffix(ending).map(str::to_owned))
-        .collect()
-}
 
 #[test]
 fn definitions_are_generated_from_their_sources() {
-    let read = |file: &str| fs::read_to_string(folder().join("source").join(file)).unwrap();
-    let mut generator = Generator::new(&read("blocks.yaml")).unwrap();
-    let mut sources = files("source", ".yaml");
-    sources.remove("blocks");
-    for name in &sources {
-        let file = format!("{name}.yaml");
-        let definition = generator.generate(&file, &read(&file)).unwrap();
-        expect_file![folder().join(format!("{name}.asl.json"))].assert_eq(&definition);
+    let mut generator = Generator::new(&project::text("statemachine/source/blocks.yaml")).unwrap();
+    let mut generated = BTreeSet::new();
+    for source in project::files("statemachine/source", ".yaml") {
+        let file = source.trim_start_matches("statemachine/source/");
+        let name = file.trim_end_matches(".yaml");
+        if name != "blocks" {
+            let definition = generator.generate(file, &project::text(&source)).unwrap();
+            let path = format!("statemachine/{name}.asl.json");
+            expect_file![project::path(&path)].assert_eq(&definition);
+            generated.insert(path);
+        }
     }
     assert_eq!(generator.unused(), [""; 0]);
-    assert_eq!(files("", ".asl.json"), sources);
+    let definitions = project::files("statemachine", ".asl.json");
+    assert_eq!(BTreeSet::from_iter(definitions), generated);
 }
 
 const BLOCKS: &str = r#"
@@ -58,7 +47,7 @@ cause-of-input:
 loop: { Next: { Use: loop } }
 "#;
 
-/// What a machine with this one state is generated to: its state, or what is wrong.
+/// Generates a definition with one state, and compares it or the reported mistake.
 #[track_caller]
 fn check(state: &str, expect: &Expect) {
     let source = format!("States:\n  Shift weight:\n{state}");

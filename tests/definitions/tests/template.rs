@@ -1,0 +1,180 @@
+//! The CloudFormation template grants and delivers what the project relies on.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a template that can't be read shall fail the test"
+)]
+
+use std::collections::BTreeSet;
+
+use definitions::project;
+use yaml_serde::{Mapping, Value};
+
+fn yaml(text: &str) -> Value {
+    yaml_serde::from_str(text).unwrap()
+}
+
+fn template() -> Value {
+    yaml(&project::text("infra/template.yaml"))
+}
+
+/// The names and properties of the resources of a type.
+fn resources<'a>(template: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
+    let resources = template["Resources"].as_mapping().unwrap().iter();
+    resources
+        .filter(|(_, resource)| resource["Type"] == kind)
+        .map(|(name, resource)| (name.as_str().unwrap(), &resource["Properties"]))
+        .collect()
+}
+
+/// All statements of the policies in a value.
+fn statements(value: &Value) -> Vec<&Mapping> {
+    match value {
+        Value::Mapping(fields) if fields.contains_key("Effect") => vec![fields],
+        Value::Mapping(fields) => fields.values().flat_map(statements).collect(),
+        Value::Sequence(items) => items.iter().flat_map(statements).collect(),
+        Value::Tagged(tagged) => statements(&tagged.value),
+        _ => Vec::new(),
+    }
+}
+
+/// The actions of a statement, which has one or a list of them.
+fn actions(statement: &Mapping) -> Vec<&str> {
+    match &statement["Action"] {
+        Value::Sequence(actions) => actions
+            .iter()
+            .map(|action| action.as_str().unwrap())
+            .collect(),
+        action => vec![action.as_str().unwrap()],
+    }
+}
+
+/// A function that was stopped may still write for as long as it may run.
+#[test]
+fn rollback_waits_for_as_long_as_shift_weight_may_run() {
+    let template = template();
+    let timeout = &template["Resources"]["ShiftWeightFunction"]["Properties"]["Timeout"];
+    assert_eq!(timeout.as_u64(), Some(rollback::LATE_WRITER_SECONDS.into()));
+}
+
+#[test]
+fn only_deletes_and_creates_are_permitted() {
+    const CHANGE: &str = "route53:ChangeResourceRecordSets";
+    let template = template();
+    let may_change: Vec<_> = statements(&template)
+        .into_iter()
+        .filter(|statement| {
+            let actions = actions(statement);
+            actions.contains(&CHANGE) || actions.iter().any(|action| action.contains('*'))
+        })
+        .collect();
+    let [statement] = may_change[..] else {
+        panic!("{may_change:#?}");
+    };
+    assert_eq!(actions(statement), [CHANGE]);
+    assert_eq!(
+        statement["Condition"],
+        yaml(
+            "ForAllValues:StringEquals:
+               route53:ChangeResourceRecordSetsRecordTypes: [A, AAAA, CNAME, TXT]
+               route53:ChangeResourceRecordSetsActions: [CREATE, DELETE]"
+        )
+    );
+
+    let policies = resources(&template, "AWS::IAM::ManagedPolicy");
+    let (policy, _) = policies
+        .into_iter()
+        .find(|(_, policy)| statements(policy).contains(&statement))
+        .unwrap();
+    let policy = yaml(&format!("!Ref {policy}"));
+    let writers: BTreeSet<_> = resources(&template, "AWS::IAM::Role")
+        .into_iter()
+        .filter(|(_, role)| {
+            let policies = role["ManagedPolicyArns"].as_sequence();
+            policies.is_some_and(|policies| policies.contains(&policy))
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(writers, BTreeSet::from(["RollbackRole", "ShiftWeightRole"]));
+}
+
+#[test]
+fn every_rule_retries_and_keeps_what_it_can_not_deliver() {
+    let template = template();
+    let rules = resources(&template, "AWS::Events::Rule");
+    assert_eq!(rules.len(), 6);
+    for (name, rule) in rules {
+        let [target] = &rule["Targets"].as_sequence().unwrap()[..] else {
+            panic!("{name} has not one target");
+        };
+        assert!(target["RetryPolicy"].is_mapping(), "{name}");
+        assert_eq!(
+            target["DeadLetterConfig"]["Arn"],
+            yaml("!GetAtt EventsDeadLetterQueue.Arn"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_rule_has_its_own_role_that_may_only_start_its_target() {
+    let template = template();
+    let roles = resources(&template, "AWS::IAM::Role");
+    let mut seen = BTreeSet::new();
+    for (name, rule) in resources(&template, "AWS::Events::Rule") {
+        let target = &rule["Targets"][0];
+        let (role_name, role) = roles
+            .iter()
+            .find(|(role, _)| target["RoleArn"] == yaml(&format!("!GetAtt {role}.Arn")))
+            .unwrap_or_else(|| panic!("{name} has no role"));
+        assert!(seen.insert(role_name), "two rules have {role_name}");
+        assert!(role["ManagedPolicyArns"].is_null(), "{role_name}");
+        let trust = statements(&role["AssumeRolePolicyDocument"]);
+        assert_eq!(trust.len(), 1, "{role_name}");
+        let [permission] = statements(&role["Policies"])[..] else {
+            panic!("{role_name} has not one permission");
+        };
+        assert_eq!(actions(permission), ["states:StartExecution"]);
+        assert_eq!(permission["Resource"], target["Arn"], "{role_name}");
+    }
+}
+
+#[test]
+fn rules_match_the_events_of_the_state_machines() {
+    let template = template();
+    let rules = resources(&template, "AWS::Events::Rule");
+    for detail_type in [
+        "Cutover Migration Requested",
+        "Cutover Migration Status Change",
+    ] {
+        let matched = yaml(&format!("[{detail_type}]"));
+        let is_matched = rules
+            .iter()
+            .any(|(_, rule)| rule["EventPattern"]["detail-type"] == matched);
+        assert!(is_matched, "{detail_type}");
+    }
+}
+
+/// CloudFormation accepts any text for a dashboard, and the console shows an empty dashboard if it
+/// is not JSON.
+#[test]
+fn dashboard_is_json_and_shows_the_metrics_that_the_functions_write() {
+    let template = template();
+    let dashboard = &template["Resources"]["Dashboard"]["Properties"]["DashboardBody"];
+    let body = dashboard.as_str().unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(dashboard["widgets"].as_array().unwrap().len() >= 7);
+    let functions: String = project::files("functions", ".rs")
+        .iter()
+        .map(|file| project::text(file))
+        .collect();
+    for metric in [
+        "Percent",
+        "AlarmsOk",
+        "AlarmsInsufficientData",
+        "AlarmsInAlarm",
+    ] {
+        assert!(body.contains(metric), "{metric}");
+        assert!(functions.contains(&format!("(\"{metric}\"")), "{metric}");
+    }
+}
