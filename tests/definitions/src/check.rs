@@ -174,7 +174,7 @@ fn check_task(name: &str, state: &Value, findings: &mut Findings) {
         findings.note(name, "has no Retry");
     }
     if retried.contains("States.ALL") {
-        findings.note(name, "retries States.ALL, and so errors that stay");
+        findings.note(name, "retries States.ALL, which includes permanent errors");
     }
     for retry in list(state, "Retry") {
         if text(retry, "JitterStrategy") != Some("FULL") || retry.get("MaxDelaySeconds").is_none() {

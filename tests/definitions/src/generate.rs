@@ -1,12 +1,12 @@
 //! Generates the state machine definitions from their sources.
 //!
-//! The sources in `statemachine/source/` are Amazon States Language in YAML, in
-//! which what several states have in common is written once, as a block in
-//! `blocks.yaml`. The definitions in `statemachine/` are plain Amazon States
-//! Language in JSON, with the states and fields in the order of the sources.
+//! The sources in `statemachine/source/` are Amazon States Language in YAML. What
+//! several states have in common is written once, as a block in `blocks.yaml`.
+//! The definitions in `statemachine/` are plain Amazon States Language in JSON,
+//! with the states and fields in the order of the sources.
 //!
-//! A mapping takes the fields of a block with `Use`, at the place of `Use`, and
-//! gives the block's parameters in `With`:
+//! With `Use`, a mapping takes the fields of a block, in place of `Use`. `With`
+//! has the parameters of the block:
 //!
 //! ```yaml
 //! Shift weight:
@@ -17,24 +17,30 @@
 //!   Next: Wait for Route 53
 //! ```
 //!
-//! A block may also be a list or a text; then it takes the place of the whole
-//! mapping, which has no other fields. In a text, `{{name}}` stands for a
-//! parameter of the block that the text is in, or else for a block without
-//! parameters. A text that is nothing but `{{name}}` becomes that value,
-//! whatever its type.
+//! A block may also be a list or a text. Then it replaces the whole mapping,
+//! which may have no other fields.
+//!
+//! In a text, `{{name}}` is a parameter of the block that the text is in, or
+//! else a block without parameters. A text that consists of `{{name}}` alone
+//! becomes that value, of whatever type; in a longer text, the value has to be
+//! a text or a number.
+//!
+//! Sources are YAML because it has comments, multi-line texts, and a parser that
+//! keeps the order of keys and rejects duplicate ones. `serde_json` keeps the
+//! order only with a feature that would apply to the whole workspace.
 
 use std::collections::BTreeSet;
 
 use yaml_serde::{Mapping, Value};
 
-/// Expands the blocks in sources of definitions.
+/// Replaces the blocks in sources by their contents.
 pub struct Generator {
     blocks: Mapping,
     used: BTreeSet<String>,
 }
 
 impl Generator {
-    /// A generator with the blocks of `blocks.yaml`.
+    /// Creates a generator from the text of `blocks.yaml`.
     pub fn new(blocks: &str) -> Result<Self, String> {
         let blocks =
             yaml_serde::from_str(blocks).map_err(|error| format!("blocks.yaml: {error}"))?;
@@ -44,7 +50,8 @@ impl Generator {
         })
     }
 
-    /// The definition (JSON) that a source describes, or what is wrong with the source.
+    /// Generates a definition (JSON) from the text of a source. `file` is the name of the source in
+    /// error messages, which also name state and field.
     pub fn generate(&mut self, file: &str, source: &str) -> Result<String, String> {
         let source = yaml_serde::from_str(source).map_err(|error| format!("{file}: {error}"))?;
         let place = Place {
@@ -58,7 +65,7 @@ impl Generator {
             .map_err(|error| format!("{file}: {error}"))
     }
 
-    /// The blocks that no source generated so far has used.
+    /// The names of the blocks that no definition generated so far has used.
     pub fn unused(&self) -> Vec<&str> {
         let names = self.blocks.keys().filter_map(Value::as_str);
         names.filter(|name| !self.used.contains(*name)).collect()
@@ -112,7 +119,7 @@ impl Generator {
         Ok(Value::Mapping(expanded))
     }
 
-    /// The arguments in `With`, expanded with the parameters of the block that they are in.
+    /// Expands `With`, which may itself use the parameters of the block around it.
     fn arguments(&mut self, fields: &Mapping, place: &Place<'_>) -> Result<Mapping, String> {
         match fields.get("With") {
             None => Ok(Mapping::new()),

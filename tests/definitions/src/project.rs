@@ -19,8 +19,8 @@ pub fn text(relative: &str) -> String {
     fs::read_to_string(path(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
 }
 
-/// The files in a folder and in the folders in it whose names end with `ending`, sorted; relative
-/// to the root.
+/// The files in a folder, at any depth, with names that end with `ending`; sorted, relative to the
+/// root.
 ///
 /// # Panics
 ///

@@ -99,7 +99,7 @@ fn only_deletes_and_creates_are_permitted() {
 }
 
 #[test]
-fn every_rule_retries_and_keeps_what_it_can_not_deliver() {
+fn every_rule_retries_and_keeps_undelivered_events() {
     let template = template();
     let rules = resources(&template, "AWS::Events::Rule");
     assert_eq!(rules.len(), 6);
