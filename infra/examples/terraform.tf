@@ -1,6 +1,7 @@
-# Starts a migration when Terraform has created the new cluster and what runs on it.
-# Put it into that cluster's configuration, fill in the module and the input, and apply; Terraform
-# does not wait for the migration. Actions need Terraform 1.14; for older ones see the end.
+# Starts a migration when Terraform has created the new cluster and its workloads.
+# Add this to the configuration of that cluster, fill in the module and the input, and apply.
+# Terraform does not wait for the migration. Actions need Terraform 1.14; for older versions see the
+# end of this file.
 
 terraform {
   required_version = ">= 1.14"
@@ -14,7 +15,7 @@ terraform {
 }
 
 locals {
-  # Argo CD may still be deploying when Terraform is done, hence recordsTimeoutSeconds.
+  # recordsTimeoutSeconds, because Argo CD may still be deploying when Terraform has finished.
   migration = jsonencode({
     hostedZoneId          = "Z3Q77PNBQS71R4"
     from                  = "eks-blueprint-blue"
@@ -34,8 +35,8 @@ action "aws_events_put_events" "migration" {
   }
 }
 
-# Created once for each life of the cluster: neither a change of the input nor an upgrade in place
-# starts a migration again.
+# Created once per cluster: neither a change of the input nor an in-place upgrade of the cluster
+# starts another migration.
 resource "terraform_data" "migration" {
   depends_on = [module.eks_cluster]
 
@@ -47,8 +48,9 @@ resource "terraform_data" "migration" {
   }
 }
 
-# With an older Terraform or provider, leave the action out (and the versions above), and use this.
-# The AWS CLI succeeds even if the bus refuses the event, hence the test of the count.
+# With an older Terraform or provider, remove the action, the resource and the required versions above,
+# and use this resource. It checks the count, because the AWS CLI exits with 0 even if the event bus
+# rejects the event.
 #
 # resource "terraform_data" "migration" {
 #   depends_on = [module.eks_cluster]
