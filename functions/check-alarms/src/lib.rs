@@ -17,31 +17,32 @@
 //!
 //! | environment variable | meaning |
 //! |---|---|
-//! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; a dimension of the metrics |
+//! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; a dimension of the metrics, which are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
-mod aws;
-pub mod cloudwatch;
-
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
-use aws_sdk_cloudwatch::primitives::{DateTime, DateTimeFormat};
-use migration::input::{Alarms, MissingData, from_json};
-use migration::{Error, Verdict, metrics, shortened};
+use aws::metrics;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use migration::Error;
+use migration::error::AlarmNotFound;
+use migration::health::Verdict;
+use migration::health::cloudwatch::{Alarm, CloudWatch, LARGEST_PAGE, Page, Selection};
+use migration::input::{Alarms, MissingData};
+use migration::json::from_json;
+use migration::text::shortened;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
-use crate::cloudwatch::{Alarm, CloudWatch, LARGEST_PAGE, Page, Selection};
-
-// These limits keep the report and the error message small: Step Functions limits the
+// These limits keep the report small: Step Functions limits the
 // data between states to 256 KiB, and a migration may watch hundreds of alarms.
 
 /// Maximum number of findings in a report.
 const MAX_FINDINGS: usize = 10;
 /// Maximum characters of a finding's reason, which contains text from CloudWatch.
 const MAX_REASON_CHARACTERS: usize = 300;
-/// Maximum characters of the list of missing alarms in an error message.
-const MAX_MISSING_CHARACTERS: usize = 2_000;
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object with alarms")]
@@ -88,7 +89,9 @@ pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<Alarm
         let (mut verdict, mut reason) = judge(alarm, alarms.missing_data);
         if let Some(since) = since
             && verdict != Verdict::Fail
-            && alarm.changed_at.is_none_or(|changed| changed >= since)
+            && alarm
+                .changed_at
+                .is_none_or(|changed| changed >= system_time(since))
             && let Some((earlier, earlier_reason)) = judge_history(alarm, since, cloudwatch).await?
         {
             verdict = verdict.and(earlier);
@@ -118,13 +121,7 @@ pub async fn handle(event: &Value, cloudwatch: &impl CloudWatch) -> Result<Alarm
 
 fn emit_metrics(alarms: &BTreeMap<String, Alarm>) {
     let count = |state: &str| alarms.values().filter(|alarm| alarm.state == state).count();
-    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
-    metrics::alarms(
-        &function,
-        count("OK"),
-        count("INSUFFICIENT_DATA"),
-        count("ALARM"),
-    );
+    metrics::emit_alarms(count("OK"), count("INSUFFICIENT_DATA"), count("ALARM"));
 }
 
 fn report(alarms: usize, failed: Vec<Finding>, inconclusive: Vec<Finding>) -> AlarmReport {
@@ -192,11 +189,7 @@ async fn describe(
     if missing.is_empty() {
         return Ok(described);
     }
-    Err(Error::AlarmNotFound(format!(
-        "no alarm in this account and Region matches {}; create the missing alarms, or correct alarms.names \
-         and alarms.prefixes",
-        shortened(&missing.join(", "), MAX_MISSING_CHARACTERS)
-    )))
+    Err(Error::from(AlarmNotFound { missing }))
 }
 
 async fn describe_pages(
@@ -251,7 +244,7 @@ async fn judge_history(
     let mut token = None;
     loop {
         let Page { items, next_token } = cloudwatch
-            .describe_alarm_history(&alarm.name, since, token)
+            .describe_alarm_history(&alarm.name, system_time(since), token)
             .await?;
         for data in items {
             match serde_json::from_str::<StateUpdate>(&data) {
@@ -294,10 +287,15 @@ struct NewState {
     state_value: String,
 }
 
+/// A time that is out of range is before every change of an alarm.
+fn system_time(time: DateTime) -> SystemTime {
+    time.try_into().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime>, D::Error> {
     Option::<String>::deserialize(deserializer)?
         .map(|text| {
-            DateTime::from_str(&text, DateTimeFormat::DateTimeWithOffset).map_err(|_| {
+            DateTime::from_str(&text, Format::DateTimeWithOffset).map_err(|_| {
                 de::Error::custom(format!(
                     "expected a time such as 2026-11-23T05:30:00Z, found {text:?}"
                 ))

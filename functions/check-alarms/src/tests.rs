@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use migration::error::Throttled;
 use serde_json::json;
 
 use super::*;
@@ -81,7 +82,7 @@ impl CloudWatch for Fake {
     async fn describe_alarm_history(
         &self,
         name: &str,
-        since: DateTime,
+        since: SystemTime,
         next_token: Option<String>,
     ) -> Result<Page<String>, Error> {
         self.calls
@@ -93,11 +94,15 @@ impl CloudWatch for Fake {
             .get(name)
             .into_iter()
             .flatten()
-            .filter(|(second, _)| DateTime::from_secs(*second) >= since)
+            .filter(|(second, _)| at(*second) >= since)
             .map(|(_, data)| data.clone())
             .collect();
         self.page(&found, next_token)
     }
+}
+
+fn at(second: i64) -> SystemTime {
+    system_time(DateTime::from_secs(second))
 }
 
 /// An alarm that entered its state long before `SINCE`.
@@ -107,13 +112,13 @@ fn alarm(name: &str, state: &str) -> Alarm {
         state: state.to_owned(),
         reason: format!("reason of {name}"),
         evaluation_state: None,
-        changed_at: Some(DateTime::from_secs(SINCE_SECONDS - 3_600)),
+        changed_at: Some(at(SINCE_SECONDS - 3_600)),
     }
 }
 
 fn changed(name: &str, state: &str, seconds_after_since: i64) -> Alarm {
     Alarm {
-        changed_at: Some(DateTime::from_secs(SINCE_SECONDS + seconds_after_since)),
+        changed_at: Some(at(SINCE_SECONDS + seconds_after_since)),
         ..alarm(name, state)
     }
 }
@@ -263,11 +268,11 @@ async fn error_lists_every_missing_alarm() {
     .await;
     assert_eq!(
         report,
-        Err(Error::AlarmNotFound(
-            "no alarm in this account and Region matches alarm-007, alarm-249, gone-*; create the missing alarms, \
-             or correct alarms.names and alarms.prefixes"
+        Err(Error::from(AlarmNotFound {
+            missing: ["alarm-007", "alarm-249", "gone-*"]
+                .map(str::to_owned)
                 .into()
-        ))
+        }))
     );
     for chunk in ["100 names", "50 names"] {
         assert!(fake.calls().iter().any(|call| call == chunk));
@@ -394,7 +399,10 @@ async fn report_lists_ten_findings_with_failures_first() {
 
 #[tokio::test]
 async fn error_of_cloudwatch_is_returned() {
-    let error = Error::Throttled("slow down".into());
+    let error = Error::from(Throttled {
+        action: "cloudwatch:DescribeAlarms".to_owned(),
+        answer: "slow down".to_owned(),
+    });
     let fake = Fake {
         error: Some(error.clone()),
         ..Fake::default()
@@ -434,9 +442,9 @@ async fn invalid_input_is_reported_with_its_path() {
             "since: expected a time such as 2026-11-23T05:30:00Z, found \"yesterday\"",
         ),
     ] {
-        let Err(Error::InvalidInput(message)) = handle(&event, &Fake::default()).await else {
-            panic!("{event} was accepted");
-        };
+        let error = handle(&event, &Fake::default()).await.unwrap_err();
+        assert_eq!(error.name(), "InvalidInput");
+        let message = error.message();
         assert!(message.starts_with(problem), "{message}");
         assert!(!message.contains("struct"), "{message}");
     }

@@ -1,49 +1,45 @@
-//! Executions of the migration state machine, as far as a journal's lock and a
-//! rollback need them.
+//! The interface to Step Functions: the executions of the migration state machine, for a journal's
+//! lock and for a rollback.
 
 use std::future::Future;
 use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::input::from_json;
-use crate::{Error, HostedZoneId, quoted, shortened};
+use crate::Error;
+use crate::dns::HostedZoneId;
+use crate::error::{ExecutionNotFound, InvalidInput};
+use crate::json::from_json;
 
-/// The state in which the migration state machine waits for a rollback that it asked for. To stop
-/// it then would stop the rollback as well.
+/// The state in which the migration state machine waits for the rollback that it started. Stopping
+/// the execution in this state would stop the rollback too.
 pub const ROLLING_BACK: &str = "Roll back";
-/// The state in which it has made up its mind to hold.
+/// The state in which the migration state machine has decided to hold.
 pub const HOLDING: &str = "Announce the hold";
-/// What the cause of an execution ends with that ended before its first write.
+/// The end of an execution's cause if it ended before its first write.
 pub const NOT_STARTED: &str = "No weight was changed.";
 
-/// Characters of an execution's name.
-///
-/// Source: Step Functions API Reference, `StartExecution`.
-pub const LONGEST_NAME: usize = 80;
-
-/// The calls of Step Functions' API that shift-weight and rollback need; an
-/// execution is named by its name, its machine is the migration state machine.
+/// The calls of Step Functions' API that `shift-weight` and `rollback` need. An execution is given by
+/// its name; its state machine is always the migration state machine.
 pub trait Executions {
-    /// The ARN of the execution of this name.
+    /// The ARN of an execution.
     fn arn(&self, name: &str) -> String;
 
-    /// `DescribeExecution`; none where Step Functions does not know the execution.
+    /// `DescribeExecution`; none if Step Functions does not know the execution.
     fn describe(&self, name: &str)
     -> impl Future<Output = Result<Option<Execution>, Error>> + Send;
 
-    /// `ListExecutions`: those that are running, and those that were aborted at `aborted_since`
-    /// or later.
+    /// `ListExecutions`: the running executions, and those aborted at `aborted_since` or later.
     fn list(
         &self,
         aborted_since: Option<SystemTime>,
     ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
 
-    /// `GetExecutionHistory`: the state that it is in, or was in when it ended; none where that
-    /// can't be told from the last events.
+    /// `GetExecutionHistory`: the current state, or the last one of an execution that has ended; none
+    /// if the last events do not show it.
     fn state(&self, name: &str) -> impl Future<Output = Result<Option<String>, Error>> + Send;
 
-    /// `StopExecution` with an error and its cause; one that has ended stays as it ended.
+    /// `StopExecution` with an error and its cause. It does not change an execution that has ended.
     fn stop(
         &self,
         name: &str,
@@ -52,49 +48,40 @@ pub trait Executions {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Where an execution stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Status {
-    /// `RUNNING`.
     Running,
-    /// `SUCCEEDED`.
     Succeeded,
     /// `FAILED`, `TIMED_OUT` or `ABORTED`.
     Unsuccessful,
 }
 
-/// What `DescribeExecution` says.
+/// The answer of `DescribeExecution`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
-    /// Where it stands.
     pub status: Status,
-    /// When it was last redriven.
+    /// The time of the last redrive.
     pub redriven_at: Option<SystemTime>,
-    /// The error with which it ended.
     pub error: Option<String>,
-    /// The cause of that error.
     pub cause: Option<String>,
-    /// Its input; null where it can't be parsed.
+    /// The input; null if it can't be parsed.
     pub input: Value,
 }
 
 impl Execution {
-    /// Whether it is still running.
     pub fn is_running(&self) -> bool {
         self.status == Status::Running
     }
 }
 
-/// What `ListExecutions` says of an execution.
+/// An execution in the answer of `ListExecutions`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Listed {
-    /// Its name.
     pub name: String,
-    /// When it was started.
     pub started_at: SystemTime,
 }
 
-/// The zone of the execution `name`: the one that is `given`, or else its input's.
+/// The zone of the execution `name`: `given`, or else the zone in its input.
 pub fn zone_of(
     name: &str,
     given: Option<HostedZoneId>,
@@ -105,21 +92,18 @@ pub fn zone_of(
         (None, Some(execution)) => {
             let id = execution.input.get("hostedZoneId").unwrap_or(&Value::Null);
             from_json(id).map_err(|_| {
-                Error::InvalidInput(format!(
-                    "hostedZoneId: expected the id of the zone, as the input of execution {} names none",
-                    shortened(name, LONGEST_NAME)
-                ))
+                Error::from(InvalidInput::NoZoneInExecution {
+                    execution: name.to_owned(),
+                })
             })
         }
-        (None, None) => Err(Error::ExecutionNotFound(format!(
-            "execution: the migration state machine has no execution {}; give the name as the console lists it, \
-             or add `hostedZoneId` if it ended more than 90 days ago",
-            quoted(name)
-        ))),
+        (None, None) => Err(Error::from(ExecutionNotFound::Requested {
+            name: name.to_owned(),
+        })),
     }
 }
 
-/// The execution's name in `text`, which is a name or an ARN.
+/// The name of an execution from its name or ARN.
 pub fn execution_name(text: &str) -> &str {
     text.rsplit(':').next().unwrap_or(text)
 }

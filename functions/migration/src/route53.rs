@@ -1,28 +1,27 @@
-//! Access to a hosted zone: reading what concerns a migration, and writing by
-//! compare-and-swap. [`Route53`] is the narrow interface underneath; AWS
-//! implements it in [`crate::aws`], tests with a strict fake.
+//! The interface to Route 53, and reading through it the records that a migration needs.
+//!
+//! There is no UPSERT in this interface: it would overwrite what another writer did in the meantime.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use crate::Error;
-use crate::change::{NameChange, batches};
-use crate::name::{HostedZoneId, RecordName};
-use crate::record::RecordSet;
-use crate::zone::Zone;
+use crate::dns::{HostedZoneId, RecordName, RecordSet, Zone};
 
-/// The most record sets that Route 53 lists in one page.
+/// The maximum number of record sets in one page.
 ///
 /// Source: Route 53 API Reference, `ListResourceRecordSets`.
 pub const LARGEST_PAGE: usize = 300;
-/// Enough for all record sets of a usual name.
+/// The number of record sets in a request for one name. A usual name has 6 at most: A and AAAA records
+/// of two sides, and a registry TXT of each side. Route 53 fills the page with the names that follow, so
+/// most of a page of 300 would be discarded. A name with more than 20 is read in several pages.
 const PAGE_OF_A_NAME: usize = 20;
-/// The time in which Route 53 usually propagates a change to all its servers.
+/// The time within which Route 53 usually propagates a change to all of its servers, in seconds.
 ///
 /// Source: Route 53 API Reference, `ChangeResourceRecordSets`.
 pub const PROPAGATION_SECONDS: u32 = 60;
 
-/// A change that Route 53 accepted.
+/// The id of a change that Route 53 accepted.
 pub type ChangeId = String;
 
 /// The calls of Route 53's API that a migration needs.
@@ -33,7 +32,7 @@ pub trait Route53 {
         id: &HostedZoneId,
     ) -> impl Future<Output = Result<HostedZone, Error>> + Send;
 
-    /// `ListResourceRecordSets`: record sets at or behind `start`, in Route 53's order.
+    /// `ListResourceRecordSets`: the record sets from `start` on, in Route 53's order.
     fn list_resource_record_sets(
         &self,
         id: &HostedZoneId,
@@ -41,65 +40,51 @@ pub trait Route53 {
         max_items: usize,
     ) -> impl Future<Output = Result<Page, Error>> + Send;
 
-    /// `ChangeResourceRecordSets`: all of the changes, in this order, or none.
-    /// [`Error::ChangeRefused`] is Route 53's `InvalidChangeBatch`.
+    /// `ChangeResourceRecordSets`: applies all of the changes, in this order, or none.
+    ///
+    /// # Errors
+    /// [`Error::ChangeRefused`] for Route 53's `InvalidChangeBatch`.
     fn change_resource_record_sets(
         &self,
         id: &HostedZoneId,
         changes: &[Change<'_>],
     ) -> impl Future<Output = Result<ChangeId, Error>> + Send;
 
-    /// `GetChange`: whether the change has reached all of Route 53's servers (`INSYNC`).
+    /// `GetChange`: whether all of Route 53's servers have the change (`INSYNC`).
     fn is_in_sync(&self, change_id: &str) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
-/// What `GetHostedZone` says.
+/// The answer of `GetHostedZone`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HostedZone {
-    /// The zone's name.
     pub name: RecordName,
-    /// How many record sets it holds.
     pub record_set_count: usize,
 }
 
-/// Where a page begins.
+/// The position at which a page begins.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ListStart {
-    /// The name to begin with.
     pub name: RecordName,
-    /// The type to begin with, as Route 53 writes it.
+    /// The type in Route 53's spelling.
     pub record_type: Option<String>,
-    /// The set identifier to begin with.
     pub set_identifier: Option<String>,
 }
 
 /// A page of record sets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Page {
-    /// The record sets.
     pub record_sets: Vec<RecordSet>,
-    /// Where the next page begins, if there is one.
+    /// The beginning of the next page; none on the last page.
     pub next: Option<ListStart>,
 }
 
-/// One change of a batch. There is no UPSERT: it would overwrite what another
-/// writer did meanwhile.
+/// One change of a batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Change<'a> {
-    /// Delete exactly this record set.
+    /// Deletes the record set if it is exactly this one.
     Delete(&'a RecordSet),
-    /// Create this record set, which must not exist.
+    /// Creates the record set if its name, type and set identifier do not exist.
     Create(&'a RecordSet),
-}
-
-/// What an applied list of changes leaves to wait for.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Applied {
-    /// The ids to ask [`Route53::is_in_sync`] about.
-    pub change_ids: Vec<ChangeId>,
-    /// Whether a change was applied whose answer, and so its id, was lost.
-    /// Such a change is given [`PROPAGATION_SECONDS`].
-    pub lost_an_answer: bool,
 }
 
 /// Reads the whole zone.
@@ -108,8 +93,8 @@ pub async fn read_zone(route53: &impl Route53, id: &HostedZoneId) -> Result<Zone
     scan(route53, id, hosted_zone).await
 }
 
-/// Reads the record sets at `wanted`, and at in-zone alias targets of theirs, by whichever takes
-/// fewer calls: name by name, or the whole zone.
+/// Reads the record sets at the names `wanted`, and at the names of this zone that they are aliases of.
+/// It reads name by name, or the whole zone if that takes fewer calls.
 pub async fn read_names(
     route53: &impl Route53,
     id: &HostedZoneId,
@@ -137,6 +122,7 @@ pub async fn read_names(
     Ok(zone)
 }
 
+/// Reads the zone page by page.
 async fn scan(
     route53: &impl Route53,
     id: &HostedZoneId,
@@ -190,54 +176,7 @@ async fn read_name(
     Ok(found)
 }
 
-/// Writes the changes, batch by batch.
-///
-/// A batch that is refused, or whose answer is lost, is looked up: if the zone
-/// shows its result it was applied; if the zone shows something else than was
-/// read, another writer was there ([`Error::Conflict`]); else the error stands.
-/// After an error, earlier batches stay applied: every caller is idempotent and
-/// goes on from what it reads.
-pub async fn apply(
-    route53: &impl Route53,
-    id: &HostedZoneId,
-    changes: Vec<NameChange>,
-) -> Result<Applied, Error> {
-    let mut applied = Applied::default();
-    for batch in batches(changes) {
-        let elements: Vec<_> = batch.iter().flat_map(elements).collect();
-        match route53.change_resource_record_sets(id, &elements).await {
-            Ok(change_id) => applied.change_ids.push(change_id),
-            Err(error @ (Error::ChangeRefused(_) | Error::Unavailable(_))) => {
-                let names = batch.iter().flat_map(NameChange::places).cloned().collect();
-                let zone = read_names(route53, id, names).await?;
-                if batch.iter().all(|change| change.is_applied_in(&zone)) {
-                    tracing::warn!(%error, "a change was applied although its answer says otherwise");
-                    applied.lost_an_answer = true;
-                    continue;
-                }
-                let overtaken = batch.iter().find(|change| !change.is_current_in(&zone));
-                return Err(match overtaken {
-                    Some(change) => Error::Conflict(format!(
-                        "{} was changed by another writer between reading and writing; nothing was overwritten ({error})",
-                        change.name
-                    )),
-                    None => error,
-                });
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(applied)
-}
-
-/// The changes of a name in their order: all deletes, then all creates.
-fn elements(change: &NameChange) -> impl Iterator<Item = Change<'_>> {
-    let deletes = change.deletes.iter().map(Change::Delete);
-    let creates = change.creates.iter().map(Change::Create);
-    deletes.chain(creates)
-}
-
-/// The ids that have not yet reached all of Route 53's servers.
+/// The changes that not all of Route 53's servers have yet.
 pub async fn still_pending(
     route53: &impl Route53,
     change_ids: Vec<ChangeId>,

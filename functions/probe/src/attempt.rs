@@ -23,8 +23,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::Prober;
 use crate::address::forbidden_kind;
+use crate::prober::Prober;
 use crate::target::Target;
 
 /// Maximum bytes of the headers, and of the body, that are read. An endless response

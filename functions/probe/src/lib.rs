@@ -25,6 +25,7 @@ mod address;
 mod any_certificate;
 mod attempt;
 mod connect_to;
+mod prober;
 mod schedule;
 #[cfg(test)]
 mod server;
@@ -33,24 +34,26 @@ mod target;
 mod tests;
 mod tls;
 
-use std::env;
 use std::time::Duration;
 
-use migration::input::{Probe, from_json};
+use migration::Error;
+use migration::dns::{RecordName, SetIdentifier, Zone};
+use migration::error::InvalidInput;
+use migration::health::Verdict;
+use migration::input::Probe;
+use migration::json::from_json;
 use migration::plan::Migration;
 use migration::route53::{Route53, read_names};
-use migration::zone::Zone;
-use migration::{Error, RecordName, SetIdentifier, Verdict, shortened};
+use migration::text::shortened;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
 pub use crate::attempt::Phase;
 use crate::attempt::{NameProbe, Problem};
-use crate::connect_to::ConnectTo;
+pub use crate::prober::Prober;
 use crate::schedule::{finished_before, try_until_decided};
 use crate::target::targets;
-use crate::tls::{Tls, root_store};
 
 /// Maximum number of failures in a report. A migration may have thousands of names, and
 /// Step Functions limits the data between states to 256 KiB.
@@ -59,35 +62,7 @@ const MAX_FAILURES: usize = 10;
 /// it, which may be hundreds.
 const MAX_PROBLEM_CHARACTERS: usize = 300;
 
-/// The function's settings: overrides of targets and trusted certificates.
-#[derive(Clone, Debug)]
-pub struct Prober {
-    connect_to: ConnectTo,
-    tls: Tls,
-}
-
 impl Prober {
-    /// Reads the environment variables that the crate's documentation lists.
-    ///
-    /// # Errors
-    /// Names the variable and its invalid part.
-    pub fn from_env() -> Result<Self, String> {
-        let variable = |name| env::var(name).unwrap_or_default();
-        Self::new(&variable(connect_to::VARIABLE), &variable(tls::VARIABLE))
-    }
-
-    /// Parses the values of `PROBE_CONNECT_TO` and `PROBE_CA_CERTIFICATES`.
-    ///
-    /// # Errors
-    /// Names the variable and its invalid part.
-    pub fn new(connect_to: &str, ca_certificates: &str) -> Result<Self, String> {
-        Ok(Self {
-            connect_to: ConnectTo::parse(connect_to)?,
-            tls: Tls::new(root_store(ca_certificates)?)
-                .map_err(|error| format!("failed to set up TLS: {error}"))?,
-        })
-    }
-
     /// Succeeds if `name` is healthy on side `to`.
     async fn probe_name(
         &self,
@@ -183,9 +158,7 @@ pub async fn handle(
         names, to, probe, ..
     } = &migration;
     if names.is_empty() {
-        return Err(Error::InvalidInput(
-            "migration.names: expected at least one name, found none".to_owned(),
-        ));
+        return Err(Error::from(InvalidInput::NoNamesToProbe));
     }
     if !probe.enabled {
         return Ok(ProbeReport {

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use migration::record::{Answer, RecordSet, RecordType};
-use migration::zone::Zone;
-use migration::{RecordName, SetIdentifier};
+use migration::dns::{RecordData, RecordName, RecordSet, RecordType, SetIdentifier, Zone};
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Target {
@@ -52,11 +50,11 @@ pub(crate) fn targets(
 }
 
 fn add_targets(record_set: &RecordSet, targets: &mut BTreeSet<Target>) -> Result<(), String> {
-    match &record_set.answer {
-        Answer::Alias { dns_name, .. } => {
+    match &record_set.data {
+        RecordData::Alias { dns_name, .. } => {
             targets.insert(Target::host(dns_name));
         }
-        Answer::Values { values, .. } => {
+        RecordData::Values { values, .. } => {
             for value in values {
                 targets.insert(if record_set.record_type == RecordType::Cname {
                     Target::host(value)
@@ -76,7 +74,7 @@ fn add_targets(record_set: &RecordSet, targets: &mut BTreeSet<Target>) -> Result
 
 #[cfg(test)]
 mod tests {
-    use migration::fake::FakeRoute53;
+    use fakes::FakeRoute53;
     use migration::route53::read_zone;
     use serde_json::{Value, json};
 

@@ -1,55 +1,41 @@
-//! Whose journals stand in a zone, and which of them an order is for.
+//! Selects the journals in a zone that a target covers.
 
 use std::collections::BTreeSet;
 
+use migration::Error;
+use migration::dns::{RecordName, Zone};
 use migration::executions::{Executions, Status};
 use migration::input::Input;
-use migration::journal::Journal;
-use migration::record::RecordSet;
-use migration::zone::Zone;
-use migration::{Error, RecordName};
+use migration::journal::{Journal, JournalEntry, journal_at};
 
-use crate::orders::{OfMigration, Order, Whose};
+use crate::targets::{MigrationScope, RollbackTarget, Scope};
 
-/// A journal to be undone.
-pub(crate) struct Undo<'a> {
-    pub(crate) name: RecordName,
-    pub(crate) read: &'a RecordSet,
-    pub(crate) journal: Journal,
-}
-
-/// The journals in a zone that an order is for.
 #[derive(Default)]
-pub(crate) struct Selected<'a> {
-    /// In the order in which they are to be undone.
-    pub(crate) undos: Vec<Undo<'a>>,
-    /// Journals of migrations that have completed, the marked one of each last: only to be taken away.
-    pub(crate) completed: Vec<Undo<'a>>,
-    /// Journals that can't be read. Whose they are can't be told, so each is a problem of every
-    /// order for its name.
+pub(crate) struct SelectedJournals<'a> {
+    /// To be restored, in this order.
+    pub(crate) entries: Vec<JournalEntry<'a>>,
+    /// Of completed migrations, to be deleted in this order: the marked journal of each migration last.
+    pub(crate) completed: Vec<JournalEntry<'a>>,
+    /// Journals that can't be read. Their executions are unknown, so each is a problem of every target
+    /// that covers its name.
     pub(crate) problems: Vec<String>,
 }
 
-/// Selects the journals that `order` is for.
-///
-/// The order among them is the one that [`migration::change::close`] relies on: an
-/// execution's first name comes before its other names. What the execution went on from comes
-/// before its own names, because only those tell a later attempt that it went on at all.
-pub(crate) async fn select<'a>(
-    order: &Order,
+/// The order of `entries` matters. An execution's first name comes before its other names, as
+/// [`complete()`](migration::change::complete()) requires. The journals that an execution adopted come
+/// before its own, because only its own show a later attempt that it had begun, and so had adopted
+/// others.
+pub(crate) async fn select_journals<'a>(
+    target: &RollbackTarget,
     zone: &'a Zone,
     executions: &impl Executions,
-) -> Result<Selected<'a>, Error> {
-    let mut selected = Selected::default();
+) -> Result<SelectedJournals<'a>, Error> {
+    let mut selected = SelectedJournals::default();
     let mut all = Vec::new();
     for name in zone.journaled_names() {
-        match zone.journal(&name) {
-            Ok(Some((read, journal))) => all.push(Undo {
-                name,
-                read,
-                journal,
-            }),
-            Err(problem) if order.is_for(&name) => {
+        match journal_at(zone, &name) {
+            Ok(Some(entry)) => all.push(entry),
+            Err(problem) if target.covers_name(&name) => {
                 let line = format!("{name} is not restored: {problem}");
                 selected.problems.push(line);
             }
@@ -59,93 +45,108 @@ pub(crate) async fn select<'a>(
     all.sort_by(|a, b| a.name.cmp(&b.name));
     let completed: BTreeSet<_> = all
         .iter()
-        .filter(|undo| undo.journal.completed)
-        .map(|undo| undo.journal.execution.clone())
+        .filter(|entry| entry.journal.completed)
+        .map(|entry| entry.journal.execution.clone())
         .collect();
 
-    let executions_of = executions_of(order, &all, executions).await?;
-    let (mut undos, own): (Vec<_>, Vec<_>) = all
+    let executions_in_scope = executions_in_scope(target, &all, executions).await?;
+    let (mut entries, own): (Vec<_>, Vec<_>) = all
         .into_iter()
-        .filter(|undo| executions_of.contains(&undo.journal.execution))
-        // All journals of a migration that has completed go together.
-        .filter(|undo| completed.contains(&undo.journal.execution) || order.concerns(undo))
-        .partition(|undo| !order.is_own(undo));
-    undos.extend(own);
-    (selected.completed, selected.undos) = undos
+        .filter(|entry| executions_in_scope.contains(&entry.journal.execution))
+        // The journals of a completed migration are deleted together, whatever names are requested.
+        .filter(|entry| {
+            completed.contains(&entry.journal.execution) || target.covers_journal(entry)
+        })
+        .partition(|entry| !target.is_own(entry));
+    entries.extend(own);
+    (selected.completed, selected.entries) = entries
         .into_iter()
-        .partition(|undo| completed.contains(&undo.journal.execution));
+        .partition(|entry| completed.contains(&entry.journal.execution));
     selected
         .completed
-        .sort_by_key(|undo| undo.journal.completed);
+        .sort_by_key(|entry| entry.journal.completed);
     Ok(selected)
 }
 
-/// The executions whose journals an order is for.
-async fn executions_of(
-    order: &Order,
-    all: &[Undo<'_>],
+/// The executions whose journals a target covers.
+async fn executions_in_scope(
+    target: &RollbackTarget,
+    all: &[JournalEntry<'_>],
     executions: &impl Executions,
 ) -> Result<BTreeSet<String>, Error> {
-    let of = match &order.whose {
-        Whose::Migration(of) => of,
-        Whose::Names(_) => {
-            let concerned = all.iter().filter(|undo| order.concerns(undo));
-            return Ok(concerned
-                .map(|undo| undo.journal.execution.clone())
+    let migration = match &target.scope {
+        Scope::Migration(migration) => migration,
+        Scope::Names(_) => {
+            let covered = all.iter().filter(|entry| target.covers_journal(entry));
+            return Ok(covered
+                .map(|entry| entry.journal.execution.clone())
                 .collect());
         }
     };
-    let mut of_it = BTreeSet::from([of.name.clone()]);
-    let has_begun = all.iter().any(|undo| undo.journal.execution == of.name);
-    for undo in all.iter().filter(|undo| of.may_go_on_from(undo)) {
-        let other = &undo.journal.execution;
-        // It takes others over with its first shift; before that only if it says so itself.
-        let is_gone_on_from = has_begun || of.adopted.contains(other);
-        if is_gone_on_from
-            && !of_it.contains(other)
+    let mut in_scope = BTreeSet::from([migration.name.clone()]);
+    let has_begun = all
+        .iter()
+        .any(|entry| entry.journal.execution == migration.name);
+    for entry in all.iter().filter(|entry| migration.may_adopt(entry)) {
+        let other = &entry.journal.execution;
+        // An execution adopts others with its first shift; before it, only its own request lists them.
+        let is_adopted = has_begun || migration.adopted.contains(other);
+        if is_adopted
+            && !in_scope.contains(other)
             && executions
                 .describe(other)
                 .await?
                 .is_some_and(|execution| execution.status == Status::Unsuccessful)
         {
-            of_it.insert(other.clone());
+            in_scope.insert(other.clone());
         }
     }
-    Ok(of_it)
+    Ok(in_scope)
 }
 
-impl Order {
-    /// Whether the order is for a name at all, whoever's journal stands there.
-    fn is_for(&self, name: &RecordName) -> bool {
-        match &self.whose {
-            Whose::Migration(of) => of.input.as_ref().is_none_or(|input| input.selects(name)),
-            Whose::Names(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
-        }
-    }
-
-    fn concerns(&self, undo: &Undo<'_>) -> bool {
-        match &self.whose {
-            Whose::Migration(of) => self.is_own(undo) || of.may_go_on_from(undo),
-            Whose::Names(_) => self.is_for(&undo.name),
-        }
-    }
-
-    fn is_own(&self, undo: &Undo<'_>) -> bool {
-        match &self.whose {
-            Whose::Migration(of) => undo.journal.execution == of.name,
-            Whose::Names(_) => true,
-        }
+impl SelectedJournals<'_> {
+    pub(crate) fn retain_executions(&mut self, executions: &BTreeSet<String>) {
+        let is_retained = |entry: &JournalEntry<'_>| executions.contains(&entry.journal.execution);
+        self.entries.retain(is_retained);
+        self.completed.retain(is_retained);
     }
 }
 
-impl OfMigration {
-    /// Whether this is the journal of another execution that this one's plan lets it go on from,
-    /// if that other has ended.
-    fn may_go_on_from(&self, undo: &Undo<'_>) -> bool {
-        let Journal { from, to, .. } = &undo.journal;
-        let is_alike = |input: &Input| (&input.from, &input.to) == (from, to);
+impl RollbackTarget {
+    /// Whether the target covers a name, regardless of the execution of its journal.
+    fn covers_name(&self, name: &RecordName) -> bool {
+        match &self.scope {
+            Scope::Migration(migration) => migration
+                .input
+                .as_ref()
+                .is_none_or(|input| input.selects(name)),
+            Scope::Names(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
+        }
+    }
+
+    fn covers_journal(&self, entry: &JournalEntry<'_>) -> bool {
+        match &self.scope {
+            Scope::Migration(migration) => self.is_own(entry) || migration.may_adopt(entry),
+            Scope::Names(_) => self.covers_name(&entry.name),
+        }
+    }
+
+    fn is_own(&self, entry: &JournalEntry<'_>) -> bool {
+        match &self.scope {
+            Scope::Migration(migration) => entry.journal.execution == migration.name,
+            Scope::Names(_) => true,
+        }
+    }
+}
+
+impl MigrationScope {
+    /// Whether this is a journal that the migration adopts if the journal's execution has ended
+    /// unsuccessfully.
+    fn may_adopt(&self, entry: &JournalEntry<'_>) -> bool {
+        let Journal { from, to, .. } = &entry.journal;
+        let has_same_sides = |input: &Input| (&input.from, &input.to) == (from, to);
         self.input
             .as_ref()
-            .is_some_and(|input| is_alike(input) && input.selects(&undo.name))
+            .is_some_and(|input| has_same_sides(input) && input.selects(&entry.name))
     }
 }

@@ -1,234 +1,205 @@
 //! The function `rollback`: restores the original weights, from the journals alone.
 //!
-//! The event is a request, or one of AWS's own events as it comes:
+//! The event is a request, or an event as AWS delivers it:
 //!
 //! | event | what is rolled back |
 //! |---|---|
-//! | `{"execution": …}`, a name or an ARN | that execution's names; `hostedZoneId` if Step Functions does not know it any more |
-//! | `{"hostedZoneId": …, "names": […]}` | those names, whoever moved them; `*` matches any characters |
+//! | `{"execution": …}`, a name or an ARN | the names of that execution; with `hostedZoneId` if Step Functions no longer knows the execution |
+//! | `{"hostedZoneId": …, "names": […]}` | those names, for any execution; `*` matches any characters |
 //! | `{"alarm": …}` | the names of every running migration that watches this alarm |
-//! | EventBridge's `CloudWatch Alarm State Change`, or `alarmData` from an alarm whose action is this function | the names of every migration that watches this alarm and was running when it fired |
+//! | EventBridge's `CloudWatch Alarm State Change`, or `alarmData` from an alarm that has this function as its action | the names of every migration that watches this alarm and was running when it fired |
 //! | EventBridge's `Step Functions Execution Status Change` | the names of an execution that failed, was aborted or timed out |
 //!
-//! A request may say in a `reason` why. The migration state machine says with
-//! `requestedBy` that it asks for its own rollback and waits, so that it is not
-//! stopped, and with `adopted` which executions it was about to go on from. A
-//! migration with `onFailure: "hold"` is stopped by its alarm and not restored, and
-//! stays as it is when it is aborted.
+//! A request may give a `reason`. The migration state machine requests its own rollback with
+//! `requestedBy`, and waits for it, so this function does not stop it; `adopted` lists the executions
+//! whose journals it was about to adopt. A migration with `onFailure: "hold"` is stopped by its alarm
+//! but not restored, and is not restored when it is aborted.
 //!
-//! A rollback is made in passes. The first restores; each later one, after the
-//! wait that the one before asked for, confirms its changes and restores what a
-//! function that was still at work when its execution was stopped has written
-//! meanwhile. A later pass is asked for as `{"request": …, "earlier": …}`: the
-//! same request, and the `executions` and `changeIds` of the pass before. Every
-//! pass is idempotent, and two rollbacks at once do no harm: the batch of the
-//! second fails, and it finds the first one's work done.
+//! A rollback is made in passes, because stopping an execution does not stop a call of `shift-weight`
+//! that is already running: until its timeout, that call may write after the rollback. The first pass
+//! restores. Each later pass, after the `waitSeconds` of the pass before it, checks that the changes
+//! are in sync and restores what was written late. Its event is `{"request": …, "earlier": …}`: the
+//! same request, and the `executions` and `changeIds` of the pass before it. Every pass is idempotent.
+//! Two rollbacks at the same time are safe: the batch of the second fails, and its retry finds the
+//! names restored.
 //!
 //! | environment variable | meaning |
 //! |---|---|
-//! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, whose executions are asked for and stopped |
+//! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, whose executions are described, listed and stopped |
+//! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
 mod journals;
-mod orders;
 mod report;
 mod request;
+mod targets;
 
 use std::collections::BTreeSet;
 
-use migration::change::{NameChange, Restoration, restore};
+use migration::Error;
+use migration::change::{Applied, NameChange, Restoration, apply, delete_journal, restore};
+use migration::dns::{RecordName, Zone};
 use migration::executions::{Execution, Executions};
-use migration::input::{Reaction, to_json};
-use migration::lease;
-use migration::route53::{Applied, PROPAGATION_SECONDS, Route53, apply, read_zone, still_pending};
-use migration::weights::count_weights;
-use migration::{Error, Percent, RecordName};
+use migration::input::Reaction;
+use migration::journal::JournalEntry;
+use migration::json::to_json;
+use migration::route53::{PROPAGATION_SECONDS, Route53, read_zone, still_pending};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::journals::{Selected, Undo, select};
-use crate::orders::{Order, Orders, Whose, orders, stop_for_rollback};
-use crate::report::{Reports, first_ones, message, tell_metrics};
-use crate::request::{Call, Earlier};
+use crate::journals::{SelectedJournals, select_journals};
+use crate::report::{Reports, emit_metrics, limit_findings, summary};
+use crate::request::{EarlierPasses, PassRequest};
+use crate::targets::{RollbackTarget, RollbackTargets, Scope, find_targets, stop_for_rollback};
 
-pub use crate::report::{Outcome, Report};
+pub use crate::report::{MigrationReport, Outcome};
 
-/// For how long a `shift-weight` call may still be writing after its execution was
-/// stopped: that function's timeout in the template.
+/// For how long a call of `shift-weight` may still write after its execution was stopped. It is that
+/// function's timeout in the template, and a test holds the two equal: with less, the last pass could
+/// come before a late write, and nothing would restore that name; with more, every rollback would take
+/// longer for nothing.
 pub const LATE_WRITER_SECONDS: u32 = 120;
 
-/// A TTL that is longer than this is not waited out: the rollback has its own time to be done by.
+/// The longest wait between two passes. A TTL is up to 68 years, but the rollback state machine ends
+/// after a day, or after 30 passes. The next pass also confirms the changes and restores late writes,
+/// and neither depends on the TTL.
 const LONGEST_WAIT_SECONDS: u32 = 3_600;
-
-/// What to look at where a migration is rolled back that may have been about to be released.
-const GIVEN_BACK_EARLY: &str = "ExternalDNS has its records back: where annotations already ask for the weights that \
-     were reached, it puts those into DNS again within its interval; put the annotations back";
 
 /// What one pass did.
 #[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
-    /// Whether nothing is left to do, to confirm or to look at again.
+pub struct PassReport {
+    /// Whether no further pass is needed.
     pub done: bool,
     /// How many names were restored in this pass.
     pub restored: usize,
     /// One sentence for people.
     pub message: String,
-    /// What there is to tell of each migration.
-    pub migrations: Vec<Report>,
+    /// The migrations to announce.
+    pub migrations: Vec<MigrationReport>,
     /// What could not be restored, and what to do about it.
     pub problems: Vec<String>,
-    /// The executions that are rolled back: those that were asked for, or whose journals were found
-    /// at the names that were asked for.
+    /// The executions that are rolled back: the requested ones, or those with journals at the requested
+    /// names.
     pub executions: BTreeSet<String>,
-    /// The changes that are not yet confirmed.
+    /// The changes that are not yet in sync.
     pub change_ids: Vec<String>,
     /// How long to wait before the next pass.
     pub wait_seconds: u32,
 }
 
-/// Makes one pass of the rollback that `event` asks for; the answer is an [`Answer`].
+/// Makes one pass of the rollback that `event` asks for; the answer is a [`PassReport`].
 pub async fn handle(
     event: &Value,
     route53: &impl Route53,
     executions: &impl Executions,
 ) -> Result<Value, Error> {
-    let call = Call::parse(event)?;
-    let Orders { orders, message } = orders(&call, executions).await?;
-    let earlier = call.earlier.as_ref();
-    let mut answer = Answer {
+    let request = PassRequest::parse(event)?;
+    let RollbackTargets { targets, message } = find_targets(&request, executions).await?;
+    let earlier = request.earlier.as_ref();
+    let mut pass = PassReport {
         message,
         wait_seconds: LATE_WRITER_SECONDS,
-        ..Answer::default()
+        ..PassReport::default()
     };
-    let mut problem = None;
-    for order in &orders {
-        // What hinders one migration's rollback must not hinder another's.
-        if let Err(error) = carry_out(order, earlier, route53, executions, &mut answer).await {
-            tracing::error!(%error, zone = %order.hosted_zone_id, "a part is not rolled back");
-            problem.get_or_insert(error);
+    let mut first_error = None;
+    for target in &targets {
+        // An error in one migration's rollback must not prevent another's.
+        if let Err(error) = roll_back(target, earlier, route53, executions, &mut pass).await {
+            tracing::error!(%error, zone = %target.hosted_zone_id, "a rollback target failed");
+            first_error.get_or_insert(error);
         }
     }
-    if let Some(problem) = problem {
-        return Err(problem);
+    if let Some(error) = first_error {
+        return Err(error);
     }
     let earlier_changes = earlier.map(|earlier| earlier.change_ids.clone());
     let pending = still_pending(route53, earlier_changes.unwrap_or_default()).await?;
-    answer.change_ids.extend(pending);
-    // Only a later pass can tell that nobody has written late.
-    let is_looked_at_again = earlier.is_none() && !answer.executions.is_empty();
-    answer.done = answer.restored == 0 && answer.change_ids.is_empty() && !is_looked_at_again;
-    answer.wait_seconds = answer.wait_seconds.min(LONGEST_WAIT_SECONDS);
-    answer.problems = first_ones(answer.problems);
+    pass.change_ids.extend(pending);
+    // Only a later pass can find a late write.
+    let may_be_written_late = earlier.is_none() && !pass.executions.is_empty();
+    pass.done = pass.restored == 0 && pass.change_ids.is_empty() && !may_be_written_late;
+    pass.wait_seconds = pass.wait_seconds.min(LONGEST_WAIT_SECONDS);
+    pass.problems = limit_findings(pass.problems);
     tracing::info!(
-        restored = answer.restored,
-        executions = ?answer.executions,
-        problems = ?answer.problems,
+        restored = pass.restored,
+        executions = ?pass.executions,
+        problems = ?pass.problems,
         "{}",
-        answer.message
+        pass.message
     );
-    to_json(&answer)
+    to_json(&pass)
 }
 
-/// Does in one zone what there is to do, and adds it to the answer.
-async fn carry_out(
-    order: &Order,
-    earlier: Option<&Earlier>,
+/// Rolls back one target, and adds the result to `pass`.
+async fn roll_back(
+    target: &RollbackTarget,
+    earlier: Option<&EarlierPasses>,
     route53: &impl Route53,
     executions: &impl Executions,
-    answer: &mut Answer,
+    pass: &mut PassReport,
 ) -> Result<(), Error> {
-    let zone = read_zone(route53, &order.hosted_zone_id).await?;
-    let Selected {
-        mut undos,
-        mut completed,
-        problems,
-    } = select(order, &zone, executions).await?;
-    if let (Some(earlier), Whose::Names(_)) = (earlier, &order.whose) {
-        let is_the_same = |undo: &Undo<'_>| earlier.executions.contains(&undo.journal.execution);
-        undos.retain(is_the_same);
-        completed.retain(is_the_same);
+    let zone = read_zone(route53, &target.hosted_zone_id).await?;
+    let mut journals = select_journals(target, &zone, executions).await?;
+    if let (Some(earlier), Scope::Names(_)) = (earlier, &target.scope) {
+        // A migration that has taken the names since the first pass is not part of this rollback.
+        journals.retain_executions(&earlier.executions);
     }
-    answer.problems.extend(problems);
-    let stopped = stop_at_work(order, &undos, executions).await?;
+    let stopped = stop_running_executions(target, &journals.entries, executions).await?;
 
-    let mut changes = Vec::new();
-    let mut restored = Vec::new();
-    if order.reaction == Reaction::Rollback {
-        for undo in &undos {
-            match restore(&zone, &undo.name, undo.read, &undo.journal) {
-                Ok(Restoration { change, found }) => {
-                    changes.push(change);
-                    restored.push((undo, found));
-                }
-                Err(problem) => answer.problems.push(problem.to_string()),
-            }
-        }
-    }
-    let refused = apply_all(route53, order, changes, answer).await?;
-    restored.retain(|(undo, _)| !refused.contains(&undo.name));
-    // In this order or not at all: the marked journal is the last.
-    let removals = completed
-        .iter()
-        .map(|undo| lease::end(&zone, (&undo.name, undo.read, &undo.journal)));
-    answer.note(apply(route53, &order.hosted_zone_id, removals.collect()).await?);
+    let decision = decide(target, &zone, &journals);
 
-    let mut reports = Reports::new(executions, order, &zone);
-    for undo in &completed {
-        reports.of(&undo.journal, Outcome::Completed);
+    pass.problems.extend(journals.problems.iter().cloned());
+    let restored = write(target, decision, route53, pass).await?;
+
+    let mut reports = Reports::new(executions, target, &zone);
+    for entry in &journals.completed {
+        reports.add_name(&entry.journal, Outcome::Completed);
     }
-    for (undo, found) in restored {
-        answer.restored += 1;
-        let wait_seconds = zone.ttl_seconds(&undo.name);
-        answer.wait_seconds = answer.wait_seconds.max(wait_seconds);
-        let report = reports.of(&undo.journal, Outcome::RolledBack);
-        report.found.extend(found);
-        if undo.journal.is_leased() && undo.journal.percent == Percent::ALL {
-            report.warn(GIVEN_BACK_EARLY);
-        }
-        count_weights(&mut report.weights, &undo.journal.original);
+    for RestoredName { entry, differences } in restored {
+        pass.restored += 1;
+        pass.wait_seconds = pass.wait_seconds.max(zone.ttl_seconds(&entry.name));
+        reports.add_restored_name(&entry.journal, differences);
     }
-    if order.reaction == Reaction::Hold {
-        for undo in &undos {
-            reports.of(&undo.journal, Outcome::Held);
-        }
-    } else {
-        reports.tell_what_stays(&undos);
-        match &order.whose {
-            Whose::Migration(of) => {
-                answer.executions.insert(of.name.clone());
-            }
-            Whose::Names(_) => {
-                let found = undos.iter().chain(&completed);
-                let found = found.map(|undo| undo.journal.execution.clone());
-                answer.executions.extend(found);
+    match target.reaction {
+        Reaction::Hold => {
+            for entry in &journals.entries {
+                reports.add_name(&entry.journal, Outcome::Held);
             }
         }
+        Reaction::Rollback => {
+            reports.add_remaining_names(&journals.entries);
+            pass.executions
+                .extend(rolled_back_executions(target, &journals));
+        }
     }
-    answer.message = message(order, &zone, &reports.written);
+    pass.message = summary(target, &zone, reports.as_slice());
     let reports = reports.finish(&stopped);
-    tell_metrics(&reports);
-    answer.migrations.extend(reports);
+    emit_metrics(&reports);
+    pass.migrations.extend(reports);
     Ok(())
 }
 
-/// Where names are asked for, stops the executions that are at work there. Returns the names of
-/// those that were stopped.
-async fn stop_at_work(
-    order: &Order,
-    undos: &[Undo<'_>],
+/// If names are requested, stops the executions that are running and have journals there. Returns
+/// all executions of the target that were stopped, by the names of the executions.
+async fn stop_running_executions(
+    target: &RollbackTarget,
+    entries: &[JournalEntry<'_>],
     executions: &impl Executions,
 ) -> Result<BTreeSet<String>, Error> {
     let mut stopped = BTreeSet::new();
-    if let Some(of) = order.migration() {
-        stopped.extend(of.is_stopped.then(|| of.name.clone()));
+    if let Some(migration) = target.migration() {
+        stopped.extend(migration.is_stopped.then(|| migration.name.clone()));
         return Ok(stopped);
     }
-    let concerned: BTreeSet<_> = undos.iter().map(|undo| &undo.journal.execution).collect();
-    for name in concerned {
+    let journaled: BTreeSet<_> = entries
+        .iter()
+        .map(|entry| &entry.journal.execution)
+        .collect();
+    for name in journaled {
         let execution = executions.describe(name).await?;
         if execution.as_ref().is_some_and(Execution::is_running)
-            && stop_for_rollback(name, &order.reason, executions).await?
+            && stop_for_rollback(name, &target.reason, executions).await?
         {
             stopped.insert(name.clone());
         }
@@ -236,26 +207,99 @@ async fn stop_at_work(
     Ok(stopped)
 }
 
-/// Writes all changes; if Route 53 refuses a batch, name by name, so that the name that it is
-/// about does not stand in the way of the others. Returns the names that are refused.
-async fn apply_all(
+/// What a pass writes in one zone.
+struct Decision<'j, 'z> {
+    restorations: Vec<NameChange>,
+    /// The names of `restorations`.
+    restored: Vec<RestoredName<'j, 'z>>,
+    /// Delete the journals of completed migrations, in this order.
+    deletions: Vec<NameChange>,
+    /// Names that can't be restored.
+    problems: Vec<String>,
+}
+
+struct RestoredName<'j, 'z> {
+    entry: &'j JournalEntry<'z>,
+    /// What differed from the journal, for people.
+    differences: Vec<String>,
+}
+
+fn decide<'j, 'z>(
+    target: &RollbackTarget,
+    zone: &Zone,
+    journals: &'j SelectedJournals<'z>,
+) -> Decision<'j, 'z> {
+    let deletions = journals
+        .completed
+        .iter()
+        .map(|entry| delete_journal(zone, entry));
+    let mut decision = Decision {
+        restorations: Vec::new(),
+        restored: Vec::new(),
+        deletions: deletions.collect(),
+        problems: Vec::new(),
+    };
+    if target.reaction == Reaction::Hold {
+        return decision;
+    }
+    for entry in &journals.entries {
+        match restore(zone, entry) {
+            Ok(Restoration { change, found }) => {
+                decision.restorations.push(change);
+                decision.restored.push(RestoredName {
+                    entry,
+                    differences: found,
+                });
+            }
+            Err(problem) => decision.problems.push(problem.to_string()),
+        }
+    }
+    decision
+}
+
+/// Writes the restorations, then the deletions. Returns the names that are restored.
+async fn write<'j, 'z>(
+    target: &RollbackTarget,
+    decision: Decision<'j, 'z>,
     route53: &impl Route53,
-    order: &Order,
-    changes: Vec<NameChange>,
-    answer: &mut Answer,
+    pass: &mut PassReport,
+) -> Result<Vec<RestoredName<'j, 'z>>, Error> {
+    let Decision {
+        restorations,
+        mut restored,
+        deletions,
+        problems,
+    } = decision;
+    pass.problems.extend(problems);
+    let refused = apply_restorations(route53, target, restorations, pass).await?;
+    restored.retain(|name| !refused.contains(&name.entry.name));
+    // Not name by name after a refusal: the marked journal must be deleted last, because it shows an
+    // interrupted deletion that the migration has completed.
+    let applied = apply(route53, &target.hosted_zone_id, deletions).await?;
+    pass.add_applied(applied);
+    Ok(restored)
+}
+
+/// Writes all restorations; if Route 53 refuses a batch, name by name, so that a refused name does
+/// not prevent the restoration of the others. Returns the refused names.
+async fn apply_restorations(
+    route53: &impl Route53,
+    target: &RollbackTarget,
+    restorations: Vec<NameChange>,
+    pass: &mut PassReport,
 ) -> Result<BTreeSet<RecordName>, Error> {
     let mut refused = BTreeSet::new();
-    let zone_id = &order.hosted_zone_id;
-    match apply(route53, zone_id, changes.clone()).await {
-        Ok(applied) => answer.note(applied),
+    let zone_id = &target.hosted_zone_id;
+    match apply(route53, zone_id, restorations.clone()).await {
+        Ok(applied) => pass.add_applied(applied),
         Err(Error::ChangeRefused(_)) => {
-            for change in changes {
+            for change in restorations {
                 let name = change.name.clone();
                 match apply(route53, zone_id, vec![change]).await {
-                    Ok(applied) => answer.note(applied),
+                    Ok(applied) => pass.add_applied(applied),
                     Err(Error::ChangeRefused(problem)) => {
                         let line = format!("{name} is not restored: {problem}");
-                        answer.problems.push(line);
+                        pass.problems.push(line);
                         refused.insert(name);
                     }
                     Err(error) => return Err(error),
@@ -267,14 +311,31 @@ async fn apply_all(
     Ok(refused)
 }
 
-impl Answer {
-    fn note(&mut self, applied: Applied) {
+/// The executions that later passes roll back too.
+fn rolled_back_executions(
+    target: &RollbackTarget,
+    journals: &SelectedJournals<'_>,
+) -> BTreeSet<String> {
+    match &target.scope {
+        Scope::Migration(migration) => BTreeSet::from([migration.name.clone()]),
+        Scope::Names(_) => {
+            let entries = journals.entries.iter().chain(&journals.completed);
+            entries
+                .map(|entry| entry.journal.execution.clone())
+                .collect()
+        }
+    }
+}
+
+impl PassReport {
+    fn add_applied(&mut self, applied: Applied) {
         let Applied {
             change_ids,
             lost_an_answer,
         } = applied;
         self.change_ids.extend(change_ids);
         if lost_an_answer {
+            // Without the id of the change, only waiting can ensure that it is in sync.
             self.wait_seconds += PROPAGATION_SECONDS;
         }
     }

@@ -1,85 +1,84 @@
-//! What there is to tell of each migration that a pass of a rollback is for.
+//! Reports what a pass did to each migration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws::metrics;
+use migration::dns::{HostedZoneId, Percent, RecordName, SetIdentifier, Zone, count_weights};
 use migration::executions::Executions;
 use migration::input::Reaction;
-use migration::journal::Journal;
-use migration::zone::Zone;
-use migration::{HostedZoneId, Percent, RecordName, SetIdentifier, metrics, shortened};
+use migration::journal::{Journal, JournalEntry, journal_at};
+use migration::text::shortened;
 use serde::Serialize;
 
-use crate::journals::Undo;
-use crate::orders::{Order, Whose};
-use crate::request::LONGEST_WORD;
+use crate::request::LONGEST_NAME;
+use crate::targets::{RollbackTarget, Scope};
 
-/// How many findings an answer lists; the rest is counted.
-const LISTED: usize = 20;
-/// Characters of a finding: some repeat what others wrote into the zone, or Route 53's own words.
-const LONGEST_LINE: usize = 1_000;
+/// The most findings that an answer lists; the others are counted.
+const MOST_FINDINGS: usize = 20;
+/// Characters of a finding; some contain other writers' record values, or messages of Route 53.
+const LONGEST_FINDING: usize = 1_000;
 /// Characters of the names that a message lists.
 const LONGEST_LIST: usize = 1_000;
 
-/// What came of one migration.
+/// A finding about a name that was at 100 percent and leased: its release may have begun.
+const MAYBE_GIVEN_BACK: &str = "ExternalDNS owns the records again: if the annotations already have the weights that the migration reached, \
+     ExternalDNS writes these weights again within its interval; set the annotations back to the original weights";
+
+/// What a pass did to one migration.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// What came of it.
+pub struct MigrationReport {
     pub status: Outcome,
-    /// The name of its execution.
+    /// The name of the execution.
     pub execution: String,
-    /// That execution's ARN.
     pub execution_arn: String,
-    /// The zone's id.
     pub hosted_zone_id: HostedZoneId,
-    /// The zone's name.
     pub zone_name: RecordName,
-    /// The side that served when it began; none where no journal was found.
+    /// None if no journal was found, and so for the other optional fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<SetIdentifier>,
-    /// The side that was to serve.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<SetIdentifier>,
-    /// Why.
+    /// Why it was rolled back or held.
     pub reason: String,
-    /// Whether it was running and was stopped.
+    /// Whether it was running and was stopped for the rollback.
     pub stopped: bool,
-    /// The highest percent of `to` that was found.
+    /// The highest percent of `to` before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent_before: Option<Percent>,
-    /// The highest percent of `to` that it has now.
+    /// The highest percent of `to` after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<Percent>,
     /// How many names were restored, held or completed.
     pub names: usize,
-    /// The weights `from/to` that were restored, and how many pairs of records have them again.
+    /// The restored weights `from/to`, and how many pairs of records have them.
     pub weights: BTreeMap<String, usize>,
-    /// What was found other than the journals said, the first ones.
+    /// What differed from the journals, the first findings.
     pub found: Vec<String>,
 }
 
-/// What came of a migration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum Outcome {
     /// The original weights are restored.
     RolledBack,
-    /// It is stopped, or was aborted, and is to hold: weights and journals stay.
+    /// It was stopped or aborted, and keeps its weights and journals.
     Held,
-    /// It had completed, and its last journals have been taken away.
+    /// It had completed, and its remaining journals were deleted.
     Completed,
 }
 
-/// What there is to tell of each migration that an order is for.
+/// Collects the reports of the migrations of one target.
 pub(crate) struct Reports<'a, E> {
     executions: &'a E,
-    order: &'a Order,
+    target: &'a RollbackTarget,
     zone: &'a Zone,
-    pub(crate) written: Vec<Report>,
+    migrations: Vec<MigrationReport>,
 }
 
-impl Report {
-    /// Adds a finding that holds for all of its names.
-    pub(crate) fn warn(&mut self, finding: &str) {
+impl MigrationReport {
+    /// Adds a finding about all names once, before those about single names, so that a long list does
+    /// not cut it off.
+    fn add_common_finding(&mut self, finding: &str) {
         if !self.found.iter().any(|found| found == finding) {
             self.found.insert(0, finding.to_owned());
         }
@@ -87,23 +86,27 @@ impl Report {
 }
 
 impl<'a, E: Executions> Reports<'a, E> {
-    pub(crate) fn new(executions: &'a E, order: &'a Order, zone: &'a Zone) -> Self {
+    pub(crate) fn new(executions: &'a E, target: &'a RollbackTarget, zone: &'a Zone) -> Self {
         Self {
             executions,
-            order,
+            target,
             zone,
-            written: Vec::new(),
+            migrations: Vec::new(),
         }
     }
 
-    /// The report that `journal` belongs to, with its name counted.
-    pub(crate) fn of(&mut self, journal: &Journal, outcome: Outcome) -> &mut Report {
-        // What a migration went on from is told of as its own.
-        let execution = match (self.order.migration(), outcome) {
-            (Some(of), Outcome::RolledBack | Outcome::Held) => &of.name,
+    pub(crate) fn as_slice(&self) -> &[MigrationReport] {
+        &self.migrations
+    }
+
+    /// Counts the name of a journal in the report of its migration, and returns that report.
+    pub(crate) fn add_name(&mut self, journal: &Journal, outcome: Outcome) -> &mut MigrationReport {
+        // Adopted journals are reported with the migration that adopted them.
+        let execution = match (self.target.migration(), outcome) {
+            (Some(migration), Outcome::RolledBack | Outcome::Held) => &migration.name,
             _ => &journal.execution,
         };
-        let report = self.find(execution, outcome);
+        let report = self.find_or_add(execution, outcome);
         let percent = match outcome {
             Outcome::RolledBack => journal
                 .original
@@ -120,10 +123,20 @@ impl<'a, E: Executions> Reports<'a, E> {
         report
     }
 
-    fn find(&mut self, execution: &str, status: Outcome) -> &mut Report {
-        let is_it = |report: &Report| report.execution == execution && report.status == status;
-        let position = self.written.iter().position(is_it).unwrap_or_else(|| {
-            self.written.push(Report {
+    pub(crate) fn add_restored_name(&mut self, journal: &Journal, differences: Vec<String>) {
+        let report = self.add_name(journal, Outcome::RolledBack);
+        report.found.extend(differences);
+        if journal.is_leased() && journal.percent == Percent::ALL {
+            report.add_common_finding(MAYBE_GIVEN_BACK);
+        }
+        count_weights(&mut report.weights, &journal.original);
+    }
+
+    fn find_or_add(&mut self, execution: &str, status: Outcome) -> &mut MigrationReport {
+        let matches =
+            |report: &MigrationReport| report.execution == execution && report.status == status;
+        let position = self.migrations.iter().position(matches).unwrap_or_else(|| {
+            self.migrations.push(MigrationReport {
                 status,
                 execution: execution.to_owned(),
                 execution_arn: self.executions.arn(execution),
@@ -131,7 +144,7 @@ impl<'a, E: Executions> Reports<'a, E> {
                 zone_name: self.zone.name.clone(),
                 from: None,
                 to: None,
-                reason: self.order.reason.clone(),
+                reason: self.target.reason.clone(),
                 stopped: false,
                 percent_before: None,
                 percent: None,
@@ -139,100 +152,110 @@ impl<'a, E: Executions> Reports<'a, E> {
                 weights: BTreeMap::new(),
                 found: Vec::new(),
             });
-            self.written.len() - 1
+            self.migrations.len() - 1
         });
-        #[expect(clippy::indexing_slicing, reason = "the position of one that is there")]
-        &mut self.written[position]
+        #[expect(clippy::indexing_slicing, reason = "a report exists at this position")]
+        &mut self.migrations[position]
     }
 
-    /// Where names are asked for, says how many others of the same executions stay.
-    pub(crate) fn tell_what_stays(&mut self, undos: &[Undo<'_>]) {
-        if self.order.migration().is_some() {
+    /// If names are requested, adds how many other names of the same executions are not restored.
+    pub(crate) fn add_remaining_names(&mut self, entries: &[JournalEntry<'_>]) {
+        if self.target.migration().is_some() {
             return;
         }
-        let undone: BTreeSet<_> = undos.iter().map(|undo| &undo.name).collect();
-        for report in &mut self.written {
+        let requested: BTreeSet<_> = entries.iter().map(|entry| &entry.name).collect();
+        for report in &mut self.migrations {
             let execution = &report.execution;
-            let is_theirs = |name: &RecordName| {
-                let journal = self.zone.journal(name);
-                matches!(journal, Ok(Some((_, journal))) if journal.execution == *execution)
+            let has_journal_at = |name: &RecordName| {
+                let entry = journal_at(self.zone, name);
+                matches!(entry, Ok(Some(entry)) if entry.journal.execution == *execution)
             };
-            let staying = self
+            let remaining = self
                 .zone
                 .journaled_names()
-                .filter(|name| !undone.contains(name) && is_theirs(name))
+                .filter(|name| !requested.contains(name) && has_journal_at(name))
                 .count();
-            if staying > 0 {
+            if remaining > 0 {
                 report.found.push(format!(
-                    "{staying} further {} of the execution {execution} not asked for stay where they are; \
-                     to restore them too, roll back with {{\"execution\": \"{execution}\"}}",
-                    names(staying)
+                    "not requested and so not restored: {remaining} more {} of the execution {execution}; \
+                     to restore all of its names, roll back with {{\"execution\": \"{execution}\"}}",
+                    names(remaining)
                 ));
             }
         }
     }
 
-    /// All reports: also of a migration that is to be told of, and of what was stopped, although
-    /// no journal of it is left.
-    pub(crate) fn finish(mut self, stopped: &BTreeSet<String>) -> Vec<Report> {
-        let told = self.order.migration().filter(|of| of.is_told);
-        let told: BTreeSet<_> = told.map(|of| &of.name).into_iter().chain(stopped).collect();
-        for name in told {
-            let outcome = match self.order.reaction {
+    /// All reports. They include migrations without a journal that were stopped or are to be announced.
+    pub(crate) fn finish(mut self, stopped: &BTreeSet<String>) -> Vec<MigrationReport> {
+        let announced = self
+            .target
+            .migration()
+            .filter(|migration| migration.notify)
+            .map(|migration| &migration.name);
+        let reported: BTreeSet<_> = announced.into_iter().chain(stopped).collect();
+        for name in reported {
+            let outcome = match self.target.reaction {
                 Reaction::Rollback => Outcome::RolledBack,
                 Reaction::Hold => Outcome::Held,
             };
-            if !self.written.iter().any(|report| report.execution == *name) {
-                self.find(name, outcome);
+            if !self
+                .migrations
+                .iter()
+                .any(|report| report.execution == *name)
+            {
+                self.find_or_add(name, outcome);
             }
         }
-        for report in &mut self.written {
+        for report in &mut self.migrations {
             report.stopped = stopped.contains(&report.execution);
-            report.found = first_ones(std::mem::take(&mut report.found));
+            report.found = limit_findings(std::mem::take(&mut report.found));
         }
-        self.written
+        self.migrations
     }
 }
 
-pub(crate) fn tell_metrics(reports: &[Report]) {
+pub(crate) fn emit_metrics(reports: &[MigrationReport]) {
     for report in reports {
         if let (Some(from), Some(to), Some(percent)) = (&report.from, &report.to, report.percent) {
-            metrics::percent(&report.zone_name, from, to, percent);
+            metrics::emit_percent(&report.zone_name, from, to, percent);
         }
     }
 }
 
-pub(crate) fn message(order: &Order, zone: &Zone, reports: &[Report]) -> String {
-    let of_what = match &order.whose {
-        Whose::Migration(of) => format!("execution {}", shortened(&of.name, LONGEST_WORD)),
-        Whose::Names(patterns) => {
+/// One sentence about a target.
+pub(crate) fn summary(target: &RollbackTarget, zone: &Zone, reports: &[MigrationReport]) -> String {
+    let subject = match &target.scope {
+        Scope::Migration(migration) => {
+            format!("execution {}", shortened(&migration.name, LONGEST_NAME))
+        }
+        Scope::Names(patterns) => {
             let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
             shortened(&patterns.join(", "), LONGEST_LIST)
         }
     };
     let count = |outcome: Outcome| -> usize {
-        let told = reports.iter().filter(|report| report.status == outcome);
-        told.map(|report| report.names).sum()
+        let counted = reports.iter().filter(|report| report.status == outcome);
+        counted.map(|report| report.names).sum()
     };
     let [restored, held, completed] =
         [Outcome::RolledBack, Outcome::Held, Outcome::Completed].map(count);
     if restored > 0 {
         format!(
-            "restored the original weights of {restored} {} ({of_what})",
+            "restored the original weights of {restored} {} ({subject})",
             names(restored)
         )
     } else if held > 0 {
         format!(
-            "{held} {} held at the step, as onFailure asks ({of_what})",
+            "held the migration: kept the weights and journals of {held} {} ({subject})",
             names(held)
         )
     } else if completed > 0 {
         format!(
-            "the last journals of what has completed are taken away ({of_what}); no weight was changed"
+            "deleted the remaining journals of a completed migration ({subject}); no weight was changed"
         )
     } else {
         format!(
-            "nothing to roll back: the zone {} has no journal of {of_what}",
+            "nothing to roll back: the zone {} has no journal of {subject}",
             zone.name
         )
     }
@@ -242,14 +265,14 @@ fn names(count: usize) -> &'static str {
     if count == 1 { "name" } else { "names" }
 }
 
-pub(crate) fn first_ones(mut lines: Vec<String>) -> Vec<String> {
-    if lines.len() > LISTED {
-        let more = lines.len() - LISTED;
-        lines.truncate(LISTED);
-        lines.push(format!("and {more} more"));
+pub(crate) fn limit_findings(mut findings: Vec<String>) -> Vec<String> {
+    if findings.len() > MOST_FINDINGS {
+        let more = findings.len() - MOST_FINDINGS;
+        findings.truncate(MOST_FINDINGS);
+        findings.push(format!("and {more} more"));
     }
-    for line in &mut lines {
-        *line = shortened(line, LONGEST_LINE);
+    for finding in &mut findings {
+        *finding = shortened(finding, LONGEST_FINDING);
     }
-    lines
+    findings
 }

@@ -1,89 +1,91 @@
-//! Who asks for a rollback, and in what words: a person or the migration itself, an alarm, an
-//! execution that ended.
+//! Parses the event: a request of a person or of the migration state machine, an alarm's event, or
+//! the status event of an execution.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use migration::Error;
+use migration::dns::HostedZoneId;
+use migration::error::InvalidInput;
 use migration::executions::execution_name;
-use migration::input::from_json;
-use migration::{Error, HostedZoneId, NamePattern, quoted, shortened};
+use migration::input::NamePattern;
+use migration::json::from_json;
+use migration::text::shortened;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The state of an alarm that rolls back.
 const ALARM: &str = "ALARM";
-/// Characters of a name or a state that a message repeats: the longest name of an alarm.
+/// Characters of a name or a status that a message repeats: the longest name of an alarm.
 ///
 /// Source: CloudWatch API Reference, `PutMetricAlarm`.
-pub(crate) const LONGEST_WORD: usize = 255;
+pub(crate) const LONGEST_NAME: usize = 255;
 
-/// What one call asks for: a pass of a rollback.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct PassRequest {
     pub(crate) request: Request,
-    /// What earlier passes have done; none in the first.
-    pub(crate) earlier: Option<Earlier>,
+    /// None in the first pass.
+    pub(crate) earlier: Option<EarlierPasses>,
 }
 
-/// What earlier passes of the same rollback have done.
+/// What the earlier passes of the same rollback have done.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct Earlier {
-    /// The executions that they have rolled back: a later pass leaves all others alone.
+pub(crate) struct EarlierPasses {
+    /// The executions that they have rolled back; a later pass rolls back no others.
     pub(crate) executions: BTreeSet<String>,
-    /// Their changes, to be confirmed.
+    /// Their changes that were not yet in sync.
     pub(crate) change_ids: Vec<String>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Request {
-    Execution(OfExecution),
-    Names(OfNames),
-    Alarm(Alarm),
-    Ended(Ended),
-    /// An event that reports what no rollback is for.
-    Nothing(String),
+    Execution(ExecutionRequest),
+    Names(NamesRequest),
+    Alarm(AlarmRequest),
+    Ended(EndedExecution),
+    /// An event that starts no rollback, and why.
+    Ignored(String),
 }
 
-/// Undo an execution.
 #[derive(Debug)]
-pub(crate) struct OfExecution {
+pub(crate) struct ExecutionRequest {
     pub(crate) name: String,
     pub(crate) hosted_zone_id: Option<HostedZoneId>,
-    /// Whether the execution itself asks, and waits.
-    pub(crate) asks_itself: bool,
-    /// If it asks itself: what its plan lets it go on from.
+    /// Whether the execution itself requests the rollback, and waits for it.
+    pub(crate) is_own_request: bool,
+    /// With its own request: the executions that its plan allows it to adopt.
     pub(crate) adopted: BTreeSet<String>,
     pub(crate) reason: String,
 }
 
-/// Restore names, whoever moved them.
+/// Restore names, regardless of the executions that shifted them.
 #[derive(Debug)]
-pub(crate) struct OfNames {
+pub(crate) struct NamesRequest {
     pub(crate) hosted_zone_id: HostedZoneId,
     pub(crate) patterns: Vec<NamePattern>,
     pub(crate) reason: String,
 }
 
-/// An alarm fired: undo what it watches.
+/// Roll back the migrations that watch an alarm.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Alarm {
+pub(crate) struct AlarmRequest {
     pub(crate) name: String,
     pub(crate) reason: String,
-    /// None if a person asks; then those that are running now are meant.
+    /// None in a person's request, which covers the migrations that are running now.
     pub(crate) fired_at: Option<SystemTime>,
-    /// Whether this function is the alarm's action, so that no state machine waits for the answer
-    /// and tells people of it.
-    pub(crate) is_action: bool,
+    /// Whether CloudWatch invoked this function as the alarm's action. Then no state machine reads
+    /// the answer, makes further passes or announces the rollback.
+    pub(crate) is_alarm_action: bool,
 }
 
-/// An execution ended without having completed.
+/// An execution that ended without success.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Ended {
+pub(crate) struct EndedExecution {
     pub(crate) name: String,
-    /// As Step Functions writes it: `FAILED`, `ABORTED` or `TIMED_OUT`.
+    /// In Step Functions' spelling: `FAILED`, `ABORTED` or `TIMED_OUT`.
     pub(crate) status: String,
     pub(crate) stopped_at: Option<SystemTime>,
 }
@@ -92,17 +94,17 @@ pub(crate) struct Ended {
 #[serde(deny_unknown_fields)]
 struct LaterPass {
     request: Value,
-    earlier: Earlier,
+    earlier: EarlierPasses,
 }
 
-/// What a person writes, or the migration state machine.
+/// A request of a person or of the migration state machine.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
     rename_all = "camelCase",
     expecting = "an object with `execution`, with `alarm`, or with `hostedZoneId` and `names`"
 )]
-struct Written {
+struct DirectRequest {
     execution: Option<String>,
     names: Option<Vec<NamePattern>>,
     alarm: Option<String>,
@@ -113,8 +115,8 @@ struct Written {
     reason: Option<String>,
 }
 
-/// `CloudWatch Alarm State Change`, and what CloudWatch hands to a function that is an alarm's
-/// action; of both only what is needed.
+/// The fields that are needed of `CloudWatch Alarm State Change`, and of the event with which
+/// CloudWatch invokes a function that is an alarm's action.
 ///
 /// Source: CloudWatch User Guide, "Alarm events and EventBridge" and "Invoke a Lambda function
 /// from an alarm".
@@ -139,8 +141,8 @@ struct AlarmState {
     timestamp: String,
 }
 
-/// `Step Functions Execution Status Change`, of it only what is needed. Whether it contains the
-/// input (`inputDetails`) does not matter: Step Functions is asked for the execution.
+/// The fields that are needed of `Step Functions Execution Status Change`. The input is not read,
+/// because the event omits a long one (`inputDetails`); `DescribeExecution` has it.
 ///
 /// Source: Step Functions Developer Guide, "Automating Step Functions event delivery with
 /// EventBridge".
@@ -158,7 +160,7 @@ struct StatusDetail {
     stop_date: Option<u64>,
 }
 
-impl Call {
+impl PassRequest {
     pub(crate) fn parse(event: &Value) -> Result<Self, Error> {
         if event.get("request").is_none() {
             return Ok(Self {
@@ -178,44 +180,41 @@ fn parse_request(value: &Value) -> Result<Request, Error> {
     match value.get("detail-type").and_then(Value::as_str) {
         Some("CloudWatch Alarm State Change") => alarm_event(value),
         Some("Step Functions Execution Status Change") => status_event(value),
-        Some(other) => Err(Error::InvalidInput(format!(
-            "detail-type: expected \"CloudWatch Alarm State Change\" or \"Step Functions Execution Status Change\", \
-             found {}",
-            quoted(other)
-        ))),
+        Some(other) => Err(Error::from(InvalidInput::OtherEvent {
+            found: other.to_owned(),
+        })),
         None if value.get("alarmData").is_some() => alarm_event(value),
-        None => written(from_json(value)?),
+        None => direct_request(from_json(value)?),
     }
 }
 
 fn alarm_event(value: &Value) -> Result<Request, Error> {
     let AlarmDetail { alarm_name, state } = from_json::<AlarmEvent>(value)?.detail;
     if state.value != ALARM {
-        return Ok(Request::Nothing(format!(
-            "the alarm {} is {}, which is no reason to roll back",
-            shortened(&alarm_name, LONGEST_WORD),
-            shortened(&state.value, LONGEST_WORD)
+        return Ok(Request::Ignored(format!(
+            "the alarm {} is in state {}; only {ALARM} starts a rollback",
+            shortened(&alarm_name, LONGEST_NAME),
+            shortened(&state.value, LONGEST_NAME)
         )));
     }
-    Ok(Request::Alarm(Alarm {
+    Ok(Request::Alarm(AlarmRequest {
         fired_at: Some(timestamp(&state.timestamp)?),
-        is_action: value.get("alarmData").is_some(),
+        is_alarm_action: value.get("alarmData").is_some(),
         reason: format!("the alarm {alarm_name} fired: {}", state.reason),
         name: alarm_name,
     }))
 }
 
-/// CloudWatch writes `2019-10-02T17:04:40.989+0000`, whose offset is not RFC 3339's.
+/// CloudWatch writes `2019-10-02T17:04:40.989+0000`; RFC 3339 requires the offset `+00:00`.
 fn timestamp(text: &str) -> Result<SystemTime, Error> {
     let with_colon = text.replacen("+0000", "+00:00", 1);
     DateTime::from_str(&with_colon, Format::DateTimeWithOffset)
         .ok()
         .and_then(|time| time.try_into().ok())
         .ok_or_else(|| {
-            Error::InvalidInput(format!(
-                "state.timestamp: expected a time such as 2019-10-02T17:04:40.989+0000, found {}",
-                quoted(text)
-            ))
+            Error::from(InvalidInput::Timestamp {
+                found: text.to_owned(),
+            })
         })
 }
 
@@ -227,13 +226,13 @@ fn status_event(value: &Value) -> Result<Request, Error> {
     } = from_json::<StatusEvent>(value)?.detail;
     let name = execution_name(&execution_arn).to_owned();
     if !["FAILED", "ABORTED", "TIMED_OUT"].contains(&status.as_str()) {
-        return Ok(Request::Nothing(format!(
-            "the execution {} is {}, which is no reason to roll back",
-            shortened(&name, LONGEST_WORD),
-            shortened(&status, LONGEST_WORD)
+        return Ok(Request::Ignored(format!(
+            "the execution {} has status {}; only FAILED, ABORTED and TIMED_OUT start a rollback",
+            shortened(&name, LONGEST_NAME),
+            shortened(&status, LONGEST_NAME)
         )));
     }
-    Ok(Request::Ended(Ended {
+    Ok(Request::Ended(EndedExecution {
         name,
         status,
         stopped_at: stop_date
@@ -241,8 +240,8 @@ fn status_event(value: &Value) -> Result<Request, Error> {
     }))
 }
 
-fn written(written: Written) -> Result<Request, Error> {
-    let Written {
+fn direct_request(request: DirectRequest) -> Result<Request, Error> {
+    let DirectRequest {
         execution,
         names,
         alarm,
@@ -250,41 +249,35 @@ fn written(written: Written) -> Result<Request, Error> {
         requested_by,
         adopted,
         reason,
-    } = written;
-    let reason = reason.unwrap_or_else(|| "somebody asked for it".to_owned());
+    } = request;
+    let reason = reason.unwrap_or_else(|| "the request gives no reason".to_owned());
     match (execution, names, alarm) {
         (Some(execution), None, None) => {
             let name = execution_name(&execution).to_owned();
-            let asks_itself = requested_by.is_some_and(|by| execution_name(&by) == name);
-            Ok(Request::Execution(OfExecution {
+            let is_own_request = requested_by.is_some_and(|by| execution_name(&by) == name);
+            Ok(Request::Execution(ExecutionRequest {
                 name,
                 hosted_zone_id,
-                asks_itself,
+                is_own_request,
                 adopted,
                 reason,
             }))
         }
         (None, Some(patterns), None) => match hosted_zone_id {
-            Some(hosted_zone_id) => Ok(Request::Names(OfNames {
+            Some(hosted_zone_id) => Ok(Request::Names(NamesRequest {
                 hosted_zone_id,
                 patterns,
                 reason,
             })),
-            None => Err(Error::InvalidInput(
-                "hostedZoneId: expected the id of the zone beside `names`, found none".into(),
-            )),
+            None => Err(Error::from(InvalidInput::NamesWithoutZone)),
         },
-        (None, None, Some(name)) => Ok(Request::Alarm(Alarm {
+        (None, None, Some(name)) => Ok(Request::Alarm(AlarmRequest {
             name,
             reason,
             fired_at: None,
-            is_action: false,
+            is_alarm_action: false,
         })),
-        (None, None, None) => Err(Error::InvalidInput(
-            "input: expected `execution`, `alarm`, or `hostedZoneId` and `names`, found none of them".into(),
-        )),
-        _ => Err(Error::InvalidInput(
-            "input: expected one of `execution`, `alarm` and `names`, found more than one".into(),
-        )),
+        (None, None, None) => Err(Error::from(InvalidInput::NothingToRollBack)),
+        _ => Err(Error::from(InvalidInput::SeveralToRollBack)),
     }
 }

@@ -1,41 +1,46 @@
-//! The function `shift-weight`: plans a migration and takes it from step to step.
+//! The function `shift-weight`: plans a migration, shifts its weights step by step, completes it, and
+//! releases its names to ExternalDNS.
 //!
-//! An event names its `operation`:
+//! An event has an `operation`:
 //!
 //! | operation | further fields | what it does |
 //! |---|---|---|
 //! | `plan` | `execution`, `input` | checks the input against the zone; writes nothing |
-//! | `shift` | `execution`, `migration`, `step` | brings all names to the step's percent |
-//! | `confirm` | `execution`, `migration`, `changeIds` | asks whether the changes are in sync and the weights as the journals say |
-//! | `complete` | `execution`, `migration` | takes the journals away, unless names are leased |
+//! | `shift` | `execution`, `migration`, `step` | shifts all names to the step's percent |
+//! | `confirm` | `execution`, `migration`, `changeIds` | checks that the weights are those in the journals, and that the changes are in sync; writes nothing |
+//! | `complete` | `execution`, `migration` | deletes the journals, unless names are leased |
 //! | `planRelease` | `input` | finds the journals of a completed migration; writes nothing |
-//! | `giveBack` | `release`, `names` | gives so many of the names back to ExternalDNS, the first ones, and looks whether one has snapped back |
-//! | `takeAgain` | `release` | leases the names again that were given back |
-//! | `endRelease` | `release` | takes the journals away |
+//! | `giveBack` | `release`, `names` | gives the first `names` names back to ExternalDNS; an error if the weights of one have snapped back |
+//! | `reacquireLease` | `release` | leases the names again that were given back |
+//! | `endRelease` | `release` | deletes the journals |
 //!
-//! `execution` is the ARN or the name of the execution that asks; `migration`
-//! is what `plan` returned, and `release` what `planRelease` returned. Every operation is idempotent: at its goal it
-//! succeeds without a write.
+//! `execution` is the ARN or the name of the calling execution; `migration` is what `plan` returned,
+//! and `release` what `planRelease` returned. Every operation is idempotent: if there is nothing left
+//! to do, it succeeds without writing.
+//!
+//! Each operation reads the zone, decides on the changes without further calls, applies them by
+//! compare-and-swap, and answers.
 //!
 //! | environment variable | meaning |
 //! |---|---|
-//! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, to ask whether a journal's execution is still running |
+//! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, to look up whether a journal's execution is still running |
+//! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
 mod release;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use migration::change::{Closing, Others, Shift, Writer, close, journals_to_close, shift};
+use aws::metrics;
+use migration::change::{Applied, Closing, Shift, apply, complete, journals_to_delete, shift};
+use migration::dns::{Percent, RecordName, Zone, count_weights};
+use migration::error::{Drift, InvalidInput};
 use migration::executions::{Executions, Status, execution_name};
-use migration::input::{self, from_json, to_json};
+use migration::journal::{EndedExecutions, PairedName, Writer, journal_at, lowest_percent, pair};
+use migration::json::{from_json, to_json};
 use migration::plan::{self, Awaited, Migration, Plan, awaited, literal_names};
-use migration::route53::{
-    Applied, PROPAGATION_SECONDS, Route53, apply, read_names, read_zone, still_pending,
-};
-use migration::weights::count_weights;
-use migration::zone::{PairedName, Zone, lowest_percent};
-use migration::{Error, HostedZoneId, Percent, RecordName, metrics};
+use migration::route53::{PROPAGATION_SECONDS, Route53, read_names, read_zone, still_pending};
+use migration::{Error, input};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -48,11 +53,11 @@ enum Operation {
     Complete,
     PlanRelease,
     GiveBack,
-    TakeAgain,
+    ReacquireLease,
     EndRelease,
 }
 
-/// The field that every event has; the other fields depend on it.
+/// The field that every event has. The others depend on the operation.
 #[derive(Deserialize)]
 struct AnyRequest {
     operation: Operation,
@@ -85,45 +90,41 @@ struct CompleteRequest {
     migration: Migration,
 }
 
-/// A migration that can be carried out, and what people want to know of it; or what has to be
-/// there first. What there is not is null.
+/// Either `migration` and `plan`, or `awaited`; the others are null.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Planned {
-    /// To be handed to the other operations.
+    /// The input of the other operations.
     pub migration: Option<Migration>,
     /// For people.
     pub plan: Option<Plan>,
-    /// What to wait for before planning again.
+    /// The records that are missing; plan again once they exist.
     pub awaited: Option<Awaited>,
 }
 
-/// What a shift did.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shifted {
-    /// The lowest share of `to` before.
+    /// The lowest percent of `to` before.
     pub percent_before: Percent,
-    /// The share of `to` after.
+    /// The percent of `to` after.
     pub percent: Percent,
     /// How many names were changed; the others were at the step already.
     pub changed: usize,
-    /// The changes to confirm.
+    /// The changes that have to be confirmed.
     pub change_ids: Vec<String>,
-    /// How long resolvers may still give the old answers once the changes are in sync.
+    /// How long resolvers may still return the old answers after the changes are in sync.
     pub wait_seconds: u32,
     /// The weights `from/to`, and how many pairs of records have them.
     pub weights: BTreeMap<String, usize>,
 }
 
-pub use crate::release::{GivenBack, Release, ReleasePlanned, Released, TakenAgain};
+pub use crate::release::{GivenBack, LeaseReacquired, Release, ReleasePlanned, Released};
 
-/// Whether the zone shows, everywhere, what was written.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Confirmed {
-    /// Whether all changes are in sync.
     pub status: Confirmation,
-    /// The changes that are not, to be asked about again.
+    /// The changes that are not yet in sync, to be confirmed again.
     pub change_ids: Vec<String>,
     /// The weights `from/to`, and how many pairs of records have them.
     pub weights: BTreeMap<String, usize>,
@@ -133,31 +134,28 @@ pub struct Confirmed {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confirmation {
-    /// Not yet.
     Pending,
-    /// Yes.
     Confirmed,
 }
 
-/// How a migration ended.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Completed {
-    /// How many journals were taken away.
+pub struct Completion {
+    /// How many journals were deleted.
     pub journals: usize,
-    /// How many names are leased from ExternalDNS. With one that is, all journals stay until the
-    /// migration is released, so that a rollback still restores all names and not a part of them.
+    /// How many names are leased from ExternalDNS. If there is one, all journals are kept until the
+    /// migration is released, so that a rollback restores all names and not only some.
     pub leased: usize,
-    /// The weights `from/to` of these, which their annotations are to say, and how many pairs of
-    /// records have them.
+    /// The weights `from/to` of the leased names, for the annotations in the clusters, and how many
+    /// pairs of records have them.
     pub leased_weights: BTreeMap<String, usize>,
     /// The weights `from/to`, and how many pairs of records have them.
     pub weights: BTreeMap<String, usize>,
 }
 
-/// Does what `event` asks for, and answers with [`Planned`], [`Shifted`],
-/// [`Confirmed`], [`Completed`], [`ReleasePlanned`], [`GivenBack`], [`TakenAgain`] or [`Released`]
-/// by its operation.
+/// Carries out the operation of `event`. By operation the answer is [`Planned`], [`Shifted`],
+/// [`Confirmed`], [`Completion`], [`ReleasePlanned`], [`GivenBack`], [`LeaseReacquired`] or
+/// [`Released`].
 pub async fn handle(
     event: &Value,
     route53: &impl Route53,
@@ -174,7 +172,9 @@ pub async fn handle(
             to_json(&release::plan(from_json(event)?, route53, executions).await?)
         }
         Operation::GiveBack => to_json(&release::give_back(from_json(event)?, route53).await?),
-        Operation::TakeAgain => to_json(&release::take_again(from_json(event)?, route53).await?),
+        Operation::ReacquireLease => {
+            to_json(&release::reacquire_lease(from_json(event)?, route53).await?)
+        }
         Operation::EndRelease => to_json(&release::end(from_json(event)?, route53).await?),
     }
 }
@@ -187,22 +187,23 @@ async fn plan_migration(
     let input = input::parse(&request.input)?;
     let zone = match literal_names(&input) {
         Some(names) => {
-            let places = |name| input.external_dns.places(name);
-            let places = names.iter().flat_map(places).collect();
-            read_names(route53, &input.hosted_zone_id, places).await?
+            let record_names = |name| input.external_dns.record_names(name);
+            let record_names = names.iter().flat_map(record_names).collect();
+            read_names(route53, &input.hosted_zone_id, record_names).await?
         }
         None => read_zone(route53, &input.hosted_zone_id).await?,
     };
     let execution = execution_name(&request.execution);
     let journaled: Vec<_> = zone.journaled_names().collect();
-    let others = other_executions(&zone, &journaled, execution, executions).await?;
+    let ended = ended_executions(&zone, &journaled, execution, executions).await?;
     let writer = Writer {
         execution,
         from: &input.from,
         to: &input.to,
-        others: &others,
+        ended: &ended,
         external_dns: &input.external_dns,
     };
+
     match plan::plan(&input, &zone, &writer) {
         Ok((migration, plan)) => Ok(Planned {
             migration: Some(migration),
@@ -231,54 +232,57 @@ async fn shift_weights(
         step,
     } = request;
     let Some(percent) = migration.steps.get(step).map(|step| step.percent) else {
-        return Err(Error::InvalidInput(format!(
-            "step: expected the index of one of {} steps, found {step}",
-            migration.steps.len()
-        )));
+        return Err(Error::from(InvalidInput::NoSuchStep {
+            steps: migration.steps.len(),
+            found: step,
+        }));
     };
     let execution = execution_name(&execution);
-    let zone = read_names(route53, &migration.hosted_zone_id, migration.places()).await?;
-    let others = other_executions(&zone, &migration.names, execution, executions).await?;
-    let writer = writer(&migration, execution, &others);
+    let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
+    let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
+    let writer = writer(&migration, execution, &ended);
     let names = paired_names(&zone, &migration)?;
+
     if step == 0 {
         reject_lower_than_planned(&names, &migration)?;
     }
     let mut changes = Vec::new();
     let mut weights = BTreeMap::new();
-    for named in &names {
-        match shift(named, &writer, percent, step == 0, migration.free_sum)? {
+    for paired in &names {
+        match shift(paired, &writer, percent, step == 0, migration.weight_total)? {
             Some(Shift { change, written }) => {
                 changes.push(change);
                 count_weights(&mut weights, &written);
             }
-            None => count_weights(&mut weights, &named.weights()),
+            None => count_weights(&mut weights, &paired.weights()),
         }
     }
-    let written = changes.len();
+    let changed_names = changes.len();
+
     let Applied {
         change_ids,
         lost_an_answer,
     } = apply(route53, &migration.hosted_zone_id, changes).await?;
-    // Names that are at the step already were written by an earlier attempt, whose change ids are
-    // lost with its answer.
-    let ids_are_missing = lost_an_answer || written < names.len();
-    let propagation = if ids_are_missing {
+    // An earlier attempt has written the names that are at the step already. Its change ids are
+    // unknown, so its changes can't be confirmed, only waited out.
+    let ids_are_missing = lost_an_answer || changed_names < names.len();
+    let propagation_seconds = if ids_are_missing {
         PROPAGATION_SECONDS
     } else {
         0
     };
-    tracing::info!(execution, %percent, written, ids_are_missing, "shifted weights");
-    metrics::percent(&zone.name, &migration.from, &migration.to, percent);
+
+    tracing::info!(execution, %percent, changed_names, ids_are_missing, "shifted weights");
+    metrics::emit_percent(&zone.name, &migration.from, &migration.to, percent);
     Ok(Shifted {
         percent_before: lowest_percent(&names),
         percent,
-        changed: written,
+        changed: changed_names,
         change_ids,
         wait_seconds: migration
             .ttl_factor
             .times(migration.ttl_seconds(&zone))
-            .saturating_add(propagation),
+            .saturating_add(propagation_seconds),
         weights,
     })
 }
@@ -292,17 +296,20 @@ async fn confirm_weights(
         migration,
         change_ids,
     } = request;
-    let others = Others::default();
-    let writer = writer(&migration, execution_name(&execution), &others);
-    let zone = read_names(route53, &migration.hosted_zone_id, migration.places()).await?;
+    let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
     let names = paired_names(&zone, &migration)?;
+
+    // After the shift every journal is the execution's own, so nothing is left to adopt.
+    let ended = EndedExecutions::default();
+    let writer = writer(&migration, execution_name(&execution), &ended);
     let mut weights = BTreeMap::new();
-    for named in &names {
-        writer.own(named)?;
-        count_weights(&mut weights, &named.weights());
+    for paired in &names {
+        writer.own(paired)?;
+        count_weights(&mut weights, &paired.weights());
     }
     let percent = lowest_percent(&names);
-    metrics::percent(&zone.name, &migration.from, &migration.to, percent);
+    metrics::emit_percent(&zone.name, &migration.from, &migration.to, percent);
+
     let change_ids = still_pending(route53, change_ids).await?;
     let status = if change_ids.is_empty() {
         Confirmation::Confirmed
@@ -320,47 +327,45 @@ async fn complete_migration(
     request: CompleteRequest,
     route53: &impl Route53,
     executions: &impl Executions,
-) -> Result<Completed, Error> {
+) -> Result<Completion, Error> {
     let CompleteRequest {
         execution,
         migration,
     } = request;
     let execution = execution_name(&execution);
-    let zone = read_names(route53, &migration.hosted_zone_id, migration.places()).await?;
-    let others = other_executions(&zone, &migration.names, execution, executions).await?;
-    let writer = writer(&migration, execution, &others);
+    let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
+    let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
+    let writer = writer(&migration, execution, &ended);
     let names = paired_names(&zone, &migration)?;
+
     let mut weights = BTreeMap::new();
-    for named in &names {
-        if !named.reaches(Percent::ALL) {
-            return Err(Error::Drift(format!(
-                "{} has {} percent on {} although the migration went to 100; another writer (ExternalDNS, \
-                 Terraform, a person) changed it",
-                named.name,
-                named.percent(),
-                migration.to
-            )));
+    for paired in &names {
+        if !paired.reaches(Percent::ALL) {
+            return Err(Error::from(Drift::BelowAll {
+                name: paired.name.clone(),
+                percent: paired.percent(),
+                to: migration.to.clone(),
+            }));
         }
-        count_weights(&mut weights, &named.weights());
+        count_weights(&mut weights, &paired.weights());
     }
-    let journaled = journals_to_close(&names, &writer)?;
+    let entries = journals_to_delete(&names, &writer)?;
     let mut leased = 0;
     let mut leased_weights = BTreeMap::new();
-    for (_, _, journal) in journaled
-        .iter()
-        .filter(|(_, _, journal)| journal.is_leased())
-    {
+    for entry in entries.iter().filter(|entry| entry.journal.is_leased()) {
         leased += 1;
-        count_weights(&mut leased_weights, &journal.written);
+        count_weights(&mut leased_weights, &entry.journal.written);
     }
     let closing = if leased == 0 {
-        close(&zone, journaled)
+        complete(&zone, entries)
     } else {
         Closing::default()
     };
-    let journals = take_journals_away(closing, &migration.hosted_zone_id, route53).await?;
+
+    let journals = closing.apply(route53, &migration.hosted_zone_id).await?;
+
     tracing::info!(execution, journals, leased, "completed the migration");
-    Ok(Completed {
+    Ok(Completion {
         journals,
         leased,
         leased_weights,
@@ -368,40 +373,31 @@ async fn complete_migration(
     })
 }
 
-async fn take_journals_away(
-    Closing { mark, removals }: Closing,
-    hosted_zone_id: &HostedZoneId,
-    route53: &impl Route53,
-) -> Result<usize, Error> {
-    let journals = removals.len();
-    for changes in [mark.into_iter().collect(), removals] {
-        apply(route53, hosted_zone_id, changes).await?;
-    }
-    Ok(journals)
-}
-
-/// The steps below the share that the plan found were left out; if a name has less by now, the
-/// first shift would skip them.
+/// The plan has left out the steps below the percent that it found. If a name has a lower percent by
+/// now, the first shift would skip steps of that name.
 fn reject_lower_than_planned(names: &[PairedName<'_>], migration: &Migration) -> Result<(), Error> {
     let start = migration.start_percent;
     match names.iter().find(|paired| !paired.reaches(start)) {
         None => Ok(()),
-        Some(lower) => Err(Error::Drift(format!(
-            "another writer changed {}: it has {} percent on {}, and had at least {start} when the migration was \
-             planned; start a new execution, which plans anew",
-            lower.name,
-            lower.percent(),
-            migration.to
-        ))),
+        Some(lower) => Err(Error::from(Drift::BelowPlan {
+            name: lower.name.clone(),
+            percent: lower.percent(),
+            to: migration.to.clone(),
+            planned: start,
+        })),
     }
 }
 
-fn writer<'a>(migration: &'a Migration, execution: &'a str, others: &'a Others) -> Writer<'a> {
+fn writer<'a>(
+    migration: &'a Migration,
+    execution: &'a str,
+    ended: &'a EndedExecutions,
+) -> Writer<'a> {
     Writer {
         execution,
         from: &migration.from,
         to: &migration.to,
-        others,
+        ended,
         external_dns: &migration.external_dns,
     }
 }
@@ -414,7 +410,8 @@ fn paired_names<'a>(
         .names
         .iter()
         .map(|name| {
-            zone.paired(
+            pair(
+                zone,
                 name,
                 &migration.from,
                 &migration.to,
@@ -424,34 +421,34 @@ fn paired_names<'a>(
         .collect()
 }
 
-/// What has become of the executions that are found in other journals at `names`.
-async fn other_executions(
+/// The status of the other executions that have journals at `names`.
+async fn ended_executions(
     zone: &Zone,
     names: &[RecordName],
     own: &str,
     executions: &impl Executions,
-) -> Result<Others, Error> {
+) -> Result<EndedExecutions, Error> {
     let mut found = BTreeSet::new();
     for name in names {
-        // One that can't be read is told of where its name is selected.
-        if let Ok(Some((_, journal))) = zone.journal(name)
-            && journal.execution != own
+        // A journal that can't be read is reported when its name is selected.
+        if let Ok(Some(entry)) = journal_at(zone, name)
+            && entry.journal.execution != own
         {
-            found.insert(journal.execution);
+            found.insert(entry.journal.execution);
         }
     }
-    let mut others = Others::default();
+    let mut ended = EndedExecutions::default();
     for other in found {
-        // One that is not known may be another stack's, and running.
+        // An unknown execution may belong to another stack, and be running.
         match executions
             .describe(&other)
             .await?
             .map(|execution| execution.status)
         {
-            Some(Status::Unsuccessful) => others.unsuccessful.insert(other),
-            Some(Status::Succeeded) => others.unreleased.insert(other),
+            Some(Status::Unsuccessful) => ended.unsuccessful.insert(other),
+            Some(Status::Succeeded) => ended.unreleased.insert(other),
             Some(Status::Running) | None => false,
         };
     }
-    Ok(others)
+    Ok(ended)
 }

@@ -1,15 +1,21 @@
-//! The Lambda function `shift-weight`; see the library's documentation.
+//! Entry point of the Lambda function `shift-weight`; the library documents the function.
 
+use aws::{diagnostic, init_logging, sdk_config};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use migration::function::{changers_clients, init_logging};
+use route53_adapter::Route53Client;
 use serde_json::Value;
+use step_functions_adapter::StepFunctionsClient;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     init_logging();
-    let (route53, executions) = &changers_clients().await?;
+    let config = sdk_config().await;
+    let route53 = &Route53Client::new(&config);
+    let executions = &StepFunctionsClient::from_env(&config)?;
     run(service_fn(|event: LambdaEvent<Value>| async move {
-        shift_weight::handle(&event.payload, route53, executions).await
+        shift_weight::handle(&event.payload, route53, executions)
+            .await
+            .map_err(diagnostic)
     }))
     .await
 }

@@ -1,25 +1,23 @@
-//! The release of a migration that has completed: its names are given back to ExternalDNS, the
-//! first one alone, and watched.
+//! The release of a completed migration: its names are given back to ExternalDNS, the first one
+//! alone, and watched before the journals are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use migration::change::{Journaled, close};
-use migration::executions::{Executions, Status, execution_name, zone_of};
-use migration::input::from_json;
-use migration::journal::Journal;
-use migration::lease;
-use migration::record::RecordSet;
-use migration::registry::{ExternalDns, Mode};
-use migration::route53::{Route53, apply, read_names, read_zone};
-use migration::weights::count_weights;
-use migration::zone::Zone;
-use migration::{
-    Error, HostedZoneId, Percent, RecordName, SetIdentifier, Whole, ZoneNames, shortened,
+use migration::Error;
+use migration::change::{self, apply, complete};
+use migration::dns::{
+    HostedZoneId, Percent, RecordName, RecordSet, SetIdentifier, Zone, ZoneNames, count_weights,
 };
+use migration::error::{Busy, Conflict, Drift};
+use migration::executions::{Executions, Status, execution_name, zone_of};
+use migration::external_dns::{ExternalDns, Mode};
+use migration::input::BoundedInteger;
+use migration::journal::{JournalEntry, journal_at};
+use migration::json::from_json;
+use migration::route53::{Route53, read_names, read_zone};
+use migration::text::shortened;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::take_journals_away;
 
 /// What an operator writes to release a migration.
 #[derive(Deserialize)]
@@ -32,19 +30,20 @@ struct Input {
     execution: String,
     hosted_zone_id: Option<HostedZoneId>,
     #[serde(default = "external_dns_interval_seconds")]
-    external_dns_interval_seconds: Whole<1, 3_600>,
+    external_dns_interval_seconds: BoundedInteger<1, 3_600>,
 }
 
-/// ExternalDNS's `--interval`, by default.
-fn external_dns_interval_seconds() -> Whole<1, 3_600> {
-    Whole::new(60)
+/// The default of ExternalDNS's `--interval`.
+fn external_dns_interval_seconds() -> BoundedInteger<1, 3_600> {
+    BoundedInteger::new(60)
 }
 
-/// How many intervals a name is watched after it was given back.
-const INTERVALS: u32 = 2;
-/// How often it is looked at meanwhile, at least.
-const LOOKS: u32 = 12;
-/// The longest time for which weights that snapped back stay unseen.
+/// How many intervals of ExternalDNS a name is watched after it was given back: in one interval a
+/// reconciliation may just have ended, and in two at least one has begun and ended.
+const WATCHED_INTERVALS: u32 = 2;
+/// How often a name is checked while it is watched, at least.
+const LEAST_CHECKS: u32 = 12;
+/// The longest time between two checks, and so for which traffic follows weights that snapped back.
 const LONGEST_CHECK_SECONDS: u32 = 30;
 /// Characters of the names that a message lists.
 const LONGEST_LIST: usize = 1_000;
@@ -65,39 +64,34 @@ pub(crate) struct ReleaseRequest {
     release: Release,
 }
 
-/// A release that can be carried out.
+/// What the operations of a release need.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Release {
-    /// The id of the hosted zone.
     pub hosted_zone_id: HostedZoneId,
     /// The name of the migration's execution.
     pub execution: String,
-    /// Its ARN.
     pub execution_arn: String,
-    /// The side that served before the migration.
     pub from: SetIdentifier,
-    /// The side that serves now.
     pub to: SetIdentifier,
-    /// The zone, and its names with a journal: those that are leased first, to be given back in this
-    /// order.
+    /// The names with a journal, in the order in which they are given back: the leased ones first.
     pub names: ZoneNames,
     /// How many of them are leased.
     pub leased: usize,
-    /// Whether all were given back and watched before, and only their journals are left.
+    /// Whether all names have been given back and watched by an earlier release, and only journals
+    /// remain to be deleted.
     pub closing: bool,
-    /// How each side's ExternalDNS names its registry TXT records.
     pub external_dns: ExternalDns,
-    /// For how long names are watched after they were given back: two intervals of ExternalDNS.
+    /// For how long names are watched after they were given back.
     pub watch_seconds: u32,
-    /// How often they are looked at meanwhile.
+    /// The time between two checks of the watched names.
     pub check_seconds: u32,
 }
 
-/// A release, or why there is nothing to be released.
+/// A release, or why there is nothing to release.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct ReleasePlanned {
-    /// To be handed to the other operations; null if no journal of the execution is left.
+    /// The input of the other operations; null if the execution has no journal in the zone.
     pub release: Option<Release>,
     /// The weights `from/to`, and how many pairs of records have them.
     pub weights: BTreeMap<String, usize>,
@@ -105,38 +99,35 @@ pub struct ReleasePlanned {
     pub message: String,
 }
 
-/// What was given back.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GivenBack {
-    /// How many names were given back by this call; the others were before.
+    /// How many names this call gave back; earlier calls gave back the others.
     pub given_back: usize,
 }
 
-/// What was leased again.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct TakenAgain {
+pub struct LeaseReacquired {
     /// How many names were leased again.
-    pub taken_again: usize,
-    /// What that means, as the end of a sentence.
+    pub reacquired: usize,
+    /// The result for people, as the last part of a sentence.
     pub message: String,
 }
 
-/// How a release ended.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Released {
-    /// How many journals were taken away.
+    /// How many journals were deleted.
     pub journals: usize,
 }
 
 /// The journals of one execution in a zone.
-struct Journals<'z>(Vec<(RecordName, &'z RecordSet, Journal)>);
+struct Journals<'z>(Vec<JournalEntry<'z>>);
 
 impl<'z> Journals<'z> {
-    /// Those at `names`, in their order; names that have none any more are left out.
-    fn of(execution: &str, zone: &'z Zone, names: &[RecordName]) -> Result<Self, Error> {
+    /// The journals at `names`, in their order; names without a journal are left out.
+    fn at(execution: &str, zone: &'z Zone, names: &[RecordName]) -> Result<Self, Error> {
         let mut journals = Self(Vec::with_capacity(names.len()));
         for name in names {
             journals.add(execution, zone, name)?;
@@ -144,8 +135,9 @@ impl<'z> Journals<'z> {
         Ok(journals)
     }
 
-    /// The same, and the names whose journals can't be read, whoever's they are.
-    fn readable<'n>(
+    /// The journals that can be read, and the names with journals that can't be read. Those may belong
+    /// to any execution.
+    fn readable_at<'n>(
         execution: &str,
         zone: &'z Zone,
         names: impl IntoIterator<Item = &'n RecordName>,
@@ -157,35 +149,27 @@ impl<'z> Journals<'z> {
     }
 
     fn add(&mut self, execution: &str, zone: &'z Zone, name: &RecordName) -> Result<(), Error> {
-        let journal = zone.journal(name)?;
-        let own = journal.filter(|(_, journal)| journal.execution == execution);
-        self.0
-            .extend(own.map(|(read, journal)| (name.clone(), read, journal)));
+        let own = |entry: &JournalEntry<'_>| entry.journal.execution == execution;
+        self.0.extend(journal_at(zone, name)?.filter(own));
         Ok(())
     }
 
-    fn iter(&self) -> impl Iterator<Item = Journaled<'_>> {
-        self.0
-            .iter()
-            .map(|(name, read, journal)| (name, *read, journal))
+    /// Whether all names have been given back and watched, and the deletion of the journals has begun.
+    fn has_deletion_begun(&self) -> bool {
+        self.0.iter().any(|entry| entry.journal.completed)
     }
 
-    /// Whether only the journals are still to be taken away.
-    fn are_closing(&self) -> bool {
-        self.iter().any(|(_, _, journal)| journal.completed)
-    }
-
-    /// The first of `names` without a journal, unless journals are being taken away.
-    fn first_gone<'n>(&self, names: &'n [RecordName]) -> Option<&'n RecordName> {
-        let journaled: BTreeSet<_> = self.iter().map(|(name, _, _)| name).collect();
-        let gone = names.iter().find(|name| !journaled.contains(name));
-        gone.filter(|_| !self.are_closing())
+    /// The first of `names` without a journal, unless the deletion of the journals has begun.
+    fn first_missing<'n>(&self, names: &'n [RecordName]) -> Option<&'n RecordName> {
+        let journaled: BTreeSet<_> = self.0.iter().map(|entry| &entry.name).collect();
+        let missing = names.iter().find(|name| !journaled.contains(name));
+        missing.filter(|_| !self.has_deletion_begun())
     }
 
     fn weights(&self) -> BTreeMap<String, usize> {
         let mut weights = BTreeMap::new();
-        for (_, _, journal) in &self.0 {
-            count_weights(&mut weights, &journal.written);
+        for entry in &self.0 {
+            count_weights(&mut weights, &entry.journal.written);
         }
         weights
     }
@@ -202,8 +186,9 @@ pub(crate) async fn plan(
     let hosted_zone_id = zone_of(name, input.hosted_zone_id, execution.as_ref())?;
     let zone = read_zone(route53, &hosted_zone_id).await?;
     let journaled: BTreeSet<_> = zone.journaled_names().collect();
-    let (journals, unreadable) = Journals::readable(name, &zone, &journaled);
-    let Some((_, _, first)) = journals.iter().next() else {
+    let (journals, unreadable) = Journals::readable_at(name, &zone, &journaled);
+
+    let Some(JournalEntry { journal: first, .. }) = journals.0.first() else {
         return Ok(ReleasePlanned {
             release: None,
             weights: BTreeMap::new(),
@@ -213,38 +198,32 @@ pub(crate) async fn plan(
             ),
         });
     };
-    let lowest = journals.iter().map(|(_, _, journal)| journal.percent).min();
+    let lowest = journals.0.iter().map(|entry| entry.journal.percent).min();
     match execution.map(|execution| execution.status) {
         Some(Status::Succeeded) => {}
-        // It ended long ago.
+        // Step Functions forgets an execution 90 days after its end; the journals show that it completed.
         None if lowest == Some(Percent::ALL) => {}
         status => {
-            let what = match status {
-                Some(Status::Running) => "is still running",
-                _ => "has not completed",
-            };
-            return Err(Error::Busy(format!(
-                "the execution {name} {what}, and its names are at {} percent; only a completed migration is released: \
-                 finish it with an execution from {} to {}, or roll it back",
-                lowest.unwrap_or_default(),
-                first.from,
-                first.to
-            )));
+            return Err(Error::from(Busy::NotCompleted {
+                execution: name.to_owned(),
+                is_running: status == Some(Status::Running),
+                percent: lowest.unwrap_or_default(),
+                from: first.from.clone(),
+                to: first.to.clone(),
+            }));
         }
     }
-    let watch_seconds = INTERVALS * input.external_dns_interval_seconds.get();
-    let mut journaled: Vec<_> = journals.iter().collect();
-    journaled.sort_by_key(|(_, _, journal)| !journal.is_leased());
-    let leased = journaled.partition_point(|(_, _, journal)| journal.is_leased());
-    let names: Vec<_> = journaled
-        .iter()
-        .map(|(name, _, _)| (*name).clone())
-        .collect();
+    let watch_seconds = WATCHED_INTERVALS * input.external_dns_interval_seconds.get();
+    let mut entries: Vec<_> = journals.0.iter().collect();
+    entries.sort_by_key(|entry| !entry.journal.is_leased());
+    let leased = entries.partition_point(|entry| entry.journal.is_leased());
+    let names: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
     let mut message = format!(
-        "{leased} names are given back to ExternalDNS, the first one alone: {}",
+        "{leased} names will be given back to ExternalDNS, the first one alone: {}",
         names.first().map_or("", RecordName::as_str)
     );
-    message.push_str(&unreadable_stay(&unreadable));
+    message.push_str(&describe_unreadable(&unreadable));
+
     Ok(ReleasePlanned {
         message,
         weights: journals.weights(),
@@ -256,14 +235,16 @@ pub(crate) async fn plan(
             to: first.to.clone(),
             names: ZoneNames::new(zone.name.clone(), names),
             leased,
-            closing: journals.are_closing(),
+            closing: journals.has_deletion_begun(),
             external_dns: ExternalDns {
                 mode: Mode::Lease,
-                from: first.registry.from.names.clone(),
-                to: first.registry.to.names.clone(),
+                from: first.saved_owners.from.names.clone(),
+                to: first.saved_owners.to.names.clone(),
             },
             watch_seconds,
-            check_seconds: watch_seconds.div_ceil(LOOKS).min(LONGEST_CHECK_SECONDS),
+            check_seconds: watch_seconds
+                .div_ceil(LEAST_CHECKS)
+                .min(LONGEST_CHECK_SECONDS),
         }),
     })
 }
@@ -274,17 +255,20 @@ pub(crate) async fn give_back(
 ) -> Result<GivenBack, Error> {
     let GiveBackRequest { release, names } = request;
     let names = release.names.get(..names).unwrap_or(&release.names);
-    let zone = release.read(names, route53).await?;
-    let journals = Journals::of(&release.execution, &zone, names)?;
-    if let Some(gone) = journals.first_gone(names) {
-        return Err(is_gone(gone));
+    let zone = release.read_zone(names, route53).await?;
+    let journals = Journals::at(&release.execution, &zone, names)?;
+
+    if let Some(missing) = journals.first_missing(names) {
+        return Err(journal_gone(missing));
     }
     let mut changes = Vec::new();
-    for journaled in journals.iter() {
-        changes.extend(lease::give_back(&zone, journaled)?);
+    for entry in &journals.0 {
+        changes.extend(change::give_back(&zone, entry)?);
     }
     let given_back = changes.len();
+
     apply(route53, &release.hosted_zone_id, changes).await?;
+
     tracing::info!(
         execution = release.execution,
         given_back,
@@ -293,38 +277,42 @@ pub(crate) async fn give_back(
     Ok(GivenBack { given_back })
 }
 
-pub(crate) async fn take_again(
+pub(crate) async fn reacquire_lease(
     request: ReleaseRequest,
     route53: &impl Route53,
-) -> Result<TakenAgain, Error> {
+) -> Result<LeaseReacquired, Error> {
     let ReleaseRequest { release } = request;
-    let zone = release.read(&release.names, route53).await?;
+    let zone = release.read_zone(&release.names, route53).await?;
     let (journals, unreadable) =
-        Journals::readable(&release.execution, &zone, release.names.iter());
-    let is_closing = journals.are_closing();
+        Journals::readable_at(&release.execution, &zone, release.names.iter());
+
+    let has_deletion_begun = journals.has_deletion_begun();
     let changes: Vec<_> = journals
+        .0
         .iter()
-        .filter(|_| !is_closing)
-        .filter_map(|journaled| lease::take_again(&zone, journaled))
+        .filter(|_| !has_deletion_begun)
+        .filter_map(|entry| change::reacquire_lease(&zone, entry))
         .collect();
-    let taken_again = changes.len();
-    let mut message = if is_closing {
-        "all its names were given back and watched, and only their journals are left to be taken away: release again"
+    let reacquired = changes.len();
+    let mut message = if has_deletion_begun {
+        "all its names have been given back and watched, and only journals remain to be deleted: start the release again"
     } else if journals.0.is_empty() {
-        "no journal of it is left, so none of its names is leased"
+        "it has no journal left, so none of its names is leased"
     } else {
-        "what was given back is leased again, at the weights that the migration reached"
+        "the names that were given back are leased again, with the weights that the migration reached"
     }
     .to_owned();
-    message.push_str(&unreadable_stay(&unreadable));
+    message.push_str(&describe_unreadable(&unreadable));
+
     apply(route53, &release.hosted_zone_id, changes).await?;
+
     tracing::info!(
         execution = release.execution,
-        taken_again,
+        reacquired,
         "leased names again"
     );
-    Ok(TakenAgain {
-        taken_again,
+    Ok(LeaseReacquired {
+        reacquired,
         message,
     })
 }
@@ -334,26 +322,32 @@ pub(crate) async fn end(
     route53: &impl Route53,
 ) -> Result<Released, Error> {
     let ReleaseRequest { release } = request;
-    let zone = release.read(&release.names, route53).await?;
-    let journals = Journals::of(&release.execution, &zone, &release.names)?;
-    // An earlier attempt whose answer got lost leaves none.
-    let gone = journals.first_gone(&release.names);
-    if let Some(gone) = gone.filter(|_| !journals.0.is_empty() || release.is_undone_in(&zone)) {
-        return Err(is_gone(gone));
+    let zone = release.read_zone(&release.names, route53).await?;
+    let journals = Journals::at(&release.execution, &zone, &release.names)?;
+
+    let missing = journals.first_missing(&release.names);
+    // Without any journal, either an earlier attempt has deleted them and its answer was lost, or a
+    // rollback has.
+    if let Some(missing) =
+        missing.filter(|_| !journals.0.is_empty() || release.is_rolled_back_in(&zone))
+    {
+        return Err(journal_gone(missing));
     }
-    for journaled in journals.iter().filter(|_| !journals.are_closing()) {
-        if lease::give_back(&zone, journaled)?.is_some() {
-            return Err(Error::Conflict(format!(
-                "{} was leased again, by another release of the execution {}",
-                journaled.0, release.execution
-            )));
+    for entry in journals.0.iter().filter(|_| !journals.has_deletion_begun()) {
+        if change::give_back(&zone, entry)?.is_some() {
+            return Err(Error::from(Conflict::LeasedAgain {
+                name: entry.name.clone(),
+                execution: release.execution,
+            }));
         }
     }
-    let mut journaled: Vec<_> = journals.iter().collect();
-    // A rollback begins with the first name as well, see `close`.
-    journaled.sort_by_key(|(name, _, _)| *name);
-    let journals =
-        take_journals_away(close(&zone, journaled), &release.hosted_zone_id, route53).await?;
+    let mut entries: Vec<_> = journals.0.iter().collect();
+    // A rollback at the same time begins with the first name too; see `change::complete`.
+    entries.sort_by_key(|entry| &entry.name);
+    let closing = complete(&zone, entries);
+
+    let journals = closing.apply(route53, &release.hosted_zone_id).await?;
+
     tracing::info!(
         execution = release.execution,
         journals,
@@ -362,28 +356,25 @@ pub(crate) async fn end(
     Ok(Released { journals })
 }
 
-/// What is said of names whose journals can't be read.
-fn unreadable_stay(names: &[&RecordName]) -> String {
+/// The part of a message about names with journals that can't be read.
+fn describe_unreadable(names: &[&RecordName]) -> String {
     if names.is_empty() {
         return String::new();
     }
     let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
     format!(
-        "; the journals of these names can't be read, and whoever's they are, they stay as they are: {}",
+        "; these names are unchanged, because their journals can't be read: {}",
         shortened(&names.join(", "), LONGEST_LIST)
     )
 }
 
-fn is_gone(name: &RecordName) -> Error {
-    Error::Drift(format!(
-        "the journal {} is gone: somebody deleted it, rolled {name} back, or released it with another execution",
-        name.journal()
-    ))
+fn journal_gone(name: &RecordName) -> Error {
+    Error::from(Drift::ReleasedJournalGone { name: name.clone() })
 }
 
 impl Release {
-    /// Whether a name has no traffic on `to` any more.
-    fn is_undone_in(&self, zone: &Zone) -> bool {
+    /// Whether a name no longer has traffic on `to`.
+    fn is_rolled_back_in(&self, zone: &Zone) -> bool {
         let serves = |name: &RecordName| {
             let mut live = zone.at(name).iter().filter_map(RecordSet::weighted);
             live.any(|(side, weight)| *side == self.to && weight > 0)
@@ -391,9 +382,9 @@ impl Release {
         !self.names.iter().all(serves)
     }
 
-    async fn read(&self, names: &[RecordName], route53: &impl Route53) -> Result<Zone, Error> {
-        let places = |name| self.external_dns.places(name);
-        let places = names.iter().flat_map(places).collect();
-        read_names(route53, &self.hosted_zone_id, places).await
+    async fn read_zone(&self, names: &[RecordName], route53: &impl Route53) -> Result<Zone, Error> {
+        let record_names = |name| self.external_dns.record_names(name);
+        let record_names = names.iter().flat_map(record_names).collect();
+        read_names(route53, &self.hosted_zone_id, record_names).await
     }
 }

@@ -1,18 +1,18 @@
 //! Checks with AWS's client, of requests that the trait `Route53` can't express.
 
 use anyhow::{Context, Result, bail, ensure};
-use aws_sdk_route53::Client;
 use aws_sdk_route53::error::ProvideErrorMetadata;
 use aws_sdk_route53::types::builders::ResourceRecordSetBuilder;
 use aws_sdk_route53::types::{
     AliasTarget, Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
+use route53_adapter::Route53Client;
 
 use crate::Zone;
 use crate::listing::many_records;
 use crate::zone::list_start;
 
-type ApiZone = Zone<Client>;
+type ApiZone = Zone<Route53Client>;
 
 /// An A record set without values.
 fn empty(name: &str) -> ResourceRecordSetBuilder {
@@ -44,6 +44,7 @@ impl ApiZone {
         let changes = record_sets.into_iter().map(change).collect::<Result<_>>()?;
         let output = self
             .route53
+            .sdk()
             .change_resource_record_sets()
             .hosted_zone_id(self.id.as_str())
             .change_batch(ChangeBatch::builder().set_changes(Some(changes)).build()?)
@@ -86,10 +87,10 @@ impl ApiZone {
         Ok(())
     }
 
-    /// The listed names.
     async fn names(&self) -> Result<Vec<String>> {
         let page = self
             .route53
+            .sdk()
             .list_resource_record_sets()
             .hosted_zone_id(self.id.as_str())
             .send()
@@ -158,6 +159,7 @@ pub(crate) async fn start_name_in_any_spelling(zone: &ApiZone) -> Result<()> {
     ] {
         let page = zone
             .route53
+            .sdk()
             .list_resource_record_sets()
             .hosted_zone_id(zone.id.as_str())
             .start_record_name(name)
@@ -173,6 +175,7 @@ pub(crate) async fn start_name_in_any_spelling(zone: &ApiZone) -> Result<()> {
 pub(crate) async fn start_type_without_start_name(zone: &ApiZone) -> Result<()> {
     let output = zone
         .route53
+        .sdk()
         .list_resource_record_sets()
         .hosted_zone_id(zone.id.as_str())
         .start_record_type(RrType::A)
@@ -256,7 +259,7 @@ pub(crate) async fn largest_page_by_default(zone: &ApiZone) -> Result<()> {
 }
 
 pub(crate) async fn unknown_change_has_a_code(zone: &ApiZone) -> Result<()> {
-    let output = zone.route53.get_change().id("C0UNKNOWN").send().await;
+    let output = zone.route53.sdk().get_change().id("C0UNKNOWN").send().await;
     let error = output.err().context("accepted")?;
     ensure!(error.code() == Some("NoSuchChange"), "{error:?}");
     Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use migration::Error;
-use migration::record::{Answer, RecordSet};
+use migration::dns::{RecordData, RecordSet};
 use migration::route53::Change::{Create, Delete};
 use migration::route53::Route53;
 
@@ -53,11 +53,11 @@ pub(crate) async fn delete_with_a_text_in_different_case(zone: &Zone<impl Route5
 /// `shop` with an edited alias target.
 fn stale_shop(edit: impl FnOnce(&mut String, &mut String, &mut bool)) -> RecordSet {
     let mut stale = shop("blue", 70);
-    if let Answer::Alias {
+    if let RecordData::Alias {
         hosted_zone_id,
         dns_name,
         evaluate_target_health,
-    } = &mut stale.answer
+    } = &mut stale.data
     {
         edit(hosted_zone_id, dns_name, evaluate_target_health);
     }
@@ -101,7 +101,7 @@ pub(crate) async fn delete_without_weight(zone: &Zone<impl Route53>) -> Result<(
 
 pub(crate) async fn delete_with_values_in_another_order(zone: &Zone<impl Route53>) -> Result<()> {
     let mut same = addresses();
-    if let Answer::Values { values, .. } = &mut same.answer {
+    if let RecordData::Values { values, .. } = &mut same.data {
         values.reverse();
     }
     ensure!(

@@ -182,7 +182,7 @@ pub fn behaviours<R: Route53>() -> Vec<Behaviour<R>> {
 
 /// The behaviours that only AWS's client can express.
 #[rustfmt::skip]
-pub fn behaviours_of_the_api() -> Vec<Behaviour<aws_sdk_route53::Client>> {
+pub fn behaviours_of_the_api() -> Vec<Behaviour<route53_adapter::Route53Client>> {
     table! {
         api::names_are_listed_in_one_spelling: "names are listed in lower case, with the trailing dot", NAMES;
         api::characters_are_listed_as_escapes: "characters other than a-z, 0-9, - and _ are listed as escapes: `*` as \\052, `@` as \\100", NAMES;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use migration::Error;
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 use migration::route53::{Change, LARGEST_PAGE, Route53};
 
 use crate::Zone;

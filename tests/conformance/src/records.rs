@@ -1,7 +1,7 @@
 //! The record sets of the checks.
 
-use migration::RecordName;
-use migration::record::{Answer, RecordSet, RecordType, Routing};
+use migration::dns::RecordName;
+use migration::dns::{RecordData, RecordSet, RecordType, Routing};
 
 pub(crate) const ZONE_NAME: &str = "example.com";
 /// The hosted zone of the application load balancers in one Region.
@@ -87,11 +87,11 @@ pub(crate) fn values<V: Into<String>>(
     values: impl IntoIterator<Item = V>,
 ) -> RecordSet {
     let values = values.into_iter().map(Into::into).collect();
-    let answer = Answer::Values {
+    let data = RecordData::Values {
         ttl_seconds,
         values,
     };
-    simple(name, record_type, answer)
+    simple(name, record_type, data)
 }
 
 pub(crate) fn load_balancer(name: &str, record_type: &str, target: &str) -> RecordSet {
@@ -99,20 +99,20 @@ pub(crate) fn load_balancer(name: &str, record_type: &str, target: &str) -> Reco
 }
 
 pub(crate) fn alias(name: &str, record_type: &str, zone: &str, target: &str) -> RecordSet {
-    let answer = Answer::Alias {
+    let data = RecordData::Alias {
         hosted_zone_id: zone.to_owned(),
         dns_name: target.to_owned(),
         evaluate_target_health: true,
     };
-    simple(name, record_type, answer)
+    simple(name, record_type, data)
 }
 
-fn simple(name: &str, record_type: &str, answer: Answer) -> RecordSet {
+fn simple(name: &str, record_type: &str, data: RecordData) -> RecordSet {
     RecordSet {
         name: self::name(name),
         record_type: RecordType::from(record_type),
         routing: Routing::Simple,
-        answer,
+        data,
         health_check_id: None,
         traffic_policy_instance_id: None,
     }

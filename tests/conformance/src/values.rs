@@ -1,7 +1,7 @@
 //! Checks of values, and of the limits of a batch.
 
 use anyhow::Result;
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 use migration::route53::Change::{Create, Delete};
 use migration::route53::Route53;
 

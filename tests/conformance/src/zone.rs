@@ -1,9 +1,10 @@
 //! A zone with the operations that the checks have in common.
 
 use anyhow::{Context, Result, bail, ensure};
-use migration::record::{Answer, RecordSet};
+use migration::Error;
+use migration::dns::HostedZoneId;
+use migration::dns::{RecordData, RecordSet};
 use migration::route53::{Change, ChangeId, LARGEST_PAGE, ListStart, Page, Route53};
-use migration::{Error, HostedZoneId};
 
 use crate::records::name;
 
@@ -18,7 +19,6 @@ pub struct Zone<R> {
 }
 
 impl<R: Route53> Zone<R> {
-    /// The whole listing.
     pub(crate) async fn list(&self) -> Result<Vec<RecordSet>> {
         self.list_in_pages(LARGEST_PAGE).await
     }
@@ -151,7 +151,7 @@ fn sorted(record_sets: &[RecordSet]) -> Vec<RecordSet> {
 
 fn with_sorted_values(record_set: &RecordSet) -> RecordSet {
     let mut sorted = record_set.clone();
-    if let Answer::Values { values, .. } = &mut sorted.answer {
+    if let RecordData::Values { values, .. } = &mut sorted.data {
         values.sort();
     }
     sorted

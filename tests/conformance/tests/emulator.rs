@@ -3,6 +3,7 @@
 use conformance::{Behaviour, Zone, behaviours, behaviours_of_the_api, known_record_sets};
 use local_stack::EmulatedRoute53;
 use migration::route53::Route53;
+use route53_adapter::Route53Client;
 
 /// The differences between emulator and Route 53: the behaviour, what the emulator does instead,
 /// and the beginning of the message with which the behaviour's check fails.
@@ -126,7 +127,7 @@ fn table_errors(table: &[(&str, &str, &str)], results: &[CheckResult]) -> Vec<St
 #[tokio::test]
 async fn emulator_differs_from_route_53_exactly_as_listed() {
     let emulator = EmulatedRoute53::start().await.unwrap();
-    let client = emulator.client();
+    let client = &Route53Client::from(emulator.client().clone());
     let mut results = run_checks(&emulator, client, behaviours()).await.unwrap();
     let of_the_api = run_checks(&emulator, client, behaviours_of_the_api()).await;
     results.extend(of_the_api.unwrap());

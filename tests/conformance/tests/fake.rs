@@ -1,7 +1,7 @@
 //! The fake has all behaviours of Route 53.
 
 use conformance::{Zone, behaviours, behaviours_of_the_api, known_record_sets};
-use migration::fake::{FakeRoute53, record_set_to_cli_json};
+use fakes::{FakeRoute53, record_set_to_cli_json};
 use serde_json::json;
 
 fn zone() -> Zone<FakeRoute53> {

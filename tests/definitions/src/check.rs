@@ -8,37 +8,31 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-/// The errors of Step Functions, Lambda and EventBridge that a definition may name.
+/// The errors that every Task with a function has to retry: the transient ones of the functions, and
+/// those that AWS recommends to retry.
 ///
-/// Source: Step Functions Developer Guide, "Handling errors" and "Best practices",
-/// "Handle transient Lambda service exceptions", "Add EventBridge events with Step Functions".
-const SERVICE_ERRORS: [&str; 12] = [
-    "EventBridge.FailedEntry",
-    "States.ALL",
-    "States.TaskFailed",
+/// Source: Step Functions Developer Guide, "Best practices", "Handle transient Lambda service
+/// exceptions".
+pub const TRANSIENT_ERRORS: [&str; 11] = [
+    "Throttled",
+    "Unavailable",
     "States.Timeout",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+    "Runtime.ExitError",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
-    "Sandbox.Timedout",
-    "Runtime.ExitError",
-    "Lambda.Unknown",
 ];
 
-/// The errors that every Task with a function has to retry: those that AWS recommends to retry, and
-/// the transient ones of the functions.
-const TRANSIENT_ERRORS: [&str; 8] = [
-    "Lambda.Unknown",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-    "States.Timeout",
-    "Throttled",
-    "Unavailable",
-];
+/// The other errors of Step Functions and EventBridge that a definition may name.
+///
+/// Source: Step Functions Developer Guide, "Handling errors", "Add EventBridge events with Step
+/// Functions".
+const OTHER_SERVICE_ERRORS: [&str; 3] =
+    ["EventBridge.FailedEntry", "States.ALL", "States.TaskFailed"];
 
 /// Finds mistakes in a definition, one line each. `own_errors` are the names of the errors that the
 /// functions raise.
@@ -134,7 +128,7 @@ fn check_state(name: &str, state: &Value, own_errors: &[&str], findings: &mut Fi
     }
     for clause in list(state, "Retry").chain(list(state, "Catch")) {
         for error in list(clause, "ErrorEquals").filter_map(Value::as_str) {
-            if !SERVICE_ERRORS.contains(&error) && !own_errors.contains(&error) {
+            if !is_service_error(error) && !own_errors.contains(&error) {
                 findings.note(
                     name,
                     &format!("names the error {error}, which no function or service raises"),
@@ -156,6 +150,12 @@ fn check_state(name: &str, state: &Value, own_errors: &[&str], findings: &mut Fi
             }
         }
     }
+}
+
+/// Only the errors of services have a dot in their names.
+fn is_service_error(error: &str) -> bool {
+    OTHER_SERVICE_ERRORS.contains(&error)
+        || (error.contains('.') && TRANSIENT_ERRORS.contains(&error))
 }
 
 fn check_task(name: &str, state: &Value, findings: &mut Findings) {

@@ -5,10 +5,10 @@
     reason = "a definition that can't be read shall fail the test"
 )]
 
-use definitions::{check, project};
+use definitions::{TRANSIENT_ERRORS, check, project};
 use migration::Error;
 use migration::executions::{HOLDING, NOT_STARTED, ROLLING_BACK};
-use migration::plan::HISTORY_BUDGET;
+use migration::plan::{EVENTS_OF_A_CHECK, EVENTS_OF_A_POLL, HISTORY_BUDGET};
 use serde_json::{Value, json};
 
 fn definition(name: &str) -> Value {
@@ -18,7 +18,7 @@ fn definition(name: &str) -> Value {
 #[test]
 fn definitions_have_no_mistakes() {
     for name in ["migration", "notification", "release", "rollback"] {
-        assert_eq!(check(&definition(name), &Error::NAMES), [""; 0], "{name}");
+        assert_eq!(check(&definition(name), Error::NAMES), [""; 0], "{name}");
     }
 }
 
@@ -27,7 +27,7 @@ fn definitions_have_no_mistakes() {
 fn check_broken(pointer: &str, value: Value, expect: &str) {
     let mut definition = definition("migration");
     *definition.pointer_mut(pointer).unwrap() = value;
-    let findings = check(&definition, &Error::NAMES);
+    let findings = check(&definition, Error::NAMES);
     assert!(
         findings.iter().any(|finding| finding == expect),
         "{findings:#?}"
@@ -66,6 +66,17 @@ fn mistakes_in_a_definition_are_found() {
         json!(["Conflikt"]),
         "Shift weight: names the error Conflikt, which no function or service raises",
     );
+    for error in TRANSIENT_ERRORS {
+        let others: Vec<_> = TRANSIENT_ERRORS
+            .iter()
+            .filter(|other| **other != error)
+            .collect();
+        check_broken(
+            "/States/Shift weight/Retry/1/ErrorEquals",
+            json!(others),
+            &format!("Shift weight: does not retry {error}"),
+        );
+    }
     check_broken(
         "/States/Shift weight/Assign/percent",
         json!("{% $waitSeconds %}"),
@@ -99,6 +110,33 @@ fn migration_ends_at_the_number_of_events_that_a_plan_may_need() {
     let condition = format!("$historyEvents >= {HISTORY_BUDGET} ");
     assert_eq!(machine.matches(&condition).count(), 4);
     assert_eq!(machine.matches("$historyEvents >= ").count(), 4);
+}
+
+fn blocks() -> yaml_serde::Value {
+    yaml_serde::from_str(&project::text("statemachine/source/blocks.yaml")).unwrap()
+}
+
+#[test]
+fn definitions_count_the_events_that_a_plan_counts() {
+    let blocks = blocks();
+    for (block, events) in [
+        ("events-of-a-poll", EVENTS_OF_A_POLL),
+        ("events-of-a-check", EVENTS_OF_A_CHECK),
+    ] {
+        assert_eq!(
+            blocks[block].as_u64(),
+            u64::try_from(events).ok(),
+            "{block}"
+        );
+    }
+}
+
+#[test]
+fn definitions_retry_the_errors_that_the_check_requires() {
+    let blocks = blocks();
+    let retried = blocks["transient-errors"].as_sequence().unwrap().iter();
+    let retried: Vec<_> = retried.map(|error| error.as_str().unwrap()).collect();
+    assert_eq!(retried, TRANSIENT_ERRORS);
 }
 
 /// The function `rollback` reads the state of an execution from its history, and from its cause that

@@ -80,7 +80,7 @@ fn every_status_is_sent_published_and_documented() {
     for status in [
         "Started",
         "StepReached",
-        "ApprovalWanted",
+        "ApprovalRequested",
         "Completed",
         "RolledBack",
         "Held",

@@ -1,27 +1,40 @@
-//! The promises in `SEMANTICS.md` name existing tests.
+//! The promises in `SEMANTICS.md`, and the invariants in `functions/README.md`, name existing tests.
 
 use definitions::project;
 
-#[test]
-fn every_promise_names_existing_tests() {
-    let semantics = project::text("SEMANTICS.md");
+#[track_caller]
+fn check_named_tests(document: &str, least: usize) {
+    let text = project::text(document);
     let sources = project::files("tests", ".rs");
-    let named: Vec<_> = semantics
+    let named: Vec<_> = text
         .split('`')
         .skip(1)
         .step_by(2)
         .filter_map(|code| code.split_once("::"))
         .filter(|(module, _)| !module.contains(' ') && *module != "module")
         .collect();
-    assert!(named.len() > 40, "{named:?}");
+    assert!(named.len() >= least, "{named:?}");
     for (module, function) in named {
         let file = format!("/{module}.rs");
         let exists = sources
             .iter()
             .filter(|source| source.ends_with(&file))
             .any(|source| project::text(source).contains(&format!("fn {function}(")));
-        assert!(exists, "there is no {module}::{function} under tests");
+        assert!(
+            exists,
+            "{document}: there is no {module}::{function} under tests"
+        );
     }
+}
+
+#[test]
+fn every_promise_names_existing_tests() {
+    check_named_tests("SEMANTICS.md", 40);
+}
+
+#[test]
+fn every_invariant_names_existing_tests() {
+    check_named_tests("functions/README.md", 20);
 }
 
 #[test]

@@ -8,10 +8,13 @@
 
 mod live;
 mod progress;
+mod svg;
 mod timeline;
 mod wording;
 
+use std::fs;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -42,6 +45,9 @@ struct Arguments {
     /// Prints the timeline as JSON lines, and the outcome as the last line.
     #[arg(long)]
     json: bool,
+    /// Also writes what is printed at the end into this file, as a picture of a terminal.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    svg: Option<PathBuf>,
     /// Keeps the stack running at the end, and prints how to reach it with the AWS CLI.
     #[arg(long)]
     keep: bool,
@@ -112,8 +118,19 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.json {
         println!("{}", outcome(scenario, &report));
     } else {
-        timeline::print(&report.timeline);
-        println!("\n{}", wording::conclusion(scenario, &report));
+        let text = format!(
+            "{}\n{}",
+            timeline::text(&report.timeline),
+            wording::conclusion(scenario, &report)
+        );
+        println!("{text}");
+        if let Some(path) = &arguments.svg {
+            let command = match scenario.name {
+                name if name == SCENARIOS[0].name => "cargo demo".to_owned(),
+                name => format!("cargo demo --scenario {name}"),
+            };
+            fs::write(path, svg::terminal(&command, &text))?;
+        }
     }
     if arguments.keep {
         keep(&stack).await?;

@@ -1,4 +1,6 @@
-//! Prints the timeline: when the weights changed, and what happened between the changes.
+//! The text of the timeline: when the weights changed, and what happened between the changes.
+
+use std::fmt::Write as _;
 
 use local_stack::Moment;
 
@@ -7,12 +9,12 @@ use crate::wording;
 const WIDTH: usize = 100;
 const INDENT: &str = "                     ";
 
-/// Prints a line for each change of the weights and, below it, the states until the next change.
-/// What happened from outside is printed between them.
-pub(crate) fn print(timeline: &[Moment]) {
-    println!(
-        "\nTimeline: UTC time, lowest share of green at any name, weights; the states until the next change"
-    );
+/// A line for each change of the weights and, below it, the states until the next change. Between
+/// them, what happened from outside.
+pub(crate) fn text(timeline: &[Moment]) -> String {
+    let mut text = "\nTimeline: UTC time, lowest share of green at any name, weights; the states until the next \
+                    change\n"
+        .to_owned();
     let groups = timeline.chunk_by(|a, b| {
         a.weights == b.weights && a.execution == b.execution && b.happenings.is_empty()
     });
@@ -22,26 +24,28 @@ pub(crate) fn print(timeline: &[Moment]) {
             continue;
         };
         for what in &first.happenings {
-            println!("  >>> {what}");
+            // Writing to a String can't fail.
+            let _ = writeln!(text, "  >>> {what}");
         }
         if first.execution != execution {
             (execution, last_state) = (&first.execution, "");
-            println!("  Execution {execution}");
+            let _ = writeln!(text, "  Execution {execution}");
         }
         // The time of day without the date.
         let time: String = first.time.chars().skip(11).take(8).collect();
         let percent = format!("{} %", first.percent);
-        println!(
+        let _ = writeln!(
+            text,
             "  {time}  {percent:>7}  {}",
             wording::weights(&first.weights)
         );
         // The weights can change within a state, which was counted in the group that entered it.
         let is_entered = first.state != last_state;
-        print_wrapped(&states(
-            group.get(usize::from(!is_entered)..).unwrap_or_default(),
-        ));
+        let states = states(group.get(usize::from(!is_entered)..).unwrap_or_default());
+        add_wrapped(&mut text, &states);
         last_state = &last.state;
     }
+    text
 }
 
 /// The states of `moments` in the order of their first occurrence, with their counts.
@@ -65,13 +69,13 @@ fn states(moments: &[Moment]) -> Vec<String> {
         .collect()
 }
 
-fn print_wrapped(words: &[String]) {
+fn add_wrapped(text: &mut String, words: &[String]) {
     let mut line = String::new();
     for word in words {
         if line.is_empty() {
             line.clone_from(word);
         } else if INDENT.len() + line.len() + word.len() + 3 > WIDTH {
-            println!("{INDENT}{line},");
+            let _ = writeln!(text, "{INDENT}{line},");
             line.clone_from(word);
         } else {
             line += ", ";
@@ -79,6 +83,6 @@ fn print_wrapped(words: &[String]) {
         }
     }
     if !line.is_empty() {
-        println!("{INDENT}{line}");
+        let _ = writeln!(text, "{INDENT}{line}");
     }
 }

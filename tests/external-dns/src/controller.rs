@@ -8,8 +8,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use migration::RecordName;
-use migration::record::{RecordSet, Routing};
+use migration::dns::RecordName;
+use migration::dns::{RecordSet, Routing};
 use tokio::sync::watch;
 
 use crate::planner::Endpoint;
@@ -17,7 +17,6 @@ use crate::reconcile::{Change, reconcile};
 use crate::registry::Registry;
 use crate::settings::Settings;
 
-/// A hosted zone.
 pub trait Provider: Send + Sync {
     /// All record sets of the zone.
     fn record_sets(&self) -> impl Future<Output = Result<Vec<RecordSet>, String>> + Send;
@@ -39,7 +38,6 @@ pub struct Refusal {
 pub struct Outcome {
     /// The error if the zone could not be read. The pass ends there.
     pub unread: Option<String>,
-    /// The applied changes.
     pub changed: Vec<Change>,
     /// The refused batches. The first is the batch of all changes. The others are the
     /// batches of single names that were refused as well.
@@ -84,7 +82,7 @@ impl Controller {
                 name: owned.record_set.name,
                 record_type: owned.record_set.record_type,
                 routing: owned.record_set.routing,
-                answer: owned.record_set.answer,
+                data: owned.record_set.data,
                 health_check_id: owned.record_set.health_check_id,
             })
             .collect();

@@ -3,8 +3,8 @@
 //! Source: `registry/mapper/mapper.go`; for names without a type, `toTXTName` of
 //! `registry/txt.go` in v0.16.1.
 
-use migration::RecordName;
-use migration::record::RecordType;
+use migration::dns::RecordName;
+use migration::dns::RecordType;
 
 /// The placeholder for the record's type in a prefix or suffix.
 const TYPE_TEMPLATE: &str = "%{record_type}";

@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use migration::record::{Answer, RecordSet, RecordType, Routing};
-use migration::{RecordName, SetIdentifier};
+use migration::dns::{RecordData, RecordSet, RecordType, Routing};
+use migration::dns::{RecordName, SetIdentifier};
 
 use crate::labels::Labels;
 use crate::registry::{DEFAULT_TTL_SECONDS, Owned, Registry, set_identifier};
@@ -24,7 +24,7 @@ pub struct Endpoint {
     /// From the annotations `set-identifier` and `aws-weight`; simple without them.
     pub routing: Routing,
     /// An alias of the load balancer, or values. A TTL of 0 seconds means that none is given.
-    pub answer: Answer,
+    pub data: RecordData,
     /// From the annotation `aws-health-check-id`.
     pub health_check_id: Option<String>,
     /// The annotated object, as `ingress/NAMESPACE/NAME`; empty if unknown.
@@ -33,8 +33,8 @@ pub struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn record_set(&self) -> RecordSet {
-        let mut answer = self.answer.clone();
-        if let Answer::Values { ttl_seconds, .. } = &mut answer
+        let mut data = self.data.clone();
+        if let RecordData::Values { ttl_seconds, .. } = &mut data
             && *ttl_seconds == 0
         {
             *ttl_seconds = DEFAULT_TTL_SECONDS;
@@ -43,7 +43,7 @@ impl Endpoint {
             name: self.name.clone(),
             record_type: self.record_type.clone(),
             routing: self.routing.clone(),
-            answer,
+            data,
             health_check_id: self.health_check_id.clone(),
             traffic_policy_instance_id: None,
         }
@@ -170,30 +170,30 @@ fn preferred<'a>(candidates: &[&'a Endpoint], current: Option<&Owned>) -> Option
         };
         is_other(a)
             .cmp(&is_other(b))
-            .then_with(|| order_of_targets(&a.answer, &b.answer))
+            .then_with(|| order_of_targets(&a.data, &b.data))
     })
 }
 
 /// Whether the record needs an update.
 fn differs(current: &Owned, endpoint: &Endpoint) -> bool {
     current.lacks_text
-        || has_other_ttl(&current.record_set.answer, &endpoint.answer)
-        || targets(&current.record_set.answer) != targets(&endpoint.answer)
+        || has_other_ttl(&current.record_set.data, &endpoint.data)
+        || targets(&current.record_set.data) != targets(&endpoint.data)
         || current.record_set.weighted() != endpoint.record_set().weighted()
-        || evaluates_target_health(&current.record_set.answer)
-            != evaluates_target_health(&endpoint.answer)
+        || evaluates_target_health(&current.record_set.data)
+            != evaluates_target_health(&endpoint.data)
         || current.record_set.health_check_id != endpoint.health_check_id
 }
 
 /// A TTL is compared only if the endpoint has one.
-fn has_other_ttl(current: &Answer, desired: &Answer) -> bool {
+fn has_other_ttl(current: &RecordData, desired: &RecordData) -> bool {
     match (current, desired) {
         (
-            Answer::Values {
+            RecordData::Values {
                 ttl_seconds: current,
                 ..
             },
-            Answer::Values {
+            RecordData::Values {
                 ttl_seconds: desired,
                 ..
             },
@@ -203,13 +203,13 @@ fn has_other_ttl(current: &Answer, desired: &Answer) -> bool {
 }
 
 /// `None` for values, so that an alias and values differ.
-fn evaluates_target_health(answer: &Answer) -> Option<bool> {
-    match answer {
-        Answer::Alias {
+fn evaluates_target_health(data: &RecordData) -> Option<bool> {
+    match data {
+        RecordData::Alias {
             evaluate_target_health,
             ..
         } => Some(*evaluate_target_health),
-        Answer::Values { .. } => None,
+        RecordData::Values { .. } => None,
     }
 }
 
@@ -220,10 +220,10 @@ enum Target {
     Name(String),
 }
 
-fn targets(answer: &Answer) -> Vec<Target> {
-    let texts = match answer {
-        Answer::Values { values, .. } => values.as_slice(),
-        Answer::Alias { dns_name, .. } => std::slice::from_ref(dns_name),
+fn targets(data: &RecordData) -> Vec<Target> {
+    let texts = match data {
+        RecordData::Values { values, .. } => values.as_slice(),
+        RecordData::Alias { dns_name, .. } => std::slice::from_ref(dns_name),
     };
     let mut targets: Vec<Target> = texts
         .iter()
@@ -237,7 +237,7 @@ fn targets(answer: &Answer) -> Vec<Target> {
     targets
 }
 
-fn order_of_targets(a: &Answer, b: &Answer) -> Ordering {
+fn order_of_targets(a: &RecordData, b: &RecordData) -> Ordering {
     let (a, b) = (targets(a), targets(b));
     a.len().cmp(&b.len()).then_with(|| a.cmp(&b))
 }

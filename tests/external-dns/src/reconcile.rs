@@ -7,8 +7,8 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use migration::RecordName;
-use migration::record::{RecordSet, RecordType};
+use migration::dns::RecordName;
+use migration::dns::{RecordSet, RecordType};
 
 use crate::names::unescaped;
 use crate::planner::{Endpoint, Labeled, Plan, plan};

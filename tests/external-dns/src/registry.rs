@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use migration::record::{Answer, RecordSet, RecordType, Routing};
-use migration::{RecordName, SetIdentifier};
+use migration::dns::{RecordData, RecordSet, RecordType, Routing};
+use migration::dns::{RecordName, SetIdentifier};
 
 use crate::labels::Labels;
 use crate::names::{NameMapper, unescaped};
@@ -122,7 +122,7 @@ impl<'a> Registry<'a> {
                 name,
                 record_type: RecordType::Txt,
                 routing: record_set.routing.clone(),
-                answer: Answer::Values {
+                data: RecordData::Values {
                     ttl_seconds: DEFAULT_TTL_SECONDS,
                     values: vec![labels.to_string()],
                 },
@@ -164,5 +164,5 @@ pub(crate) fn set_identifier(record_set: &RecordSet) -> Option<SetIdentifier> {
 }
 
 pub(crate) fn is_alias_a(record_set: &RecordSet) -> bool {
-    record_set.record_type == RecordType::A && matches!(record_set.answer, Answer::Alias { .. })
+    record_set.record_type == RecordType::A && matches!(record_set.data, RecordData::Alias { .. })
 }

@@ -4,9 +4,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use migration::fake::record_sets_from_cli_json;
-use migration::record::{Answer, RecordSet, RecordType, Routing};
-use migration::{RecordName, SetIdentifier};
+use fakes::record_sets_from_cli_json;
+use migration::dns::{RecordData, RecordSet, RecordType, Routing};
+use migration::dns::{RecordName, SetIdentifier};
 
 use crate::{
     Action, Affix, Change, Controller, Endpoint, Generation, Labels, Outcome, Policy, Provider,
@@ -68,7 +68,7 @@ impl Zone {
                 if record_set.record_type == RecordType::Txt
                     && record_set.name.as_str().contains(name)
                     && is_of(record_set, side)
-                    && let Answer::Values { values, .. } = &mut record_set.answer
+                    && let RecordData::Values { values, .. } = &mut record_set.data
                 {
                     for value in values {
                         *value = rewrite(value);
@@ -583,7 +583,7 @@ fn after_a_downgrade_the_alias_a_is_not_recognized() {
     );
 }
 
-fn endpoint(host: &str, record_type: RecordType, answer: Answer) -> Endpoint {
+fn endpoint(host: &str, record_type: RecordType, data: RecordData) -> Endpoint {
     Endpoint {
         name: name(host),
         record_type,
@@ -591,22 +591,22 @@ fn endpoint(host: &str, record_type: RecordType, answer: Answer) -> Endpoint {
             set_identifier: BLUE.parse::<SetIdentifier>().unwrap(),
             weight: 100,
         },
-        answer,
+        data,
         health_check_id: Some("b1b1b1b1-0000-0000-0000-000000000008".into()),
         resource: "service/a/b".into(),
     }
 }
 
-fn alias() -> Answer {
-    Answer::Alias {
+fn alias() -> RecordData {
+    RecordData::Alias {
         hosted_zone_id: "Z3Q77PNBQS71R4".into(),
         dns_name: "k8s-a-b-0123456789.elb.eu-west-3.amazonaws.com.".into(),
         evaluate_target_health: true,
     }
 }
 
-fn values(ttl_seconds: u32, value: &str) -> Answer {
-    Answer::Values {
+fn values(ttl_seconds: u32, value: &str) -> RecordData {
+    RecordData::Values {
         ttl_seconds,
         values: vec![value.into()],
     }
@@ -771,7 +771,7 @@ fn each_side_reverts_only_its_own_cname_of_a_pair() {
 
 /// Checks the changes of a pass after an edit of the endpoint.
 #[track_caller]
-fn check_edit(before: Answer, edit: impl FnOnce(&mut Endpoint), expect: &Expect) {
+fn check_edit(before: RecordData, edit: impl FnOnce(&mut Endpoint), expect: &Expect) {
     let zone = Zone::new(Vec::new());
     let desired = vec![endpoint("shared", RecordType::A, before)];
     let controller = Controller::new(Settings::new(BLUE, Generation::OwnType), desired);
@@ -788,12 +788,12 @@ fn change_of_any_field_of_an_endpoint_is_written() {
     "#]];
     check_edit(
         values(30, "192.0.2.1"),
-        |endpoint| endpoint.answer = values(30, "192.0.2.2"),
+        |endpoint| endpoint.data = values(30, "192.0.2.2"),
         &upsert,
     );
     check_edit(
         values(30, "192.0.2.1"),
-        |endpoint| endpoint.answer = values(60, "192.0.2.1"),
+        |endpoint| endpoint.data = values(60, "192.0.2.1"),
         &upsert,
     );
     check_edit(
@@ -804,10 +804,10 @@ fn change_of_any_field_of_an_endpoint_is_written() {
     check_edit(
         alias(),
         |endpoint| {
-            if let Answer::Alias {
+            if let RecordData::Alias {
                 evaluate_target_health,
                 ..
-            } = &mut endpoint.answer
+            } = &mut endpoint.data
             {
                 *evaluate_target_health = false;
             }
@@ -817,13 +817,13 @@ fn change_of_any_field_of_an_endpoint_is_written() {
     // A TTL is not compared if the endpoint has none, nor the spelling of a target.
     check_edit(
         values(30, "192.0.2.1"),
-        |endpoint| endpoint.answer = values(0, "192.0.2.1"),
+        |endpoint| endpoint.data = values(0, "192.0.2.1"),
         &expect![""],
     );
     check_edit(
         alias(),
         |endpoint| {
-            if let Answer::Alias { dns_name, .. } = &mut endpoint.answer {
+            if let RecordData::Alias { dns_name, .. } = &mut endpoint.data {
                 *dns_name = dns_name.trim_end_matches('.').to_uppercase();
             }
         },
@@ -831,7 +831,7 @@ fn change_of_any_field_of_an_endpoint_is_written() {
     );
     check_edit(
         alias(),
-        |endpoint| endpoint.answer = values(30, "192.0.2.1"),
+        |endpoint| endpoint.data = values(30, "192.0.2.1"),
         &expect![[r#"
             UPSERT TXT a-shared eks-blueprint-blue 100 owner eks-blueprint-blue
             DELETE A shared eks-blueprint-blue 100

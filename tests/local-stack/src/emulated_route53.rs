@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use aws_sdk_route53::config::Credentials;
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 
 use crate::emulator::Emulator;
 use crate::stack::sdk_config;

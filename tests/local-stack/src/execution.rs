@@ -14,7 +14,6 @@ const MAX_EXECUTION_TIME: Duration = Duration::from_mins(10);
 /// The most events that `GetExecutionHistory` returns in one call.
 const MAX_EVENTS_PER_PAGE: i32 = 1_000;
 
-/// A started execution.
 #[derive(Clone, Debug)]
 pub struct Execution {
     client: aws_sdk_sfn::Client,

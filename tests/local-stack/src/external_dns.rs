@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use aws_sdk_route53::types::ChangeAction;
 use external_dns::{Action, Change, Controller, Generation, Outcome, Provider, Settings};
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 use tokio::task::JoinSet;
 
 use crate::scenario::{BLUE, GREEN};

@@ -7,7 +7,7 @@ use anyhow::Result;
 use aws_sdk_sfn::types::HistoryEvent;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use migration::{Percent, RecordName, SetIdentifier};
+use migration::dns::{Percent, RecordName, SetIdentifier};
 use serde::Serialize;
 use serde_json::Value;
 

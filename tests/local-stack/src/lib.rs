@@ -43,7 +43,7 @@ pub use execution::{Execution, ExecutionResult};
 pub use follower::{Follower, Moment, Seen, WatchTarget};
 pub use functions::{FUNCTIONS, Function};
 pub use load_balancer::LoadBalancer;
-pub use migration::{Percent, RecordName, SetIdentifier};
+pub use migration::dns::{Percent, RecordName, SetIdentifier};
 pub use name_weights::NameWeights;
 pub use notifications::Notification;
 pub use route53_proxy::{HeldCall, HoldPoint, PendingHold, Route53Proxy};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use migration::record::{RecordSet, RecordType};
-use migration::weights::Weights;
-use migration::{Percent, RecordName, SetIdentifier};
+use migration::dns::Weights;
+use migration::dns::{Percent, RecordName, SetIdentifier};
+use migration::dns::{RecordSet, RecordType};
 use serde::{Serialize, Serializer};
 
 /// The weights of each side by name.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use external_dns::{Change, Outcome};
-use migration::{Percent, SetIdentifier};
+use migration::dns::{Percent, SetIdentifier};
 use serde_json::{Value, json};
 
 use crate::execution::{Execution, ExecutionResult, POLL_INTERVAL};
@@ -448,7 +448,7 @@ impl Play<'_> {
     async fn approval_command(&self) -> Result<String> {
         loop {
             for notification in self.stack.notifications().await? {
-                if notification.status() == "ApprovalWanted" {
+                if notification.status() == "ApprovalRequested" {
                     let steps = notification.next_steps();
                     let command = steps.iter().find_map(|step| step.strip_prefix("Approve: "));
                     let command =

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudwatch::types::{ComparisonOperator, StateValue, Statistic};
 use aws_sdk_route53::config::{Credentials, SharedCredentialsProvider};
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, RrType};
-use migration::aws::{from_sdk, to_sdk};
-use migration::fake::{record_set_to_cli_json, record_sets_from_cli_json};
-use migration::record::{RecordSet, RecordType, Routing};
-use migration::{RecordName, SetIdentifier};
+use fakes::{record_set_to_cli_json, record_sets_from_cli_json};
+use migration::dns::{RecordName, SetIdentifier};
+use migration::dns::{RecordSet, RecordType, Routing};
+use route53_adapter::{from_sdk, to_sdk};
 use serde_json::json;
 
 use crate::name_weights::NameWeights;

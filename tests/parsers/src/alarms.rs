@@ -1,9 +1,9 @@
 //! Properties of `check-alarms`: its events, and CloudWatch's alarms and histories.
 
-use aws_smithy_types::DateTime;
-use check_alarms::cloudwatch::{Alarm, CloudWatch, Page, Selection};
 use check_alarms::handle;
-use migration::{Error, Verdict};
+use migration::Error;
+use migration::health::Verdict;
+use migration::health::cloudwatch::{Alarm, CloudWatch, Page, Selection};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ impl CloudWatch for FakeCloudWatch {
     async fn describe_alarm_history(
         &self,
         _: &str,
-        _: DateTime,
+        _: std::time::SystemTime,
         _: Option<String>,
     ) -> Result<Page<String>, Error> {
         Ok(Page {

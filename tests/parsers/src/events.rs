@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::world::World;

@@ -3,8 +3,8 @@
 
 use std::sync::LazyLock;
 
-use migration::record::RecordType;
-use migration::registry::owner;
+use migration::dns::RecordType;
+use migration::external_dns::owner;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -228,7 +228,7 @@ static SHIFT_WEIGHT_EVENTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         json!({"operation": "complete", "execution": EXECUTION, "migration": migration}),
         json!({"operation": "planRelease", "input": parsed(RELEASE)}),
         json!({"operation": "giveBack", "release": release, "names": 1}),
-        json!({"operation": "takeAgain", "release": release}),
+        json!({"operation": "reacquireLease", "release": release}),
         json!({"operation": "endRelease", "release": release}),
     ])
 });

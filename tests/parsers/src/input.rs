@@ -1,6 +1,7 @@
 //! Properties of an execution's input, and of the plan that the state machine passes on.
 
-use migration::input::{self, from_json, to_json};
+use migration::input::{self};
+use migration::json::{from_json, to_json};
 use migration::plan::Migration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -95,7 +96,7 @@ fn release_shifted(release: &Value) {
     for event in [
         json!({"operation": "giveBack", "release": release, "names": 1}),
         json!({"operation": "giveBack", "release": release, "names": usize::MAX}),
-        json!({"operation": "takeAgain", "release": release}),
+        json!({"operation": "reacquireLease", "release": release}),
         json!({"operation": "giveBack", "release": release, "names": usize::MAX}),
         json!({"operation": "endRelease", "release": release}),
     ] {

@@ -1,9 +1,9 @@
 //! Properties of journals. Anyone who can write into the zone can write a TXT record at a journal's
 //! name.
 
-use migration::RecordName;
+use migration::dns::RecordName;
+use migration::dns::{RecordData, RecordSet, RecordType, Routing};
 use migration::journal::Journal;
-use migration::record::{Answer, RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
 use crate::examples::{EXECUTION, ZONE_ID};
@@ -98,7 +98,7 @@ pub(crate) fn text_record(name: RecordName, value: String) -> RecordSet {
         name,
         record_type: RecordType::Txt,
         routing: Routing::Simple,
-        answer: Answer::Values {
+        data: RecordData::Values {
             ttl_seconds: 60,
             values: vec![value],
         },

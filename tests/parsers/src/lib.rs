@@ -86,7 +86,7 @@ fn assert_short(message: &str) {
     assert!(
         length <= MAX_MESSAGE_CHARACTERS,
         "a message has {length} characters: {}…",
-        migration::shortened(message, 200)
+        migration::text::shortened(message, 200)
     );
 }
 

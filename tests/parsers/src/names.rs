@@ -3,9 +3,10 @@
 use std::fmt::Debug;
 use std::str::FromStr;
 
-use migration::aws::{from_sdk, to_sdk};
-use migration::registry::ExternalDns;
-use migration::{NamePattern, RecordName};
+use migration::dns::RecordName;
+use migration::external_dns::ExternalDns;
+use migration::input::NamePattern;
+use route53_adapter::{from_sdk, to_sdk};
 
 use crate::journal::text_record;
 use crate::{assert_short, text};
@@ -40,7 +41,7 @@ pub fn record_name(bytes: &[u8]) {
     if !name.is_too_long_for_a_journal() {
         assert_eq!(name.journal().to_string().parse(), Ok(name.journal()));
     }
-    for place in ExternalDns::default().places(&name) {
+    for place in ExternalDns::default().record_names(&name) {
         assert!(place == name.journal() || place.to_string().parse().as_ref() == Ok(&place));
     }
     let is_wildcard = name.as_str() == r"\052" || name.as_str().starts_with(r"\052.");

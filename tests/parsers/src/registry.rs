@@ -1,10 +1,11 @@
 //! Properties of ExternalDNS's registry TXT records, and of the flags that determine their names.
 
 use external_dns::Labels;
-use migration::input::from_json;
-use migration::record::{Answer, RecordSet, RecordType};
-use migration::registry::{Form, Owner, RegistryNames, RegistryText, owner};
-use migration::{Error, RecordName};
+use migration::Error;
+use migration::dns::RecordName;
+use migration::dns::{RecordData, RecordSet, RecordType};
+use migration::external_dns::{Owner, RegistryNames, RegistryText, TxtNaming, owner};
+use migration::json::from_json;
 use serde_json::{Value, json};
 
 use crate::examples::{EXECUTION, SHIFTED_INPUT, ZONE_ID};
@@ -57,7 +58,7 @@ fn is_valid_in_route53(value: &str) -> bool {
 fn lease_and_give_back(read: &RecordSet, before: &str) {
     let text = RegistryText {
         read,
-        form: Form::A,
+        naming: TxtNaming::A,
         record_type: Some(RecordType::A),
         owner: Owner::ExternalDns(before.to_owned()),
     };
@@ -96,7 +97,7 @@ fn migrate_and_roll_back(value: &str) {
     world.route53.edit(|live| {
         let is_owned = |read: &&mut RecordSet| owner(read).is_some();
         for read in live.iter_mut().filter(is_owned).take(2) {
-            if let Answer::Values { values, .. } = &mut read.answer {
+            if let RecordData::Values { values, .. } = &mut read.data {
                 *values = vec![value.to_owned()];
             }
         }
@@ -145,9 +146,9 @@ pub fn registry_names(bytes: &[u8]) {
         return;
     };
     let name: RecordName = name;
-    let places = names.places(&name);
-    for (index, (form, place)) in places.iter().enumerate() {
+    let record_names = names.record_names(&name);
+    for (index, (form, place)) in record_names.iter().enumerate() {
         assert_eq!(place.as_str().parse(), Ok(place.clone()));
-        assert!(!places[..index].contains(&(*form, place.clone())));
+        assert!(!record_names[..index].contains(&(*form, place.clone())));
     }
 }

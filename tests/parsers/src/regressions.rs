@@ -1,6 +1,6 @@
 //! Failures that the properties have found.
 
-use migration::record::{Answer, Routing};
+use migration::dns::{RecordData, Routing};
 use serde_json::{Value, json};
 
 use crate::examples::{EXECUTION, SHIFTED_INPUT, ZONE_ID};
@@ -36,8 +36,8 @@ fn name_with_the_journal_name_of_a_wildcard_is_refused() {
     let refused = world.shift_weight(&plan_of(&input)).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "names: the journal _cutover._wildcard.eks-blueprint.example.com of _wildcard.eks-blueprint.example.com would \
-         be taken for that of \\052.eks-blueprint.example.com; exclude the name"
+        "names: _wildcard.eks-blueprint.example.com would have the same journal as \\052.eks-blueprint.example.com, \
+         _cutover._wildcard.eks-blueprint.example.com; exclude the name"
     );
 }
 
@@ -56,7 +56,7 @@ fn wait_for_the_maximum_ttl_does_not_overflow() {
             read.record_type.moves() && matches!(read.routing, Routing::Weighted { .. })
         });
         for read in weighted {
-            if let Answer::Values { ttl_seconds, .. } = &mut read.answer {
+            if let RecordData::Values { ttl_seconds, .. } = &mut read.data {
                 *ttl_seconds = 2_147_483_647;
             }
         }

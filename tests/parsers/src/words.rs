@@ -2,11 +2,13 @@
 
 use std::fmt::Debug;
 
-use migration::input::{Label, Path, StatusRange, TtlFactor, from_json, to_json};
-use migration::registry::{Affix, Form};
-use migration::steps::Steps;
-use migration::weights::{FreeSum, Weights};
-use migration::{HostedZoneId, Percent, SetIdentifier, Whole};
+use migration::dns::{HostedZoneId, Percent, SetIdentifier};
+use migration::dns::{WeightTotal, Weights};
+use migration::external_dns::{Affix, TxtNaming};
+use migration::input::BoundedInteger;
+use migration::input::Steps;
+use migration::input::{Label, Path, StatusRange, TtlFactor};
+use migration::json::{from_json, to_json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -26,15 +28,15 @@ pub fn short_words(bytes: &[u8]) {
     written::<Path>(&text, |path| path.as_str().to_owned());
     written::<Label>(&text, |label| label.as_str().to_owned());
     written::<Affix>(&text, |affix| affix.as_str().to_owned());
-    written::<Form>(&text, |form| form.as_str().to_owned());
+    written::<TxtNaming>(&text, |form| form.as_str().to_owned());
     for value in [Some(json!(text)), json(bytes)].into_iter().flatten() {
         value_as_written::<Percent>(&value);
         value_as_written::<SetIdentifier>(&value);
         value_as_written::<HostedZoneId>(&value);
         value_as_written::<StatusRange>(&value);
         value_as_written::<TtlFactor>(&value);
-        value_as_written::<FreeSum>(&value);
-        value_as_written::<Whole<1, 3_600>>(&value);
+        value_as_written::<WeightTotal>(&value);
+        value_as_written::<BoundedInteger<1, 3_600>>(&value);
         check_steps(&value);
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use fakes::{FakeExecutions, FakeRoute53};
 use migration::Error;
-use migration::fake::{FakeExecutions, FakeRoute53};
-use migration::record::{RecordSet, RecordType};
+use migration::dns::{RecordSet, RecordType};
 use serde_json::{Value, json};
 
 use crate::examples::{BLUEPRINT, EXECUTION, FAILED_EXECUTION, SHIFTED_INPUT, ZONE_ID};

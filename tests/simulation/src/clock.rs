@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use fakes::Time;
 use fastrand::Rng;
 use futures_executor::LocalPool;
-use migration::fake::Time;
 
 /// The start of every history, in seconds since 1970: 2026-11-23, 06:00 UTC.
 const START_SECONDS: u64 = 1_795_413_600;
@@ -106,12 +106,12 @@ impl Time for Clock {
         SystemTime::UNIX_EPOCH + Duration::from_secs(START_SECONDS) + self.elapsed()
     }
 
-    fn pass(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn wait_latency(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let latency = match &mut self.lock().latency {
             Latency::Same(time) => *time,
             Latency::UpTo(longest, random) => {
                 if random.u8(..) == 0 {
-                    // A call that hangs, for less than the time-out of `shift-weight` and `rollback`.
+                    // A call that hangs, for less than the timeout of `shift-weight` and `rollback`.
                     Duration::from_secs(random.u64(20..120))
                 } else {
                     let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use expect_test::expect;
+use fakes::Fault;
 use migration::executions::{HOLDING, ROLLING_BACK};
-use migration::fake::Fault;
 use serde_json::{Value, json};
 
 use crate::invariants::{canary, large_zone, run};
@@ -101,7 +101,7 @@ fn an_alarm_with_the_function_as_its_action_rolls_back_the_migration() {
     assert_eq!(reports[0]["status"], "RolledBack");
     assert_eq!(
         reports[0]["reason"],
-        "the execution was ABORTED: StoppedByAlarmAction: the alarm lambda-demo-metric-alarm fired: test"
+        "the execution ended with status ABORTED: StoppedByAlarmAction: the alarm lambda-demo-metric-alarm fired: test"
     );
 }
 
@@ -157,8 +157,8 @@ fn a_migration_that_does_not_watch_the_alarm_keeps_running() {
         &watching,
         &alarm_event(ALARM),
         &expect![[r#"
-        no migration that was running watches the alarm green-5xx-errors
-    "#]],
+            no running migration watches the alarm green-5xx-errors
+        "#]],
     );
 }
 
@@ -171,8 +171,8 @@ fn a_late_alarm_event_does_not_stop_a_migration_that_started_after_the_alarm() {
         &watching(&json!({"names": [ALARM]})),
         &event,
         &expect![[r#"
-        no migration that was running watches the alarm green-5xx-errors
-    "#]],
+            no running migration watches the alarm green-5xx-errors
+        "#]],
     );
 }
 
@@ -184,8 +184,8 @@ fn an_alarm_that_clears_does_not_roll_back() {
         &watching(&json!({"names": [ALARM]})),
         &event,
         &expect![[r#"
-        the alarm green-5xx-errors is OK, which is no reason to roll back
-    "#]],
+            the alarm green-5xx-errors is in state OK; only ALARM starts a rollback
+        "#]],
     );
 }
 
@@ -233,7 +233,7 @@ fn an_alarm_rollback_with_a_fault_at_any_call_still_restores_the_zone() {
             at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
             // The alarm fires after the start of the execution and before its stop.
             let event = alarm_event_now(ALARM);
-            simulation.route53.on_call(call, fault);
+            simulation.route53.inject_fault(call, fault);
             run(simulation.roll_back_all(&event)).unwrap();
             assert_eq!(simulation.route53.to_cli_json(), before, "call {call}");
         }
@@ -347,7 +347,7 @@ fn an_execution_that_failed_as_held_keeps_its_weights() {
     let at_50 = simulation.route53.to_cli_json();
     let answer = run(simulation.roll_back(&status_event("run", "FAILED"))).unwrap();
     expect![[r#"
-        the execution run held on purpose: its weights and journals stay
+        the execution run ended with the error Held: its weights and journals are kept
     "#]]
     .assert_eq(&format!("{}\n", answer["message"].as_str().unwrap()));
     assert_eq!(answer["done"], true);
@@ -418,7 +418,7 @@ fn an_execution_that_adopted_only_some_names_rolls_back_all_names_of_the_adopted
     let original = Simulation::new(&zone).route53.to_cli_json();
     for call in calls {
         let simulation = adopts_only_some_names(&zone);
-        simulation.route53.on_call(call, Fault::Throttled);
+        simulation.route53.inject_fault(call, Fault::Throttled);
         run(simulation.roll_back_all(&status_event("second", "ABORTED"))).unwrap();
         assert_eq!(simulation.route53.to_cli_json(), original, "call {call}");
     }
@@ -433,7 +433,9 @@ fn adopts_only_some_names(zone: &str) -> Simulation {
     let batches = simulation.route53.batches().len();
     // Its first batch is accepted and its second one throttled.
     let second_batch = simulation.route53.calls() + CALLS_OF_A_READ + 1;
-    simulation.route53.on_call(second_batch, Fault::Throttled);
+    simulation
+        .route53
+        .inject_fault(second_batch, Fault::Throttled);
     run(simulation.shift("second", &planned, 0)).unwrap_err();
     assert_eq!(simulation.route53.batches().len(), batches + 1);
     simulation.executions.abort("second");
@@ -466,9 +468,11 @@ fn an_aborted_completion_is_rolled_back_or_finished_for_all_names() {
             } else {
                 Fault::Unavailable
             };
-            simulation.route53.on_call(call, fault);
+            simulation.route53.inject_fault(call, fault);
             for later in 1..10 {
-                simulation.route53.on_call(call + later, Fault::Unavailable);
+                simulation
+                    .route53
+                    .inject_fault(call + later, Fault::Unavailable);
             }
             run(simulation.complete("run", &planned)).unwrap_err();
             while simulation.route53.calls() < call + 10 {
@@ -506,7 +510,9 @@ fn a_completion_is_refused_after_a_rollback_has_started() {
     let before = simulation.route53.record_sets();
     let planned = at_100_percent(&simulation);
     let second_batch = simulation.route53.calls() + CALLS_OF_A_READ + 1;
-    simulation.route53.on_call(second_batch, Fault::Throttled);
+    simulation
+        .route53
+        .inject_fault(second_batch, Fault::Throttled);
     run(simulation.roll_back(&json!({"execution": "run"}))).unwrap_err();
     let error = run(simulation.complete("run", &planned)).unwrap_err();
     assert_eq!(error.name(), "Drift", "{error}");
@@ -538,13 +544,15 @@ fn an_alarm_just_after_a_hold_keeps_the_held_weights() {
     let simulation = Simulation::blueprint();
     at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
     let at_50 = simulation.route53.to_cli_json();
-    simulation.executions.fail_behind_the_scenes("run", "Held");
+    simulation
+        .executions
+        .fail_while_described_as_running("run", "Held");
     let answer = run(simulation.roll_back(&alarm_event(ALARM))).unwrap();
     assert_eq!(answer["migrations"], json!([]));
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
-/// The retry finds nothing left to restore, and reports the migration all the same.
+/// The retry finds nothing left to restore, and reports the migration nevertheless.
 #[test]
 fn a_rollback_is_reported_even_if_the_answer_of_its_first_attempt_was_lost() {
     for reaction in ["rollback", "hold"] {
@@ -584,7 +592,7 @@ fn a_change_between_two_pages_of_a_rollbacks_listing_is_rolled_back() {
         let late = shifted.clone();
         let change = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = late));
         let call = simulation.route53.calls() + page;
-        simulation.route53.on_call(call, change);
+        simulation.route53.inject_fault(call, change);
         run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
         assert_eq!(simulation.route53.record_sets(), before, "page {page}");
     }
@@ -606,7 +614,9 @@ fn late_write_of_an_adopting_execution_is_rolled_back() {
     assert_eq!(first_pass["restored"], 0);
 
     let second_batch = simulation.route53.calls() + CALLS_OF_A_READ + 1;
-    simulation.route53.on_call(second_batch, Fault::Throttled);
+    simulation
+        .route53
+        .inject_fault(second_batch, Fault::Throttled);
     run(simulation.shift("second", &planned, 0)).unwrap_err();
     let later_pass = json!({"request": event, "earlier": {
         "executions": first_pass["executions"], "changeIds": [],
@@ -637,8 +647,8 @@ fn one_refused_record_does_not_block_the_rollback_of_the_others() {
     at_50_percent(&simulation, "run", &canary());
     // Route 53 refuses the batch, and then the first name by itself.
     let batch = simulation.route53.calls() + 2;
-    simulation.route53.on_call(batch, Fault::Refused);
-    simulation.route53.on_call(batch + 3, Fault::Refused);
+    simulation.route53.inject_fault(batch, Fault::Refused);
+    simulation.route53.inject_fault(batch + 3, Fault::Refused);
     let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
     assert_eq!(answer["restored"], 6);
     let problems = answer["problems"].as_array().unwrap();
@@ -658,7 +668,9 @@ fn an_alarm_after_the_completion_does_not_roll_back() {
     let planned = run(simulation.plan("run", &input)).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
     let first_removal = simulation.route53.calls() + CALLS_OF_A_READ + 1;
-    simulation.route53.on_call(first_removal, Fault::Throttled);
+    simulation
+        .route53
+        .inject_fault(first_removal, Fault::Throttled);
     run(simulation.complete("run", &planned)).unwrap_err();
     let answers = run(simulation.roll_back_all(&alarm_event(ALARM))).unwrap();
     let reports = answers[0]["migrations"].as_array().unwrap();
@@ -718,7 +730,9 @@ fn a_completion_is_refused_when_a_rollback_writes_first() {
     let before = rolling_back.route53.record_sets();
     at_100_percent(&rolling_back);
     let second_batch = rolling_back.route53.calls() + CALLS_OF_A_READ + 1;
-    rolling_back.route53.on_call(second_batch, Fault::Throttled);
+    rolling_back
+        .route53
+        .inject_fault(second_batch, Fault::Throttled);
     run(rolling_back.roll_back(&json!({"execution": "run"}))).unwrap_err();
     let partly_restored = rolling_back.route53.record_sets();
 
@@ -726,7 +740,7 @@ fn a_completion_is_refused_when_a_rollback_writes_first() {
     let planned = at_100_percent(&simulation);
     let mark = simulation.route53.calls() + CALLS_OF_A_READ;
     let rollback = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = partly_restored));
-    simulation.route53.on_call(mark, rollback);
+    simulation.route53.inject_fault(mark, rollback);
     let error = run(simulation.complete("run", &planned)).unwrap_err();
     assert_eq!(error.name(), "Conflict", "{error}");
     run(simulation.roll_back_whole("run")).unwrap();
@@ -767,7 +781,9 @@ fn an_interrupted_completion_is_finished_by_the_same_input_or_by_a_rollback() {
         let planned = at_100_percent(&simulation);
         // After the mark and the first batch of removals.
         let second_removal = simulation.route53.calls() + CALLS_OF_A_READ + 2;
-        simulation.route53.on_call(second_removal, Fault::Throttled);
+        simulation
+            .route53
+            .inject_fault(second_removal, Fault::Throttled);
         run(simulation.complete("run", &planned)).unwrap_err();
         simulation.executions.fail("run", "Held", "Drift");
         simulation
@@ -788,7 +804,7 @@ fn an_interrupted_completion_is_finished_by_the_same_input_or_by_a_rollback() {
     });
     let error = run(simulation.plan("more", &canary())).unwrap_err();
     expect![[r#"
-        Busy: the execution run has completed, and not all of its journals have been taken away; that is done by starting the rollback state machine with {"execution": "run"}, which changes no weight
+        Busy: the execution run has completed, but not all of its journals were deleted; start the rollback state machine with {"execution": "run"}, which deletes them and changes no weight
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
     let weights_before = simulation.route53.record_sets();
     let answers = run(simulation.roll_back_all(&json!({"execution": "run"}))).unwrap();
@@ -807,7 +823,7 @@ fn an_interrupted_completion_is_finished_by_the_same_input_or_by_a_rollback() {
 fn missing_records_are_awaited_if_the_input_sets_a_timeout() {
     let simulation = Simulation::blueprint();
     let complete = simulation.route53.record_sets();
-    let belongs_to = |record_set: &migration::record::RecordSet, side: &str, name: &str| {
+    let belongs_to = |record_set: &migration::dns::RecordSet, side: &str, name: &str| {
         record_set.name.as_str().contains(name)
             && record_set
                 .weighted()
@@ -827,7 +843,7 @@ fn missing_records_are_awaited_if_the_input_sets_a_timeout() {
         assert_eq!(planned["awaited"]["checkSeconds"], 60);
         let reason = planned["awaited"]["reason"].as_str().unwrap();
         assert!(reason.contains("eks-blueprint-green"), "{reason}");
-        // Without the time-out, the plan moves the names that have all records, or is refused.
+        // Without the timeout, the plan moves the names that have all records, or is refused.
         let at_once = run(simulation.plan("at-once", &canary()));
         assert_eq!(at_once.is_ok(), missing == "burnham");
     }

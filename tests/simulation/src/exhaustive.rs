@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use migration::fake::{Fault, record_sets_from_cli_json};
-use migration::record::RecordSet;
+use fakes::{Fault, record_sets_from_cli_json};
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::ZONE_ID;
@@ -240,22 +240,22 @@ pub(crate) fn play(
         |world| {
             match disturbed {
                 Some((number, Disturbance::Fault(kind))) => {
-                    world.line.on_call(number, kind.fault());
+                    world.network.inject_fault(number, kind.fault());
                 }
                 Some((number, Disturbance::Outage)) => {
                     for call in number..number + OUTAGE_CALLS {
-                        world.line.on_call(call, Fault::Unavailable);
+                        world.network.inject_fault(call, Fault::Unavailable);
                     }
                 }
                 Some((number, Disturbance::Late)) => {
-                    world.line.on_call(number, Fault::Late(LATE_CALLS));
+                    world.network.inject_fault(number, Fault::Late(LATE_CALLS));
                 }
                 Some((number, Disturbance::Writer(writer))) => {
                     let (all, count) = (Arc::new(record_sets.clone()), &world.outside_writes);
                     let edit = zones::first_name(record_sets)
                         .map(|name| writer.edit(name, 77, all, count.clone()));
                     if let Some(edit) = edit {
-                        world.line.on_call(number, Fault::OtherWriter(edit));
+                        world.network.inject_fault(number, Fault::OtherWriter(edit));
                     }
                 }
                 Some((_, Disturbance::Alarm)) => {
@@ -268,7 +268,7 @@ pub(crate) fn play(
             set_up(world);
         },
         |world| {
-            let is_reached = disturbed.is_some_and(|(number, _)| world.line.calls() > number);
+            let is_reached = disturbed.is_some_and(|(number, _)| world.network.calls() > number);
             if !(is_pending && is_reached) {
                 return;
             }

@@ -3,11 +3,12 @@
 
 use expect_test::expect;
 use external_dns::{Action, Affix, Controller, Generation, Outcome, Policy, Provider, Settings};
-use migration::fake::{FakeRoute53, Fault};
-use migration::record::{Answer, RecordSet, RecordType};
-use migration::registry::ExternalDns;
+use fakes::{FakeRoute53, Fault};
+use migration::Error;
+use migration::dns::RecordName;
+use migration::dns::{RecordData, RecordSet, RecordType};
+use migration::external_dns::ExternalDns;
 use migration::route53::Change;
-use migration::{Error, RecordName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -40,7 +41,7 @@ impl Provider for Zone<'_> {
                 }
             }
         }
-        self.0.change_by_another(&batch)
+        self.0.change_as_another_writer(&batch)
     }
 }
 
@@ -248,8 +249,8 @@ fn weights_that_external_dns_puts_back_without_a_lease_are_drift() {
     let reverted = clusters.zone();
     let error = run(clusters.simulation.confirm("run", &planned, &json!([]))).unwrap_err();
     expect![[r#"
-            Drift: another writer changed burnham.eks-blueprint.example.com: found the weights (eks-blueprint-blue/eks-blueprint-green) A 100/0 instead of 90/10, AAAA 100/0 instead of 90/10, as execution run last wrote them; most likely ExternalDNS, which owns its records (owner eks-blueprint-blue, eks-blueprint-green) and puts weights back unless it runs with --policy=create-only or its names are leased (externalDns.mode); then put the weights back and start a new execution, or roll back: start the rollback state machine with {"execution": "run"}
-        "#]]
+        Drift: another writer changed burnham.eks-blueprint.example.com: its weights (eks-blueprint-blue/eks-blueprint-green) are A 100/0 instead of 90/10, AAAA 100/0 instead of 90/10, which execution run last wrote; the writer was most likely ExternalDNS (owner eks-blueprint-blue, eks-blueprint-green), which puts weights back unless it runs with --policy=create-only or its names are leased (externalDns.mode): change one of these; then put the weights back and start a new execution, or roll back: start the rollback state machine with {"execution": "run"}
+    "#]]
         .assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(
         run(clusters.simulation.shift("run", &planned, 1)).unwrap_err(),
@@ -300,7 +301,7 @@ fn a_lost_lease_is_drift() {
     let after = clusters.zone();
     let error = run(clusters.simulation.shift("run", &planned, 1)).unwrap_err();
     expect![[r#"
-        Drift: the registry TXT aaaa-burnham.eks-blueprint.example.com names the ExternalDNS eks-blueprint-blue as owner, although execution run leased it (from eks-blueprint-blue): its weights would be put back; find out who wrote, then start a new execution, or roll back: start the rollback state machine with {"execution": "run"}
+        Drift: the registry TXT aaaa-burnham.eks-blueprint.example.com has the owner eks-blueprint-blue, although execution run leased it from eks-blueprint-blue: ExternalDNS would put the weights back; find out who wrote it, then start a new execution, or roll back: start the rollback state machine with {"execution": "run"}
     "#]]
     .assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(clusters.zone(), after);
@@ -345,7 +346,7 @@ fn names_that_wait_for_their_release_are_busy_in_both_directions() {
     };
     let error = next(BLUE, GREEN);
     expect![[r#"
-        Busy: burnham.eks-blueprint.example.com waits for the release of the execution run, which has completed (eks-blueprint-blue to eks-blueprint-green); release it: start the release state machine with {"execution": "run"}; or roll it back: start the rollback state machine with the same
+        Busy: burnham.eks-blueprint.example.com is still leased by the execution run, which has completed (eks-blueprint-blue to eks-blueprint-green); release it: start the release state machine with {"execution": "run"}; or roll it back: start the rollback state machine with the same input
     "#]]
         .assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(next(GREEN, BLUE), error);
@@ -378,7 +379,7 @@ fn two_owners_of_one_record_are_refused() {
         text.name = "cname-burnham-.eks-blueprint.example.com".parse().unwrap();
         record_sets.push(text.clone());
         text.name = "burnham-cname.eks-blueprint.example.com".parse().unwrap();
-        if let Answer::Values { values, .. } = &mut text.answer {
+        if let RecordData::Values { values, .. } = &mut text.data {
             values[0] = values[0].replace("owner=eks-blueprint-blue", "owner=other");
         }
         record_sets.push(text);
@@ -387,7 +388,7 @@ fn two_owners_of_one_record_are_refused() {
     input["externalDns"] = json!({"from": {"txtSuffix": "-%{record_type}"}});
     let error = run(clusters.simulation.plan("run", &input)).unwrap_err();
     expect![[r#"
-        InvalidInput: externalDns.from: two registry TXT records for the same record of burnham.eks-blueprint.example.com and eks-blueprint-blue name different owners, other and eks-blueprint-blue (cname-burnham-.eks-blueprint.example.com); delete the one that is not used any more, or exclude the name
+        InvalidInput: externalDns.from: two registry TXT records of eks-blueprint-blue for the same record of burnham.eks-blueprint.example.com have different owners, other and eks-blueprint-blue (cname-burnham-.eks-blueprint.example.com); delete the TXT record that is no longer used, or exclude the name
     "#]]
     .assert_eq(&format!("{}: {error}\n", error.name()));
 }
@@ -447,7 +448,7 @@ fn a_rollback_restores_txt_weights_when_the_zone_changes_between_two_pages() {
     // Calls: the zone, its first page, then the second.
     let second_page = simulation.route53.calls() + 2;
     let shift = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = shifted));
-    simulation.route53.on_call(second_page, shift);
+    simulation.route53.inject_fault(second_page, shift);
     run(simulation.roll_back_whole("run")).unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
 }
@@ -464,7 +465,7 @@ fn adopting_a_lease_with_other_registry_flags_is_refused() {
     input["externalDns"] = json!({"to": {"txtPrefix": "own-"}});
     let error = run(clusters.simulation.plan("next", &input)).unwrap_err();
     expect![[r#"
-        InvalidInput: externalDns.to: burnham.eks-blueprint.example.com was leased by an execution with another txtPrefix, txtSuffix or txtWildcardReplacement; give this execution the same ones
+        InvalidInput: externalDns.to: burnham.eks-blueprint.example.com was leased by an execution with another txtPrefix, txtSuffix or txtWildcardReplacement; set the same ones
     "#]]
     .assert_eq(&format!("{}: {error}\n", error.name()));
 }
@@ -476,7 +477,7 @@ fn an_encrypted_registry_is_refused_unless_it_is_ignored() {
     clusters.simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
             if record_set.name.as_str().contains("-burnham")
-                && let Answer::Values { values, .. } = &mut record_set.answer
+                && let RecordData::Values { values, .. } = &mut record_set.data
             {
                 *values = vec![format!(
                     "\"{}\"",
@@ -488,7 +489,7 @@ fn an_encrypted_registry_is_refused_unless_it_is_ignored() {
     let before = clusters.zone();
     let error = run(clusters.simulation.plan("run", &canary())).unwrap_err();
     expect![[r#"
-        InvalidInput: externalDns.mode: the registry TXT aaaa-burnham.eks-blueprint.example.com can't be read, as it is encrypted (--txt-encrypt-enabled), so it can't be leased; run the ExternalDNS of eks-blueprint-blue with --policy=create-only during the migration and set externalDns.mode to "ignore", or exclude the name
+        InvalidInput: externalDns.mode: the registry TXT aaaa-burnham.eks-blueprint.example.com is encrypted (--txt-encrypt-enabled) and can't be leased; run the ExternalDNS of eks-blueprint-blue with --policy=create-only during the migration and set externalDns.mode to "ignore", or exclude the name
     "#]]
     .assert_eq(&format!("{}: {error}\n", error.name()));
     let mut input = of_one_name();
@@ -515,7 +516,7 @@ fn a_lease_without_a_journal_is_not_adopted() {
         .edit(|record_sets| record_sets.retain(|record_set| record_set.name.journaled().is_none()));
     let error = run(clusters.simulation.plan("next", &of_one_name())).unwrap_err();
     expect![[r#"
-        Busy: the registry TXT aaaa-burnham.eks-blueprint.example.com is leased by a migration, but no journal says whom it named before; write the owner id of the ExternalDNS of eks-blueprint-blue back into it
+        Busy: the registry TXT aaaa-burnham.eks-blueprint.example.com is leased by a migration, but no journal has its original owner; write the owner id of the ExternalDNS of eks-blueprint-blue back into it
     "#]]
     .assert_eq(&format!("{}: {error}\n", error.name()));
 }
@@ -554,7 +555,7 @@ fn a_registry_txt_without_room_for_a_lease_is_refused() {
     clusters.simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
             if record_set.name.as_str().starts_with("cname-burnham")
-                && let Answer::Values { values, .. } = &mut record_set.answer
+                && let RecordData::Values { values, .. } = &mut record_set.data
             {
                 *values = vec![value.clone()];
             }
@@ -562,7 +563,7 @@ fn a_registry_txt_without_room_for_a_lease_is_refused() {
     });
     let error = run(clusters.simulation.plan("run", &of_one_name())).unwrap_err();
     expect![[r#"
-        InvalidInput: externalDns.mode: the registry TXT cname-burnham.eks-blueprint.example.com can't be leased, as its value would have more than 255 characters; shorten the name of the Ingress or Service, or exclude the name
+        InvalidInput: externalDns.mode: the registry TXT cname-burnham.eks-blueprint.example.com can't be leased, because its value would have more than 255 characters; shorten the name of the Ingress or Service, or exclude the name
     "#]]
     .assert_eq(&format!("{}: {error}\n", error.name()));
 }
@@ -578,7 +579,7 @@ fn each_registry_txt_gets_its_own_owner_back() {
                 Some(_) => "eks-blueprint-blue",
                 None => continue,
             };
-            if let Answer::Values { values, .. } = &mut record_set.answer {
+            if let RecordData::Values { values, .. } = &mut record_set.data {
                 *values = vec![format!(
                     "\"external-dns/resource=ingress/a/b,external-dns/owner={owner},other=x,heritage=external-dns\""
                 )];
@@ -713,7 +714,7 @@ proptest! {
         let mapper = external_dns::NameMapper::new(&text_affix, &star);
         let flags: ExternalDns = serde_json::from_value(json!({"from": affix(&text_affix, &star)})).unwrap();
         let name = format!("{label}.example.com");
-        let places = flags.from.places(&name.parse().unwrap());
+        let places = flags.from.record_names(&name.parse().unwrap());
         for record_type in RecordType::MOVED {
             let text_name = mapper.text_name(&name, &record_type);
             let Ok(place) = text_name.parse::<RecordName>() else { continue };

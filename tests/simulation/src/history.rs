@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use futures_executor::LocalPool;
-use migration::Percent;
+use migration::dns::Percent;
+use migration::dns::RecordSet;
 use migration::journal::Journal;
-use migration::record::RecordSet;
 use serde_json::json;
 
 use crate::clock::{self, Latency};
@@ -30,7 +30,6 @@ pub struct Report {
     pub batches: usize,
     /// The largest input or output of a function, in bytes.
     pub largest_payload: usize,
-    /// The broken invariants.
     pub violations: Vec<String>,
     /// The events with their times; of several histories, those of the first with a violation.
     pub timeline: Vec<String>,
@@ -74,7 +73,7 @@ pub fn run(
     check_end(&world);
     let ends = ends(&world);
 
-    world.line.heal();
+    world.network.clear_faults();
     world.note("no more faults; executions that have left journals are rolled back");
     for execution in journals(&world).into_keys() {
         world.roll_back(json!({"hostedZoneId": crate::ZONE_ID, "execution": execution}));
@@ -85,8 +84,8 @@ pub fn run(
     let oracle = lock(&world.oracle);
     Report {
         histories: 1,
-        calls: world.line.calls(),
-        faults: world.line.injected(),
+        calls: world.network.calls(),
+        faults: world.network.injected(),
         outside_writes: world.outside_writes.load(Ordering::Relaxed),
         batches: oracle.batches,
         largest_payload: world.largest_payload.get(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
-use migration::RecordName;
-use migration::fake::Fault;
-use migration::record::{Answer, RecordSet, RecordType, Routing};
+use fakes::Fault;
+use migration::dns::RecordName;
+use migration::dns::{RecordData, RecordSet, RecordType, Routing};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -155,7 +155,7 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
           ],
           "ttlSeconds": 120,
           "warnings": [
-            "the registry TXT records of the two sides have different forms: \\052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; where the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records and their annotations' weights anew"
+            "the registry TXT records of the two sides are named differently: \\052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations"
           ]
         }
     "#]].assert_eq(&format!("{:#}\n", planned["plan"]));
@@ -218,7 +218,7 @@ pub(crate) fn replace_in_values(
         .iter_mut()
         .filter(|record_set| is_edited(record_set))
     {
-        if let Answer::Values { values, .. } = &mut record_set.answer {
+        if let RecordData::Values { values, .. } = &mut record_set.data {
             for value in values {
                 *value = value.replace(from, to);
             }
@@ -265,7 +265,7 @@ fn a_rollback_keeps_a_load_balancer_that_was_replaced() {
     run(simulation.shift("run", &planned, 0)).unwrap();
     simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
-            if let Answer::Alias { dns_name, .. } = &mut record_set.answer
+            if let RecordData::Alias { dns_name, .. } = &mut record_set.data
                 && dns_name.contains("burnham-green")
             {
                 *dns_name = "dualstack.k8s-burnham-new-1.eu-west-3.elb.amazonaws.com.".into();
@@ -297,7 +297,7 @@ fn a_rollback_never_leaves_all_traffic_on_a_side_with_weight_0() {
     let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
     expect![[r#"
         [
-          "burnham.eks-blueprint.example.com A can't be restored: its record of eks-blueprint-blue is gone, and the original weight of eks-blueprint-green is 0, which alone would get all traffic; create the record of eks-blueprint-blue again, then roll back again"
+          "the A records of burnham.eks-blueprint.example.com can't be restored: that of eks-blueprint-blue is gone, and the original weight of eks-blueprint-green is 0, with which it would get all traffic; create the record of eks-blueprint-blue again, then roll back again"
         ]
     "#]].assert_eq(&format!("{:#}\n", answer["problems"]));
     assert_eq!(answer["restored"], 6);
@@ -377,8 +377,8 @@ fn an_invalid_rollback_request_is_refused() {
     check_rollback_request(
         &json!({"names": ["a.example.com"]}),
         &expect![[r#"
-        InvalidInput: hostedZoneId: expected the id of the zone beside `names`, found none
-    "#]],
+            InvalidInput: hostedZoneId: expected the id of the zone together with `names`, found none
+        "#]],
     );
     check_rollback_request(
         &json!({"execution": "unknown"}),
@@ -404,7 +404,7 @@ fn a_second_migration_of_a_locked_name_is_busy() {
     let after = simulation.route53.to_cli_json();
     let error = run(simulation.plan("second", &of_one_name())).unwrap_err();
     expect![[r#"
-        Busy: burnham.eks-blueprint.example.com is being migrated by the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent), which is running, or not known to this stack; wait for it, or roll it back: start the rollback state machine with {"execution": "first"}, and "hostedZoneId" if it is another stack's; or release it in the same way, if it completed more than 90 days ago
+        Busy: burnham.eks-blueprint.example.com has the journal of the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent), which is running, or is unknown to this stack; wait until it has ended, or roll it back: start the rollback state machine with {"execution": "first"}, and add "hostedZoneId" if it belongs to another stack; if it completed more than 90 days ago, release it with the same input
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(
         run(simulation.shift("early", &early, 0))
@@ -445,7 +445,7 @@ fn a_held_migration_in_the_other_direction_is_busy() {
     back["to"] = json!(BLUE);
     let error = run(simulation.plan("back", &back)).unwrap_err();
     expect![[r#"
-        Busy: burnham.eks-blueprint.example.com has the journal of the execution first, which has ended at 10 percent on the way from eks-blueprint-blue to eks-blueprint-green; finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back: start the rollback state machine with {"execution": "first"}
+        Busy: burnham.eks-blueprint.example.com has the journal of the execution first, which ended at 10 percent (eks-blueprint-blue to eks-blueprint-green); finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back: start the rollback state machine with {"execution": "first"}
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
@@ -561,7 +561,7 @@ fn an_unreadable_journal_is_reported_by_the_rollback() {
     simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
             if record_set.name.as_str() == "_cutover.burnham.eks-blueprint.example.com"
-                && let Answer::Values { values, .. } = &mut record_set.answer
+                && let RecordData::Values { values, .. } = &mut record_set.data
             {
                 values.push("\"more\"".into());
             }
@@ -571,7 +571,7 @@ fn an_unreadable_journal_is_reported_by_the_rollback() {
     assert_eq!(answer["restored"], 6);
     expect![[r#"
         [
-          "burnham.eks-blueprint.example.com is not restored: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected one value, found 2; if no migration left it there, delete it, otherwise restore its value"
+          "burnham.eks-blueprint.example.com is not restored: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected one value, found 2; if no migration wrote it, delete it, otherwise restore its value"
         ]
     "#]].assert_eq(&format!("{:#}\n", answer["problems"]));
 }
@@ -585,7 +585,7 @@ fn a_rollback_by_name_reports_how_many_names_it_does_not_restore() {
     let answer = run(simulation.roll_back(&request)).unwrap();
     expect![[r#"
         [
-          "6 further names of the execution run not asked for stay where they are; to restore them too, roll back with {\"execution\": \"run\"}"
+          "not requested and so not restored: 6 more names of the execution run; to restore all of its names, roll back with {\"execution\": \"run\"}"
         ]
     "#]].assert_eq(&format!("{:#}\n", answer["migrations"][0]["found"]));
 }
@@ -608,15 +608,15 @@ fn drift_is_found_and_not_overwritten() {
     }
     let error = run(simulation.shift("run", &planned, 1)).unwrap_err();
     expect![[r#"
-        another writer changed burnham.eks-blueprint.example.com: found the weights (eks-blueprint-blue/eks-blueprint-green) A 100/10 instead of 90/10, AAAA 100/10 instead of 90/10, as execution run last wrote them; find out who wrote (ExternalDNS, Terraform, a person); then put the weights back and start a new execution, or roll back: start the rollback state machine with {"execution": "run"}
+        another writer changed burnham.eks-blueprint.example.com: its weights (eks-blueprint-blue/eks-blueprint-green) are A 100/10 instead of 90/10, AAAA 100/10 instead of 90/10, which execution run last wrote; find out who wrote them (ExternalDNS, Terraform, a person); then put the weights back and start a new execution, or roll back: start the rollback state machine with {"execution": "run"}
     "#]].assert_eq(&format!("{error}\n"));
     assert_eq!(simulation.route53.to_cli_json(), edited);
 
     let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
     expect![[r#"
         [
-          "burnham.eks-blueprint.example.com A of eks-blueprint-blue had weight 100 instead of 90",
-          "burnham.eks-blueprint.example.com AAAA of eks-blueprint-blue had weight 100 instead of 90"
+          "burnham.eks-blueprint.example.com: the A record of eks-blueprint-blue had weight 100 instead of 90",
+          "burnham.eks-blueprint.example.com: the AAAA record of eks-blueprint-blue had weight 100 instead of 90"
         ]
     "#]].assert_eq(&format!("{:#}\n", answer["migrations"][0]["found"]));
 }
@@ -667,7 +667,7 @@ fn every_write_is_a_compare_and_swap() {
         }
         // The calls of a shift of one name: GetHostedZone, ListResourceRecordSets, then the change.
         let change = simulation.route53.calls() + 2;
-        simulation.route53.on_call(
+        simulation.route53.inject_fault(
             change,
             Fault::OtherWriter(Box::new(|record_sets| {
                 reweigh(record_sets, "burnham.eks-blueprint.example.com", BLUE, 77);
@@ -697,7 +697,7 @@ fn a_first_shift_conflicts_with_a_write_since_its_read() {
 
     let rolled_back = before.clone();
     // Calls: the zone, the name, then its journal.
-    simulation.route53.on_call(
+    simulation.route53.inject_fault(
         simulation.route53.calls() + 2,
         Fault::OtherWriter(Box::new(move |record_sets| *record_sets = rolled_back)),
     );
@@ -717,7 +717,7 @@ fn a_lost_answer_is_recognised_and_its_propagation_waited_out() {
     let planned = run(simulation.plan("run", &canary())).unwrap();
     simulation
         .route53
-        .on_call(simulation.route53.calls() + 2, Fault::AnswerLost);
+        .inject_fault(simulation.route53.calls() + 2, Fault::AnswerLost);
     let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
     assert_eq!(shifted["changeIds"], json!([]));
     let wait = |answer: &Value| answer["waitSeconds"].as_u64().unwrap();

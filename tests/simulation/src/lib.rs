@@ -20,7 +20,7 @@
 //! |---|---|
 //! | `invariants` | the invariants of a migration and its rollback |
 //! | `refusals` | inputs and zones that the plan refuses |
-//! | `lints` | warnings of the plan |
+//! | `warnings` | warnings of the plan |
 //! | `events` | rollbacks that an event starts |
 //! | `external_dns`, `releases` | migrations and releases while the model of ExternalDNS runs |
 //! | `regressions` | shortest forms of failures that random histories found |
@@ -31,7 +31,6 @@
 )]
 
 pub mod clock;
-pub mod cloudwatch;
 pub mod exhaustive;
 pub mod history;
 pub mod limits;
@@ -49,18 +48,19 @@ mod external_dns;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
-mod lints;
-#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
 mod releases;
+#[cfg(test)]
+mod warnings;
 
 use std::sync::{Arc, Mutex};
 
+use fakes::{FakeExecutions, FakeRoute53};
 use migration::Error;
-use migration::fake::{FakeExecutions, FakeRoute53};
+use migration::error::Unavailable;
 use serde_json::{Value, json};
 
 use crate::oracle::{Oracle, lock};
@@ -90,7 +90,7 @@ impl Simulation {
         let oracle = Arc::default();
         Self {
             route53: FakeRoute53::from_cli_json(ZONE_ID, zone)
-                .observed_by(Oracle::observer(&oracle)),
+                .with_observer(Oracle::observer(&oracle)),
             executions: FakeExecutions::default(),
             oracle,
         }
@@ -193,9 +193,10 @@ impl Simulation {
                 return Ok(answers);
             }
         }
-        Err(Error::Unavailable(
-            "the rollback has not ended after ten passes".into(),
-        ))
+        Err(Error::from(Unavailable::NoAnswer {
+            action: "rollback".to_owned(),
+            problem: "it has not ended after ten passes".to_owned(),
+        }))
     }
 
     /// Carries a migration out as the migration state machine does if every check passes, each call
@@ -244,8 +245,8 @@ impl Simulation {
     }
 
     /// Leases the names of a release again that it has given back.
-    pub async fn take_again(&self, planned: &Value) -> Result<Value, Error> {
-        self.shift_weight(&json!({"operation": "takeAgain", "release": planned["release"]}))
+    pub async fn reacquire_lease(&self, planned: &Value) -> Result<Value, Error> {
+        self.shift_weight(&json!({"operation": "reacquireLease", "release": planned["release"]}))
             .await
     }
 
@@ -259,8 +260,8 @@ impl Simulation {
         let given_back = self.give_back(&planned, &between).await;
         if given_back.is_err() {
             for attempt in 1..=3 {
-                let answer = retried(async || self.take_again(&planned).await).await?;
-                if attempt >= 2 && answer["takenAgain"] == 0 {
+                let answer = retried(async || self.reacquire_lease(&planned).await).await?;
+                if attempt >= 2 && answer["reacquired"] == 0 {
                     break;
                 }
                 between().await;

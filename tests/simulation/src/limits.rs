@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use migration::fake::{CHANGE, Line};
+use fakes::{CHANGE, Network};
 use serde_json::json;
 
 use crate::exhaustive::{Afterwards, Disturbance, FaultKind, Scenario, play};
@@ -27,14 +27,14 @@ fn scenario() -> Scenario {
 
 /// The migration without a disturbance, and the numbers of its calls that change the zone.
 pub fn undisturbed_migration() -> (Report, Vec<usize>) {
-    let line: RefCell<Option<Arc<Line>>> = RefCell::default();
+    let network: RefCell<Option<Arc<Network>>> = RefCell::default();
     let report = play(&scenario(), None, Afterwards::Continues, |world| {
-        line.replace(Some(world.line.clone()));
+        network.replace(Some(world.network.clone()));
     });
-    let line = line.take();
-    let changes = line.map_or_else(Vec::new, |line| {
-        let is_change = |number: &usize| line.action(*number) == Some(CHANGE);
-        (0..line.calls()).filter(is_change).collect()
+    let network = network.take();
+    let changes = network.map_or_else(Vec::new, |network| {
+        let is_change = |number: &usize| network.action(*number) == Some(CHANGE);
+        (0..network.calls()).filter(is_change).collect()
     });
     (report, changes)
 }

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use definitions::TRANSIENT_ERRORS;
 use futures_util::join;
 use migration::executions::{HOLDING, NOT_STARTED, ROLLING_BACK};
 use serde_json::{Value, json};
@@ -91,16 +92,6 @@ pub const TASKS: [Task; 11] = [
     COMPLETE,
     ROLL_BACK,
     CONFIRM_ROLLBACK,
-];
-
-/// The errors that may disappear by themselves. Every Task retries them.
-pub const TRANSIENT_ERRORS: [&str; 6] = [
-    "Throttled",
-    "Unavailable",
-    "States.Timeout",
-    "Lambda.Unknown",
-    "Lambda.SdkClientException",
-    "Sandbox.Timedout",
 ];
 
 /// The reason of the hold of an execution that could not delete its journals.

@@ -7,17 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use migration::fake::{Observer, RecordSets, Written};
+use fakes::{BatchObserver, RecordSets, WrittenChange};
+use migration::dns::Weights;
+use migration::dns::{Percent, RecordName, SetIdentifier};
+use migration::dns::{RecordData, RecordSet, RecordType};
 use migration::journal::Journal;
-use migration::record::{Answer, RecordSet, RecordType};
-use migration::weights::Weights;
-use migration::{Percent, RecordName, SetIdentifier};
 
 use crate::zones::is_same;
 
 #[derive(Debug, Default)]
 pub struct Oracle {
-    /// The broken invariants.
     pub violations: Vec<String>,
     /// Executions with a successful rollback: they must not write any more.
     pub rolled_back: BTreeSet<String>,
@@ -49,7 +48,7 @@ struct Change<'a> {
     deletes_after_create: bool,
 }
 
-/// Locks a mutex. A poisoned one is used all the same: the panic has already failed the test.
+/// Locks a mutex, also a poisoned one: the panic that poisoned it has already failed the test.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -79,7 +78,7 @@ fn owner(record_set: &RecordSet) -> Option<(String, String)> {
 
 impl Oracle {
     /// An observer of a fake that passes every batch to the oracle.
-    pub fn observer(oracle: &Arc<Mutex<Self>>) -> Observer {
+    pub fn observer(oracle: &Arc<Mutex<Self>>) -> BatchObserver {
         let oracle = oracle.clone();
         Box::new(move |batch, zone| lock(&oracle).check_batch(batch, zone))
     }
@@ -92,7 +91,7 @@ impl Oracle {
     }
 
     /// Checks a batch, and the zone after it.
-    pub fn check_batch(&mut self, batch: &[Written], zone: &RecordSets) {
+    pub fn check_batch(&mut self, batch: &[WrittenChange], zone: &RecordSets) {
         self.batches += 1;
         let mut changes: BTreeMap<RecordName, Change<'_>> = BTreeMap::new();
         for (action, record_set) in batch {
@@ -467,7 +466,7 @@ fn only_weight_and_owner_change(texts: &[Vec<&RecordSet>; 2]) -> Result<(), Stri
 
 fn without_weight_and_owner(text: &RecordSet) -> RecordSet {
     let mut rest = text.with_weight(0);
-    if let (Answer::Values { values, .. }, Some((_, value))) = (&mut rest.answer, owner(text)) {
+    if let (RecordData::Values { values, .. }, Some((_, value))) = (&mut rest.data, owner(text)) {
         values[0] = value;
     }
     rest

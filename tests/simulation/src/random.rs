@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fakes::{Fault, record_sets_from_cli_json};
 use fastrand::Rng;
-use migration::RecordName;
-use migration::fake::{Fault, record_sets_from_cli_json};
-use migration::record::RecordSet;
+use migration::dns::RecordName;
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::ZONE_ID;
@@ -50,13 +50,13 @@ fn prepare(world: &Rc<World>, random: &mut Rng, zone: &Arc<Vec<RecordSet>>, inpu
     for number in 0..FAULTY_CALLS {
         if random.f64() < chance {
             let kind = *pick(random, &FaultKind::ALL);
-            world.line.on_call(number, kind.fault());
+            world.network.inject_fault(number, kind.fault());
         }
     }
     if random.u8(0..10) == 0 {
         let start = random.usize(0..200);
         for number in start..start + random.usize(20..200) {
-            world.line.on_call(number, Fault::Unavailable);
+            world.network.inject_fault(number, Fault::Unavailable);
         }
     }
     let mut arrivals = random.fork();

@@ -1,8 +1,8 @@
 //! Refusals and warnings of the plan, each with its message. A plan writes nothing.
 
 use expect_test::{Expect, expect};
-use migration::fake::record_sets_from_cli_json;
-use migration::record::{RecordSet, Routing};
+use fakes::record_sets_from_cli_json;
+use migration::dns::{RecordSet, Routing};
 use serde_json::{Value, json};
 
 use crate::{Simulation, ZONE_ID};
@@ -61,7 +61,7 @@ fn a_zone_that_does_not_exist_is_refused() {
         unchanged,
         &json!({"hostedZoneId": "Z0OTHER"}),
         &expect![[r#"
-            NoSuchHostedZone: no hosted zone Z0OTHER
+            NoSuchHostedZone: hostedZoneId: this account has no hosted zone Z0OTHER; use an id that `aws route53 list-hosted-zones` prints
         "#]],
     );
 }
@@ -72,7 +72,7 @@ fn a_name_that_does_not_exist_is_refused() {
         unchanged,
         &json!({"names": ["burnam.eks-blueprint.example.com"]}),
         &expect![[r#"
-            NoSuchPair: burnam.eks-blueprint.example.com has no weighted records of eks-blueprint-blue and eks-blueprint-green: zone eks-blueprint.example.com has no record of that name
+            NoSuchPair: burnam.eks-blueprint.example.com has no weighted records of eks-blueprint-blue and eks-blueprint-green: the zone eks-blueprint.example.com has no record of that name; correct `names`, `from` or `to`, or create the records
         "#]],
     );
 }
@@ -83,7 +83,7 @@ fn a_pattern_that_matches_nothing_is_refused() {
         unchanged,
         &json!({"names": ["*.team.eks-blueprint.example.com"]}),
         &expect![[r#"
-            NoSuchPair: names[0]: *.team.eks-blueprint.example.com matches no name of the zone eks-blueprint.example.com that has weighted records of both eks-blueprint-blue and eks-blueprint-green; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr
+            NoSuchPair: names[0]: *.team.eks-blueprint.example.com matches no name of the zone eks-blueprint.example.com that has weighted records of both eks-blueprint-blue and eks-blueprint-green: the set identifiers of its weighted records are eks-blueprint-blue, eks-blueprint-green, eks-dr; correct the pattern, `from` or `to`
         "#]],
     );
 }
@@ -94,7 +94,7 @@ fn a_name_outside_the_zone_is_refused() {
         unchanged,
         &json!({"names": ["burnham.example.org"]}),
         &expect![[r#"
-            InvalidInput: names[0]: burnham.example.org is not in the zone eks-blueprint.example.com (Z0BLUEPRINT)
+            InvalidInput: names[0]: expected a name in the zone eks-blueprint.example.com (Z0BLUEPRINT), found burnham.example.org
         "#]],
     );
 }
@@ -105,7 +105,7 @@ fn a_set_identifier_with_a_typo_is_refused() {
         unchanged,
         &json!({"to": "eks-blueprint-gren"}),
         &expect![[r#"
-            NoSuchPair: the zone eks-blueprint.example.com has no name with weighted records of both eks-blueprint-blue and eks-blueprint-gren; its weighted records are of eks-blueprint-blue, eks-blueprint-green, eks-dr; if its cluster runs them, look at the annotations there: from v0.22 on ExternalDNS reads those with the prefix external-dns.kubernetes.io/ only, and none with external-dns.alpha.kubernetes.io/
+            NoSuchPair: the zone eks-blueprint.example.com has no name with weighted records of both eks-blueprint-blue and eks-blueprint-gren; the set identifiers of its weighted records are eks-blueprint-blue, eks-blueprint-green, eks-dr; if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
         "#]],
     );
 }
@@ -121,7 +121,7 @@ fn a_name_without_any_green_record_is_refused() {
         },
         &json!({"names": ["skiapp.eks-blueprint.example.com"]}),
         &expect![[r#"
-            NoSuchPair: skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green (its weighted records are of eks-blueprint-blue), so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name
+            NoSuchPair: skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green (the set identifiers of its weighted records are eks-blueprint-blue), so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name
         "#]],
     );
 }
@@ -132,7 +132,7 @@ fn a_type_that_only_one_side_has_is_refused() {
         |record_sets| record_sets.retain(|record_set| !is_green_aaaa_of_burnham(record_set)),
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
         &expect![[r#"
-            NoSuchPair: burnham.eks-blueprint.example.com has a weighted AAAA record of eks-blueprint-blue but none of eks-blueprint-green (its weighted records are of eks-blueprint-blue, eks-blueprint-green), so its AAAA traffic could not move; create the record of eks-blueprint-green, or exclude the name
+            NoSuchPair: burnham.eks-blueprint.example.com has a weighted AAAA record of eks-blueprint-blue but none of eks-blueprint-green (the set identifiers of its weighted records are eks-blueprint-blue, eks-blueprint-green), so its AAAA traffic could not move; create the record of eks-blueprint-green, or exclude the name
         "#]],
     );
 }
@@ -143,7 +143,7 @@ fn weights_of_0_on_both_sides_are_refused() {
         |record_sets| reweigh(record_sets, "argocd.eks-blueprint.example.com", 0),
         &json!({}),
         &expect![[r#"
-            AllZeroWeights: argocd.eks-blueprint.example.com A has weight 0 on both eks-blueprint-blue and eks-blueprint-green, which Route 53 takes for "all records equally"; give the side that shall serve now its weight first, or exclude the name
+            AllZeroWeights: the A records of argocd.eks-blueprint.example.com have weight 0 on both eks-blueprint-blue and eks-blueprint-green, so Route 53 answers with all records equally; first give the side that serves now a weight above 0, or exclude the name
         "#]],
     );
 }
@@ -166,7 +166,7 @@ fn weights_of_0_on_both_sides_beside_another_identifier_are_refused() {
         },
         &json!({"names": ["shared.eks-blueprint.example.com"]}),
         &expect![[r#"
-            AllZeroWeights: shared.eks-blueprint.example.com A has weight 0 on both eks-blueprint-blue and eks-blueprint-green, so that only further set identifiers serve and there is no traffic to move; give the side that shall serve now its weight first, or exclude the name
+            AllZeroWeights: the A records of shared.eks-blueprint.example.com have weight 0 on both eks-blueprint-blue and eks-blueprint-green, so only other set identifiers get traffic and there is none to move; first give the side that serves now a weight above 0, or exclude the name
         "#]],
     );
 }
@@ -213,7 +213,7 @@ fn records_of_a_traffic_policy_are_refused() {
         },
         &json!({}),
         &expect![[r#"
-            UnsupportedRouting: the A record of burnham.eks-blueprint.example.com belongs to a traffic policy, whose records can't be changed one by one; delete the traffic policy record, or exclude the name
+            UnsupportedRouting: the A record of burnham.eks-blueprint.example.com belongs to a traffic policy and can't be changed alone; delete the traffic policy record, or exclude the name
         "#]],
     );
 }
@@ -235,7 +235,7 @@ fn a_step_too_small_for_the_weights_beside_another_identifier_is_refused() {
         unchanged,
         &json!({"steps": [0.5, 100], "names": ["shared.eks-blueprint.example.com"]}),
         &expect![[r#"
-            InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: weights that add up to 90, as they must beside further set identifiers, can't express 0.5 percent; the nearest is 0
+            InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: the weights of the pair must keep their total of 90, because the name has other set identifiers, and the nearest share is 0 percent; choose another percent, or exclude the name
         "#]],
     );
 }
@@ -246,7 +246,7 @@ fn more_checks_than_fit_into_the_execution_history_are_refused() {
         unchanged,
         &json!({"bakeSeconds": 86400, "checkSeconds": 30}),
         &expect![[r#"
-            InvalidInput: checkSeconds: 8643 health checks, one every 30 seconds, and the wait for readiness would need about 347340 events, and Step Functions ends an execution at 25000; check less often, or bake for a shorter time
+            InvalidInput: checkSeconds: 8643 health checks, one every 30 seconds, and the wait for readiness would need about 347340 events, and an execution may use 22000 of its 25000; increase checkSeconds, or shorten the bake times
         "#]],
     );
 }
@@ -261,7 +261,7 @@ fn a_txt_record_that_is_no_journal_is_busy() {
         },
         &json!({}),
         &expect![[r#"
-            Busy: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected key=value, found "hello"; if no migration left it there, delete it, otherwise restore its value
+            Busy: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected key=value, found "hello"; if no migration wrote it, delete it, otherwise restore its value
         "#]],
     );
 }
@@ -287,7 +287,7 @@ fn more_names_than_fit_into_a_state_input_are_refused() {
         },
         &json!({}),
         &expect![[r#"
-            InvalidInput: names: 1007 names are too many for one migration, which would have 64031 characters where Step Functions is handed 56000 at most; split them into several migrations with `names` or `exclude`
+            InvalidInput: names: 1007 names are too many for one migration, which would have 64035 bytes as JSON, and at most 56000 can be passed from state to state; split them into several migrations with `names` or `exclude`
         "#]],
     );
 }
@@ -298,8 +298,8 @@ fn a_migration_without_alarms_and_probe_is_a_warning() {
         unchanged,
         &json!({"names": ["legacy.eks-blueprint.example.com"], "probe": {"enabled": false}}),
         &expect![[r#"
-            planned, with warnings: no registry TXT of ExternalDNS stands beside these names; a registry in DynamoDB, or none (noop), can't be seen here, and if an ExternalDNS with policy sync or upsert-only owns the records it puts weights back, which is caught as drift: run it with --policy=create-only until the migration has ended
-            nothing watches this migration: there are no alarms and the probe is switched off, so no failure can be noticed; name alarms in `alarms.names`
+            planned, with warnings: these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights back, which the migration reports as drift: run it with --policy=create-only until the migration has ended
+            no failure can be noticed, because the migration has no alarms and its probe is disabled; add alarms to `alarms.names`
         "#]],
     );
 }
@@ -317,7 +317,7 @@ fn registry_flags_that_external_dns_itself_refuses_are_refused() {
         unchanged,
         &json!({"externalDns": {"from": {"txtPrefix": "own records"}}}),
         &expect![[r#"
-            InvalidInput: externalDns.from.txtPrefix: expected at most 253 letters, digits, `-`, `_` and `.` as they stand in the flag of ExternalDNS, or %{record_type}, found "own records"
+            InvalidInput: externalDns.from.txtPrefix: expected the value of the flag of ExternalDNS (at most 253 letters, digits, `-`, `_` and `.`, or %{record_type}), found "own records"
         "#]],
     );
     check(
@@ -342,7 +342,7 @@ fn different_registry_namings_of_the_two_sides_are_a_warning() {
         unchanged,
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
         &expect![[r#"
-            planned, with warnings: the registry TXT records of the two sides have different forms: burnham.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green); both are leased and given back; where the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records and their annotations' weights anew
+            planned, with warnings: the registry TXT records of the two sides are named differently: burnham.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
         "#]],
     );
 }
@@ -358,9 +358,9 @@ fn skipped_names_and_an_exclusion_without_a_match_are_warnings() {
         },
         &json!({"exclude": ["burnam.eks-blueprint.example.com"]}),
         &expect![[r#"
-            planned, with warnings: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and stay where they are, such as legacy.eks-blueprint.example.com; if its cluster runs them, look at the annotations there: from v0.22 on ExternalDNS reads those with the prefix external-dns.kubernetes.io/ only, and none with external-dns.alpha.kubernetes.io/
+            planned, with warnings: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved, such as legacy.eks-blueprint.example.com; if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
             exclude[0]: burnam.eks-blueprint.example.com matches no name
-            the registry TXT records of the two sides have different forms: \052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; where the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records and their annotations' weights anew
+            the registry TXT records of the two sides are named differently: \052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
         "#]],
     );
 }

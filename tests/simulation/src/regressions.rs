@@ -1,8 +1,8 @@
 //! Failures that random histories found, each reduced to the shortest test that shows it, and a
 //! procedure of the runbook.
 
-use migration::fake::Fault;
-use migration::record::RecordSet;
+use fakes::Fault;
+use migration::dns::RecordSet;
 use serde_json::json;
 
 use crate::invariants::{canary, of_one_name, reweigh, run};
@@ -63,7 +63,7 @@ fn a_rollback_finds_an_edit_between_its_read_and_its_write_of_an_unchanged_weigh
             }
         }
     }));
-    simulation.route53.on_call(change, edit);
+    simulation.route53.inject_fault(change, edit);
     let request = json!({"hostedZoneId": ZONE_ID, "names": [BURNHAM]});
     let answers = run(simulation.roll_back_all(&request)).unwrap();
     let found = answers[0]["migrations"][0]["found"].to_string();

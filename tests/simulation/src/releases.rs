@@ -5,8 +5,8 @@ use std::cell::RefCell;
 
 use expect_test::{Expect, expect};
 use external_dns::{Controller, Generation, Provider, Settings};
-use migration::fake::Fault;
-use migration::record::{Answer, RecordSet, RecordType, Routing};
+use fakes::Fault;
+use migration::dns::{RecordData, RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
 use crate::external_dns::{BURNHAM, Clusters, Zone};
@@ -53,7 +53,7 @@ fn a_name_that_snaps_back_is_leased_again_and_the_release_fails() {
     check_release(
         &clusters,
         &expect![[r#"
-            SnappedBack: \052.apps.eks-blueprint.example.com snapped back: the weight of eks-blueprint-blue was 0 in DNS, and 100 came back (service/team-apps/gateway, ExternalDNS eks-blueprint-blue): its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) still says 100; set it to "0", let it be synced, and release again
+            SnappedBack: \052.apps.eks-blueprint.example.com snapped back: ExternalDNS changed the weight of eks-blueprint-blue from 0 to 100 (service/team-apps/gateway, ExternalDNS eks-blueprint-blue), because its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) is still 100; set it to "0", sync it, and release again
         "#]],
     );
     // No other name was given back.
@@ -73,7 +73,7 @@ fn a_later_name_that_snaps_back_fails_the_release() {
     check_release(
         &clusters,
         &expect![[r#"
-            SnappedBack: argocd.eks-blueprint.example.com snapped back: the weight of eks-blueprint-green was 100 in DNS, and 0 came back (ingress/argocd/argo-cd-argocd-server, ExternalDNS eks-blueprint-green): its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) still says 0; set it to "100", let it be synced, and release again
+            SnappedBack: argocd.eks-blueprint.example.com snapped back: ExternalDNS changed the weight of eks-blueprint-green from 100 to 0 (ingress/argocd/argo-cd-argocd-server, ExternalDNS eks-blueprint-green), because its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) is still 0; set it to "100", sync it, and release again
         "#]],
     );
     assert!(clusters.is_leased("skiapp.eks-blueprint.example.com"));
@@ -86,10 +86,10 @@ fn a_migration_that_has_not_completed_is_not_released() {
     run(clusters.simulation.shift("run", &planned, 0)).unwrap();
     for expect in [
         expect![[r#"
-            Busy: the execution run is still running, and its names are at 10 percent; only a completed migration is released: finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back
+            Busy: the execution run is still running, and its names are at 10 percent; only a completed migration can be released: finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back
         "#]],
         expect![[r#"
-            Busy: the execution run has not completed, and its names are at 10 percent; only a completed migration is released: finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back
+            Busy: the execution run has not completed, and its names are at 10 percent; only a completed migration can be released: finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back
         "#]],
     ] {
         let error = clusters.release("run").unwrap_err();
@@ -106,7 +106,7 @@ fn mark_only(simulation: &Simulation, planned: &Value) {
     // applied.
     for number in 3..5 {
         let call = simulation.route53.calls() + number;
-        simulation.route53.on_call(call, Fault::Unavailable);
+        simulation.route53.inject_fault(call, Fault::Unavailable);
     }
     run(simulation.end_release(planned)).unwrap_err();
 }
@@ -128,7 +128,7 @@ fn a_record_deleted_after_it_was_given_back_fails_the_release() {
     clusters.green.remove(&BURNHAM.parse().unwrap());
     let error = clusters.release("run").unwrap_err();
     expect![[r#"
-        Drift: the A record of eks-blueprint-green at burnham.eks-blueprint.example.com is gone, which the traffic of the name went to: if ExternalDNS deleted it, the Ingress or Service in the cluster of eks-blueprint-green no longer asks for it; create it again and release again, or roll this name back first: start the rollback state machine with {"hostedZoneId": "Z0BLUEPRINT", "names": ["burnham.eks-blueprint.example.com"]}
+        Drift: the A record of eks-blueprint-green at burnham.eks-blueprint.example.com, which had traffic, is gone; if ExternalDNS deleted it, the Ingress or Service in the cluster of eks-blueprint-green no longer has this name; create the record again and release again, or roll this name back first: start the rollback state machine with {"hostedZoneId": "Z0BLUEPRINT", "names": ["burnham.eks-blueprint.example.com"]}
     "#]]
     .assert_eq(&format!("{}: {error}\n", error.name()));
     assert!(clusters.is_leased("skiapp.eks-blueprint.example.com"));
@@ -176,7 +176,7 @@ fn a_later_call_counts_the_names_that_it_gives_back() {
         [given_back(1), given_back(1), given_back(7), given_back(7)],
         [1, 0, 4, 0]
     );
-    run(simulation.take_again(&planned)).unwrap();
+    run(simulation.reacquire_lease(&planned)).unwrap();
     assert_eq!(given_back(7), 5);
 }
 
@@ -250,8 +250,8 @@ fn a_name_leased_again_after_the_decision_is_given_back_at_the_end() {
         marked,
         ["_cutover._wildcard.apps.eks-blueprint.example.com"]
     );
-    let answer = run(simulation.take_again(&planned)).unwrap();
-    assert_eq!(answer["takenAgain"], 0, "{answer}");
+    let answer = run(simulation.reacquire_lease(&planned)).unwrap();
+    assert_eq!(answer["reacquired"], 0, "{answer}");
 
     simulation.route53.edit(|record_sets| {
         replace_in_values(
@@ -340,7 +340,7 @@ fn a_release_is_drift_if_its_migration_is_rolled_back() {
     };
     let error = run(clusters.simulation.release("run", roll_back)).unwrap_err();
     expect![[r#"
-        Drift: the journal _cutover._wildcard.apps.eks-blueprint.example.com is gone: somebody deleted it, rolled \052.apps.eks-blueprint.example.com back, or released it with another execution
+        Drift: the journal _cutover._wildcard.apps.eks-blueprint.example.com is gone: another writer deleted it, rolled \052.apps.eks-blueprint.example.com back, or released it with another execution
     "#]]
     .assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(clusters.zone(), before);
@@ -370,7 +370,7 @@ fn a_fault_at_any_call_of_a_release_does_not_change_its_result() {
                     clusters
                         .simulation
                         .route53
-                        .on_call(number + attempt, fault());
+                        .inject_fault(number + attempt, fault());
                 }
                 if clusters.release("run").is_err() {
                     assert!(attempts > 1, "call {number}");
@@ -404,7 +404,10 @@ fn an_interrupted_release_is_leased_again_or_finished() {
             } else {
                 Fault::Unavailable
             };
-            clusters.simulation.route53.on_call(number + attempt, fault);
+            clusters
+                .simulation
+                .route53
+                .inject_fault(number + attempt, fault);
         }
         let _ = clusters.release("run");
         while clusters.simulation.route53.calls() < number + 30 {
@@ -413,7 +416,7 @@ fn an_interrupted_release_is_leased_again_or_finished() {
         // The release that the status event starts.
         let planned = run(clusters.simulation.plan_release("run")).unwrap();
         if planned["release"].is_object() {
-            run(clusters.simulation.take_again(&planned)).unwrap();
+            run(clusters.simulation.reacquire_lease(&planned)).unwrap();
             let is_closing = clusters.zone().contains("completed=yes");
             let without_sequence = |zone: &str| {
                 let lines = zone.lines().filter(|line| !line.contains("sequence="));
@@ -515,7 +518,7 @@ fn an_invalid_release_request_is_refused() {
     check_refused(
         &json!({"execution": "run", "hostedZoneId": "Z0OTHER"}),
         &expect![[r#"
-            NoSuchHostedZone: no hosted zone Z0OTHER
+            NoSuchHostedZone: hostedZoneId: this account has no hosted zone Z0OTHER; use an id that `aws route53 list-hosted-zones` prints
         "#]],
     );
 }
@@ -593,17 +596,17 @@ fn names_are_leased_again_beside_an_unreadable_journal() {
     simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
             if record_set.name.as_str().starts_with("_cutover.argocd")
-                && let Answer::Values { values, .. } = &mut record_set.answer
+                && let RecordData::Values { values, .. } = &mut record_set.data
             {
                 values.push("\"more\"".into());
             }
         }
     });
-    let answer = run(simulation.take_again(&planned)).unwrap();
+    let answer = run(simulation.reacquire_lease(&planned)).unwrap();
     expect![[r#"
         {
-          "message": "what was given back is leased again, at the weights that the migration reached; the journals of these names can't be read, and whoever's they are, they stay as they are: argocd.eks-blueprint.example.com",
-          "takenAgain": 4
+          "message": "the names that were given back are leased again, with the weights that the migration reached; these names are unchanged, because their journals can't be read: argocd.eks-blueprint.example.com",
+          "reacquired": 4
         }
     "#]]
     .assert_eq(&format!("{answer:#}\n"));
@@ -640,7 +643,7 @@ fn a_side_without_a_registry_is_not_leased_again() {
             .name(),
         "Drift"
     );
-    run(simulation.take_again(&planned)).unwrap();
+    run(simulation.reacquire_lease(&planned)).unwrap();
     assert!(clusters.is_leased(BURNHAM));
     assert_eq!(clusters.weight(BURNHAM, GREEN), 40);
 }

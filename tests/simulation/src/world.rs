@@ -12,20 +12,20 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use fakes::{FakeCloudWatch, FakeExecutions, FakeRoute53, Network, Time};
 use futures_executor::LocalSpawner;
 use futures_util::future::{AbortHandle, Either, abortable, select};
 use futures_util::task::LocalSpawnExt;
+use migration::Error;
+use migration::dns::HostedZoneId;
+use migration::dns::RecordSet;
 use migration::executions::ROLLING_BACK;
-use migration::fake::{FakeExecutions, FakeRoute53, Line, Time};
 use migration::plan::Migration;
-use migration::record::RecordSet;
 use migration::route53::read_names;
-use migration::{Error, HostedZoneId};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Latency};
-use crate::cloudwatch::FakeCloudWatch;
 use crate::machines;
 use crate::oracle::{Oracle, lock};
 
@@ -52,7 +52,7 @@ pub enum Function {
 }
 
 impl Function {
-    /// The time-out of the function in the template.
+    /// The timeout of the function in the template.
     fn timeout(self) -> Duration {
         Duration::from_secs(match self {
             Self::Probe => 300,
@@ -97,7 +97,7 @@ pub struct RollbackEnd {
 pub struct World {
     pub clock: Clock,
     /// Numbers the calls of all fakes, and injects faults into them.
-    pub line: Arc<Line>,
+    pub network: Arc<Network>,
     pub route53: FakeRoute53,
     pub executions: FakeExecutions,
     pub cloudwatch: FakeCloudWatch,
@@ -139,7 +139,7 @@ pub enum Approval {
     Given,
     /// `SendTaskFailure`.
     Refused,
-    /// No answer before the time-out.
+    /// No answer before the timeout.
     None,
 }
 
@@ -147,11 +147,11 @@ impl World {
     /// An account without faults and other writers.
     pub fn new(record_sets: Vec<RecordSet>, latency: Latency, spawner: LocalSpawner) -> Rc<Self> {
         let clock = Clock::new(latency);
-        let line = Arc::new(Line::new(clock.clone()));
+        let network = Arc::new(Network::new(clock.clone()));
         let oracle = Arc::default();
         let route53 = FakeRoute53::new(crate::ZONE_ID, record_sets)
-            .over(line.clone())
-            .observed_by(Oracle::observer(&oracle));
+            .with_network(network.clone())
+            .with_observer(Oracle::observer(&oracle));
         let (ended, mut ends) = mpsc::unbounded_channel();
         let watching: Arc<Mutex<Oracle>> = Arc::clone(&oracle);
         let on_end = move |name: &str, status: &str| {
@@ -161,10 +161,10 @@ impl World {
         };
         let world = Rc::new(Self {
             route53,
-            executions: FakeExecutions::over(line.clone(), Box::new(on_end)),
-            cloudwatch: FakeCloudWatch::new(line.clone(), &[ALARM]),
+            executions: FakeExecutions::with_network(network.clone(), Box::new(on_end)),
+            cloudwatch: FakeCloudWatch::new(network.clone(), &[ALARM]),
             clock,
-            line,
+            network,
             oracle,
             is_healthy: Cell::new(true),
             rollbacks: RefCell::default(),
@@ -297,7 +297,8 @@ impl World {
     /// Sends the notification of a rollback. Its execution must have ended, or wait for the rollback.
     pub(crate) fn notify(&self, execution: String, status: String) {
         let executions = &self.executions;
-        if executions.is_running(&execution) && !executions.is_in(&execution, ROLLING_BACK) {
+        if executions.is_running(&execution) && !executions.is_running_in(&execution, ROLLING_BACK)
+        {
             self.violation(&format!(
                 "{execution} is reported as {status} while it runs"
             ));
@@ -353,7 +354,7 @@ impl World {
         self.spawn(async move {
             let process = Process {
                 work: Box::pin(world.handle(function, &event)),
-                line: &world.line,
+                network: &world.network,
             };
             let end = Box::pin(world.clock.sleep(function.timeout()));
             let outcome = match select(process, end).await {
@@ -416,7 +417,7 @@ impl World {
     }
 
     async fn probe(&self, event: &Value) -> Result<Value, Error> {
-        let migration: Migration = migration::input::from_json(&event["migration"])?;
+        let migration: Migration = migration::json::from_json(&event["migration"])?;
         let id: &HostedZoneId = &migration.hosted_zone_id;
         let names = migration.names.iter().cloned().collect();
         let zone = read_names(&self.route53, id, names).await?;
@@ -436,7 +437,7 @@ impl World {
 /// The process of a function. It dies at a call with a fault that kills it.
 struct Process<'a, F> {
     work: Pin<Box<F>>,
-    line: &'a Line,
+    network: &'a Network,
 }
 
 impl<F: Future<Output = Result<Value, Failure>>> Future for Process<'_, F> {
@@ -444,7 +445,7 @@ impl<F: Future<Output = Result<Value, Failure>>> Future for Process<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = self.work.as_mut().poll(context);
-        if polled.is_pending() && self.line.take_killed() {
+        if polled.is_pending() && self.network.take_killed() {
             return Poll::Ready(Err(Failure::new(
                 "Lambda.Unknown",
                 "the process ended without an answer",

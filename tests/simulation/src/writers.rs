@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use external_dns::{Action, Controller, Generation, Settings, reconcile};
-use migration::RecordName;
-use migration::fake::Edit;
-use migration::record::{Answer, RecordSet};
+use fakes::Edit;
+use migration::dns::RecordName;
+use migration::dns::{RecordData, RecordSet};
 
 use crate::zones::{BLUE, GREEN, is_same};
 
@@ -109,7 +109,7 @@ fn replace_target(record_set: &mut RecordSet) {
     let is_green = record_set
         .weighted()
         .is_some_and(|(side, _)| side.as_str() == GREEN);
-    if let (true, Answer::Alias { dns_name, .. }) = (is_green, &mut record_set.answer) {
+    if let (true, RecordData::Alias { dns_name, .. }) = (is_green, &mut record_set.data) {
         *dns_name = format!("new-{dns_name}");
     }
 }

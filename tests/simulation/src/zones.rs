@@ -1,7 +1,7 @@
 //! The zones of the histories.
 
-use migration::RecordName;
-use migration::record::RecordSet;
+use migration::dns::RecordName;
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 /// The old side: all traffic is on it before a migration.

@@ -14,18 +14,18 @@
 //! |---|---|---|
 //! | the sequence is not raised | `shift` of `migration` | the sequence is 1 after 1 |
 //! | a name that is already at its step is written again | the same | is at 10 percent already and is written again |
-//! | drift is not checked | the same | another writer's weights are overwritten |
-//! | the share of `to` falls if it was above the step | the same | a step lowers the share |
-//! | every step writes 100 percent | the same | the weights are not 10 percent |
-//! | a rollback writes 100/0 instead of the original weights | `restore` of `migration` | is left at a weight other than its original one |
-//! | a rollback writes registry TXT records in a batch before the weights | `carry_out` of `rollback` | a TXT has a different weight than its record |
-//! | registry TXT records are restored with the weights of the step | `original_texts` of `migration` | the same |
-//! | a rollback does not stop the execution | `stop` of `rollback` | is reported as rolled back while it runs |
-//! | the status event of an execution holds it, whatever its input says | `of_ended` of `rollback` | has left journals without a notification |
-//! | a completion does not mark the first journal | `close` of `migration` | the same |
+//! | drift is not checked | `reject_other_weights` of `migration` | another writer's … are overwritten |
+//! | the share of `to` falls if it was above the step | `weights_to_write` of `migration` | a step lowers the share of … |
+//! | every step writes 100 percent | the same | the weights … are not 10 percent |
+//! | a rollback writes 100/0 instead of the original weights | `restore` of `migration` | is left at weight … instead of its original … |
+//! | a rollback writes registry TXT records in a batch before the weights | `write` of `rollback` | … has a different weight than its record |
+//! | registry TXT records are restored with the weights of the step | `restored_texts` of `migration` | the same |
+//! | a rollback does not stop the execution | `stop` of `rollback` | is reported as RolledBack while it runs |
+//! | the status event of an execution holds it, whatever its input says | `ended_execution_targets` of `rollback` | has left … journals without a notification |
+//! | a completion does not mark the first journal | `complete` of `migration` | the same |
 //! | a rollback makes one pass only | `handle` of `rollback` | writes after its rollback |
-//! | the second pass comes before a function that was running can have ended | `LATE_WRITER_SECONDS` of `rollback` | the same |
-//! | any execution may adopt any journal | `own_or_adoptable` of `migration` | adopts the journal of an execution that is running |
+//! | the second pass comes while a function of the stopped execution may still write | `LATE_WRITER_SECONDS` of `rollback` | the same |
+//! | an execution adopts the journals of any other execution | `own_or_adoptable` of `migration` | adopts the journal of …, which is running or has other sides |
 
 use std::process::ExitCode;
 use std::sync::Mutex;

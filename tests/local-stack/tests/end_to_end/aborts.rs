@@ -4,7 +4,7 @@
 use local_stack::{
     BLUE, Execution, ExecutionResult, GREEN, HoldPoint, RecordName, Stack, blueprint,
 };
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::{
@@ -70,7 +70,7 @@ enum Expected {
 const STATES: &[(&str, Setup, Expected)] = &[
     ("Take the input", Setup::Undisturbed, Expected::Untouched),
     ("Plan the migration", Setup::Undisturbed, Expected::Untouched),
-    ("Records of the new side there?", Setup::Undisturbed, Expected::Untouched),
+    ("Do the new side's records exist?", Setup::Undisturbed, Expected::Untouched),
     ("Wait for the new side's records", Setup::NewSideGetsRecordsLater, Expected::Untouched),
     ("Dry run?", Setup::Undisturbed, Expected::Untouched),
     ("Dry run?", Setup::DryRun, Expected::Untouched),

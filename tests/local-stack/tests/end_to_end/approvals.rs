@@ -18,7 +18,7 @@ async fn start_with_approval(stack: &Stack, overrides: Value) -> (Execution, Not
         request.extend(overrides);
     }
     let migration = stack.start_migration("asking", &request).await.unwrap();
-    let notification = until_notified(stack, "ApprovalWanted").await;
+    let notification = until_notified(stack, "ApprovalRequested").await;
     (migration, notification)
 }
 
@@ -34,7 +34,12 @@ async fn approval_request_contains_the_commands_and_approval_continues_the_migra
     let stack = stack().await;
     let (migration, notification) = start_with_approval(&stack, json!({})).await;
     assert_eq!(notification.subject, "Cutover waits for approval: asking");
-    for part in ["asking", "50 percent", "continue to 100 percent", "rolls back"] {
+    for part in [
+        "asking",
+        "50 percent",
+        "continue to 100 percent",
+        "rolls back",
+    ] {
         assert!(
             notification.description().contains(part),
             "{part:?} is not in {notification:#?}"

@@ -1,9 +1,10 @@
 //! Other writers, a second execution of the same names, and continuing a held migration.
 
 use local_stack::RecordName;
-use migration::change::NameChange;
-use migration::record::{RecordSet, Routing};
-use migration::route53::{apply, read_names};
+use migration::change::{NameChange, apply};
+use migration::dns::{RecordSet, Routing};
+use migration::route53::read_names;
+use route53_adapter::Route53Client;
 use serde_json::json;
 
 use crate::{
@@ -125,6 +126,7 @@ async fn drift_with_on_drift_rollback_rolls_back() {
 async fn stale_change_is_refused_as_a_whole() {
     let stack = stack().await;
     let route53 = stack.route53_with_role_of("shift-weight").await.unwrap();
+    let route53 = Route53Client::from(route53);
     let zone_id = stack.zone.id().parse().unwrap();
     let burnham: RecordName = BURNHAM.parse().unwrap();
     let read = read_names(&route53, &zone_id, [burnham.clone()].into())

@@ -296,7 +296,7 @@ async fn event_with_another_source_or_detail_type_starts_nothing() {
 #[tokio::test]
 async fn cluster_created_event_starts_a_migration_that_waits_for_the_cluster() {
     let mut record_sets = without_registry(blueprint());
-    let of_green = |record_set: &migration::record::RecordSet| {
+    let of_green = |record_set: &migration::dns::RecordSet| {
         record_set
             .weighted()
             .is_some_and(|(side, _)| side.as_str() == GREEN)

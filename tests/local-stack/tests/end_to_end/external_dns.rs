@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use local_stack::{ExternalDns, NAMES, Stack, blueprint, status_event};
-use migration::record::RecordType;
+use migration::dns::RecordType;
 use serde_json::{Value, json};
 
 use crate::{
@@ -184,16 +184,21 @@ async fn release_with_old_annotations_leases_the_names_again() {
     let ended = release(&stack, "too-early").await;
     assert_failed(&ended, "Not released", "SnappedBack");
     let cause = ended.cause.clone().unwrap_or_default();
-    let snapped_back = [(BLUE, 0, 100), (GREEN, 100, 0)].into_iter().find(|(side, reached, old)| {
-        cause.contains(&format!("{FIRST} snapped back: the weight of {side} was {reached} in DNS, and {old} came back"))
-    });
+    let snapped_back =
+        [(BLUE, 0, 100), (GREEN, 100, 0)]
+            .into_iter()
+            .find(|(side, reached, old)| {
+                let change =
+                    format!("ExternalDNS changed the weight of {side} from {reached} to {old}");
+                cause.contains(&format!("{FIRST} snapped back: {change}"))
+            });
     let (side, reached, _) = snapped_back.unwrap_or_else(|| panic!("{cause}"));
     assert_cause(
         &ended,
         &[
             &format!("ExternalDNS {side}"),
             &format!("set it to \"{reached}\""),
-            "what was given back is leased again",
+            "the names that were given back are leased again",
         ],
     );
     let notification = until_notified(&stack, "ReleaseFailed").await;

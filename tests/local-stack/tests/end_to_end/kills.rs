@@ -4,7 +4,7 @@ use local_stack::{
     BLUE, Execution, GREEN, HeldCall, HoldPoint, NameWeights, RecordName, Stack, blueprint,
     without_registry,
 };
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::{

@@ -27,7 +27,7 @@ use local_stack::{
     BLUE, Execution, ExecutionResult, GREEN, Notification, RecordName, Settings, Stack, Zone,
     blueprint, without_registry,
 };
-use migration::record::RecordSet;
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 /// The scale of all waits: a minute takes a quarter of a second.
@@ -101,7 +101,7 @@ async fn roll_back(stack: &Stack, name: &str, input: &Value) -> ExecutionResult 
 /// Far longer than any awaited event takes, even on a loaded machine.
 const MAX_WAIT: Duration = Duration::from_mins(5);
 
-/// Polls `find` until it returns a value. `what` names it in the panic message of a time-out.
+/// Polls `find` until it returns a value. `what` names it in the panic message of a timeout.
 async fn until<T>(what: &str, find: impl AsyncFn() -> Option<T>) -> T {
     let found = async {
         loop {

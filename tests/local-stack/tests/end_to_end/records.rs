@@ -111,5 +111,5 @@ async fn dry_run_returns_the_plan_and_writes_nothing() {
     let owners = &ended.output["externalDnsOwners"];
     assert_eq!(owners[BLUE]["AAAA"][BLUE], 5, "{owners}");
     let warnings = ended.output["warnings"].to_string();
-    assert!(warnings.contains("different forms"), "{warnings}");
+    assert!(warnings.contains("named differently"), "{warnings}");
 }

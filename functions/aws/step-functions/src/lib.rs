@@ -1,0 +1,191 @@
+//! Executions of the migration state machine through Step Functions' SDK.
+
+use std::time::SystemTime;
+
+use aws::classify;
+use aws_config::SdkConfig;
+use aws_sdk_sfn::error::ProvideErrorMetadata;
+use aws_sdk_sfn::types::ExecutionStatus;
+use aws_smithy_types::DateTime;
+use migration::Error;
+use migration::executions::{Execution, Executions, Listed, Status};
+use migration::text::shortened;
+use serde_json::Value;
+
+const STATE_MACHINE_VARIABLE: &str = "MIGRATION_STATE_MACHINE_ARN";
+/// How many of the latest events are searched for the one that entered the current state. The callers
+/// look for `Roll back` and `Announce the hold`: Tasks, with at most 5 events and 3 for each of up to 3
+/// retries. A state with more events, such as a Parallel, is neither of the two, so it does not matter
+/// that it is not found.
+///
+/// Source: Step Functions API Reference, `HistoryEvent`.
+const LATEST_EVENTS: i32 = 50;
+/// Characters of the cause with which an execution is stopped.
+///
+/// Source: Step Functions API Reference, `StopExecution`.
+const LONGEST_CAUSE: usize = 32_000;
+
+/// Executions of the migration state machine, through Step Functions.
+#[derive(Clone, Debug)]
+pub struct StepFunctionsClient {
+    client: aws_sdk_sfn::Client,
+    state_machine_arn: String,
+    execution_arn_prefix: String,
+}
+
+impl StepFunctionsClient {
+    /// The executions of the state machine in the environment variable `MIGRATION_STATE_MACHINE_ARN`.
+    ///
+    /// # Errors
+    /// The environment variable is missing.
+    pub fn from_env(config: &SdkConfig) -> Result<Self, String> {
+        let state_machine_arn = std::env::var(STATE_MACHINE_VARIABLE).map_err(|_| {
+            format!(
+                "the environment variable {STATE_MACHINE_VARIABLE} is not set; the template sets it"
+            )
+        })?;
+        Ok(Self::new(config, &state_machine_arn))
+    }
+
+    pub fn new(config: &SdkConfig, state_machine_arn: &str) -> Self {
+        // arn:aws:states:REGION:ACCOUNT:stateMachine:NAME -> arn:aws:states:REGION:ACCOUNT:execution:NAME:…
+        let execution_arn_prefix =
+            state_machine_arn.replacen(":stateMachine:", ":execution:", 1) + ":";
+        Self {
+            client: aws_sdk_sfn::Client::new(config),
+            state_machine_arn: state_machine_arn.to_owned(),
+            execution_arn_prefix,
+        }
+    }
+
+    /// The executions of one status; of those that have ended, the ones that stopped at
+    /// `stopped_since` or later. Step Functions lists ended executions by stop time, latest first, so
+    /// the paging can end early.
+    ///
+    /// Source: Step Functions API Reference, `ListExecutions`.
+    async fn list_by(
+        &self,
+        status: ExecutionStatus,
+        stopped_since: Option<SystemTime>,
+    ) -> Result<Vec<Listed>, Error> {
+        let mut listed = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .client
+                .list_executions()
+                .state_machine_arn(&self.state_machine_arn)
+                .status_filter(status.clone())
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| classify("states:ListExecutions", &error))?;
+            for item in page.executions {
+                let stopped_at = item.stop_date.and_then(system_time);
+                if stopped_since.is_some_and(|since| stopped_at.is_some_and(|at| at < since)) {
+                    return Ok(listed);
+                }
+                listed.push(Listed {
+                    started_at: system_time(item.start_date).unwrap_or(SystemTime::UNIX_EPOCH),
+                    name: item.name,
+                });
+            }
+            if page.next_token.is_none() {
+                return Ok(listed);
+            }
+            token = page.next_token;
+        }
+    }
+}
+
+impl Executions for StepFunctionsClient {
+    fn arn(&self, name: &str) -> String {
+        format!("{}{name}", self.execution_arn_prefix)
+    }
+
+    async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
+        let output = self
+            .client
+            .describe_execution()
+            .execution_arn(self.arn(name))
+            .send()
+            .await;
+        match output {
+            Ok(output) => Ok(Some(Execution {
+                status: match output.status() {
+                    ExecutionStatus::Running => Status::Running,
+                    ExecutionStatus::Succeeded => Status::Succeeded,
+                    _ => Status::Unsuccessful,
+                },
+                redriven_at: output.redrive_date().copied().and_then(system_time),
+                error: output.error().map(str::to_owned),
+                cause: output.cause().map(str::to_owned),
+                input: output
+                    .input()
+                    .and_then(|input| serde_json::from_str(input).ok())
+                    .unwrap_or(Value::Null),
+            })),
+            Err(error) if matches!(error.code(), Some("ExecutionDoesNotExist" | "InvalidArn")) => {
+                Ok(None)
+            }
+            Err(error) => Err(classify("states:DescribeExecution", &error)),
+        }
+    }
+
+    async fn list(&self, aborted_since: Option<SystemTime>) -> Result<Vec<Listed>, Error> {
+        let mut listed = self.list_by(ExecutionStatus::Running, None).await?;
+        if aborted_since.is_some() {
+            listed.extend(
+                self.list_by(ExecutionStatus::Aborted, aborted_since)
+                    .await?,
+            );
+        }
+        Ok(listed)
+    }
+
+    async fn state(&self, name: &str) -> Result<Option<String>, Error> {
+        let page = self
+            .client
+            .get_execution_history()
+            .execution_arn(self.arn(name))
+            .reverse_order(true)
+            .max_results(LATEST_EVENTS)
+            .include_execution_data(false)
+            .send()
+            .await
+            .map_err(|error| classify("states:GetExecutionHistory", &error))?;
+        let entered = page
+            .events
+            .iter()
+            .find_map(|event| event.state_entered_event_details());
+        Ok(entered.map(|state| state.name().to_owned()))
+    }
+
+    async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {
+        let stopped = self
+            .client
+            .stop_execution()
+            .execution_arn(self.arn(name))
+            .error(error)
+            .cause(shortened(cause, LONGEST_CAUSE))
+            .send()
+            .await;
+        match stopped {
+            Ok(_) => Ok(()),
+            // It may have ended since it was described.
+            Err(_)
+                if self
+                    .describe(name)
+                    .await?
+                    .is_some_and(|execution| !execution.is_running()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(classify("states:StopExecution", &error)),
+        }
+    }
+}
+
+fn system_time(time: DateTime) -> Option<SystemTime> {
+    time.try_into().ok()
+}

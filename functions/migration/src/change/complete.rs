@@ -1,0 +1,89 @@
+//! Completing a migration: deleting all of its journals, or none.
+
+use super::apply::apply;
+use super::name_change::NameChange;
+use super::release::delete_journal;
+use crate::Error;
+use crate::dns::{HostedZoneId, Zone};
+use crate::journal::{Journal, JournalEntry, PairedName, Writer};
+use crate::route53::Route53;
+
+/// The changes that delete the journals of a migration. They change no weights.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Closing {
+    /// Marks the journal of the first name as completed. None if a journal is marked already, or none
+    /// is left.
+    pub mark: Option<NameChange>,
+    /// Delete the journals, the marked one last. They are applied after the mark.
+    pub deletions: Vec<NameChange>,
+}
+
+impl Closing {
+    /// Writes the mark, then the deletions. Returns how many journals were deleted.
+    pub async fn apply(self, route53: &impl Route53, id: &HostedZoneId) -> Result<usize, Error> {
+        let journals = self.deletions.len();
+        for changes in [self.mark.into_iter().collect(), self.deletions] {
+            apply(route53, id, changes).await?;
+        }
+        Ok(journals)
+    }
+}
+
+/// The journals of a migration of `names`, which have all reached its last step.
+///
+/// # Errors
+/// [`Error::Drift`] if a journal is missing, unless the journals are being deleted already; the errors
+/// of [`Writer::own_or_adoptable`].
+pub fn journals_to_delete<'n, 'z>(
+    names: &'n [PairedName<'z>],
+    writer: &Writer<'_>,
+) -> Result<Vec<&'n JournalEntry<'z>>, Error> {
+    let mut entries = Vec::with_capacity(names.len());
+    for paired in names {
+        entries.extend(writer.own_or_adoptable(paired)?);
+    }
+    let is_marked = entries.iter().any(|entry| entry.journal.completed);
+    match names.iter().find(|paired| paired.journal.is_none()) {
+        Some(missing) if !is_marked && !entries.is_empty() => {
+            Err(writer.journal_is_gone(missing.name))
+        }
+        _ => Ok(entries),
+    }
+}
+
+/// The changes that delete the journals of a migration, given all of its existing journals.
+///
+/// The journals of many names don't fit into one batch, and an execution that stops between two batches
+/// must not be rolled back for a part of its names. So the change of one journal, the mark, decides:
+/// before it a rollback restores all names, after it a rollback deletes the other journals too. A
+/// rollback at the same time begins with the same name, so Route 53 accepts only one of the two.
+pub fn complete(zone: &Zone, mut entries: Vec<&JournalEntry<'_>>) -> Closing {
+    let mut closing = Closing::default();
+    let mut marked = None;
+    if let Some(first) = entries.first()
+        && !entries.iter().any(|entry| entry.journal.completed)
+    {
+        let journal = Journal {
+            completed: true,
+            ..first.journal.next()
+        };
+        let record_set = journal.record_set(&first.name);
+        let mut mark = NameChange::new(&first.name);
+        mark.replace_journal(Some(first.record_set), Some(record_set.clone()));
+        closing.mark = Some(mark);
+        let entry = JournalEntry {
+            name: first.name.clone(),
+            record_set: &record_set,
+            journal,
+        };
+        marked = Some(delete_journal(zone, &entry));
+        entries.remove(0);
+    }
+    entries.sort_by_key(|entry| entry.journal.completed);
+    closing.deletions = entries
+        .into_iter()
+        .map(|entry| delete_journal(zone, entry))
+        .chain(marked)
+        .collect();
+    closing
+}

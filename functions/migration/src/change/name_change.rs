@@ -1,0 +1,124 @@
+//! The change of one name, and batches of changes within Route 53's limits.
+
+use crate::dns::{RecordName, RecordSet, RecordType, Zone};
+
+/// The maximum number of `ResourceRecord` elements in one batch.
+///
+/// Source: Route 53 Developer Guide, "Quotas", `ChangeResourceRecordSets`.
+pub const LARGEST_BATCH_RECORDS: usize = 1_000;
+/// The maximum number of characters in all `Value` elements of one batch. Source: as above.
+pub const LARGEST_BATCH_CHARACTERS: usize = 32_000;
+
+/// The compare-and-swap of one name: all types of both sides, the registry TXT records and the journal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NameChange {
+    pub name: RecordName,
+    /// The record sets as they were read.
+    pub deletes: Vec<RecordSet>,
+    /// The record sets that replace them.
+    pub creates: Vec<RecordSet>,
+}
+
+impl NameChange {
+    pub(crate) fn new(name: &RecordName) -> Self {
+        Self {
+            name: name.clone(),
+            deletes: Vec::new(),
+            creates: Vec::new(),
+        }
+    }
+
+    /// Whether `zone` shows that this change was applied: all that it creates exists, and nothing of what
+    /// it deletes.
+    pub fn is_applied_in(&self, zone: &Zone) -> bool {
+        let exists = |record_set: &RecordSet| zone.at(&record_set.name).contains(record_set);
+        self.creates.iter().all(exists)
+            && !self
+                .deletes
+                .iter()
+                .any(|record_set| exists(record_set) && !self.creates.contains(record_set))
+    }
+
+    /// Whether `zone` still has everything as it was when this change was computed.
+    pub fn is_current_in(&self, zone: &Zone) -> bool {
+        let new_journal_is_missing = self.creates.iter().all(|created| {
+            created.record_type != RecordType::Txt
+                || self
+                    .deletes
+                    .iter()
+                    .any(|deleted| deleted.name == created.name)
+                || zone.at(&created.name).is_empty()
+        });
+        new_journal_is_missing
+            && self
+                .deletes
+                .iter()
+                .all(|record_set| zone.at(&record_set.name).contains(record_set))
+    }
+
+    /// The names of all record sets in this change.
+    pub fn record_names(&self) -> impl Iterator<Item = &RecordName> {
+        self.record_sets().map(|record_set| &record_set.name)
+    }
+
+    fn record_sets(&self) -> impl Iterator<Item = &RecordSet> {
+        self.deletes.iter().chain(&self.creates)
+    }
+
+    /// The number of `ResourceRecord` elements. An alias counts as one, because Route 53 counts aliases
+    /// towards the limit too.
+    fn records(&self) -> usize {
+        self.record_sets()
+            .map(|set| set.values().len().max(1))
+            .sum()
+    }
+
+    fn characters(&self) -> usize {
+        self.record_sets()
+            .flat_map(RecordSet::values)
+            .map(|value| value.chars().count())
+            .sum()
+    }
+
+    /// Whether this change fits into one batch.
+    pub fn fits_a_batch(&self) -> bool {
+        self.records() <= LARGEST_BATCH_RECORDS && self.characters() <= LARGEST_BATCH_CHARACTERS
+    }
+
+    /// Replaces a record set if the new one differs, or `always`. The pages of a zone are no snapshot, so
+    /// only a record set that is part of the change is known to be as it was read. Without it, a rollback
+    /// could delete a journal without restoring weights that were written after its read.
+    pub(crate) fn replace_with(&mut self, read: &RecordSet, new: RecordSet, always: bool) {
+        if always || new != *read {
+            self.deletes.push(read.clone());
+            self.creates.push(new);
+        }
+    }
+
+    pub(crate) fn replace_journal(&mut self, read: Option<&RecordSet>, new: Option<RecordSet>) {
+        self.deletes.extend(read.cloned());
+        self.creates.extend(new);
+    }
+}
+
+/// The changes in batches within Route 53's limits. The change of a name is never split.
+pub fn batches(changes: Vec<NameChange>) -> Vec<Vec<NameChange>> {
+    let mut batches: Vec<Vec<NameChange>> = Vec::new();
+    let (mut records, mut characters) = (0, 0);
+    for change in changes {
+        records += change.records();
+        characters += change.characters();
+        match batches.last_mut() {
+            Some(batch)
+                if records <= LARGEST_BATCH_RECORDS && characters <= LARGEST_BATCH_CHARACTERS =>
+            {
+                batch.push(change);
+            }
+            _ => {
+                (records, characters) = (change.records(), change.characters());
+                batches.push(vec![change]);
+            }
+        }
+    }
+    batches
+}

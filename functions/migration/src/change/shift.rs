@@ -1,0 +1,158 @@
+//! The change that sets a name to the percent of a step.
+
+use std::collections::BTreeMap;
+
+use super::name_change::NameChange;
+use crate::Error;
+use crate::dns::{Percent, RecordType, Sides, WeightTotal, Weights, weights_at};
+use crate::error::{AllZeroWeights, InvalidInput};
+use crate::external_dns::{LeaseTerms, SavedOwners, leased_texts};
+use crate::journal::{Journal, PairedName, Writer};
+
+/// The change of one name in a step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shift {
+    pub change: NameChange,
+    /// The weights of its pairs after the change.
+    pub written: BTreeMap<RecordType, Weights>,
+}
+
+/// The change that sets a name to `percent`; none if this execution has done that already.
+///
+/// `is_first` is true in the first step of the execution, the only one that may create journals. In a
+/// later step a missing journal is drift.
+///
+/// # Errors
+/// Those of [`Writer::own_or_adoptable`]; [`Error::InvalidInput`] if the weights can't express the
+/// percent, or the registry TXT records can't be leased; [`Error::AllZeroWeights`] if both weights of a
+/// pair would be 0.
+pub fn shift(
+    paired: &PairedName<'_>,
+    writer: &Writer<'_>,
+    percent: Percent,
+    is_first: bool,
+    weight_total: WeightTotal,
+) -> Result<Option<Shift>, Error> {
+    let name = paired.name;
+    let entry = if is_first {
+        writer.own_or_adoptable(paired)?
+    } else {
+        Some(writer.own(paired)?)
+    };
+    let journal = entry.map(|entry| &entry.journal);
+    if journal
+        .is_some_and(|journal| journal.percent >= percent && journal.execution == writer.execution)
+    {
+        return Ok(None);
+    }
+    let original = journal.map_or_else(|| paired.weights(), |journal| journal.original.clone());
+    let written = weights_to_write(paired, &original, percent, weight_total)?;
+    let saved_owners = saved_owners(paired, journal, writer)?;
+    let new_journal = Journal {
+        execution: writer.execution.to_owned(),
+        from: writer.from.clone(),
+        to: writer.to.clone(),
+        sequence: journal.map_or(1, |journal| journal.sequence.saturating_add(1)),
+        percent: journal.map_or(percent, |journal| journal.percent.max(percent)),
+        original,
+        written: written.clone(),
+        saved_owners,
+        completed: false,
+    };
+    let mut change = NameChange::new(name);
+    for (record_type, pair) in &paired.pairs {
+        let Some(weights) = written.get(record_type) else {
+            continue;
+        };
+        for (record_set, weight) in [(pair.from, weights.from), (pair.to, weights.to)] {
+            // An existing journal was compared with the live weights and is part of the batch. Without
+            // one, the change includes also the records that it leaves unchanged, so that it fails if
+            // another writer changed them.
+            change.replace_with(
+                record_set,
+                record_set.with_weight(weight),
+                journal.is_none(),
+            );
+        }
+    }
+    for (side, texts) in new_journal.sides().iter().zip(paired.registry.iter()) {
+        for (read, new) in leased_texts(side, texts, writer.execution) {
+            change.replace_with(read, new, true);
+        }
+    }
+    change.replace_journal(
+        entry.map(|entry| entry.record_set),
+        Some(new_journal.record_set(name)),
+    );
+    Ok(Some(Shift { change, written }))
+}
+
+/// The weights of each pair at `percent`. A pair that has a higher share already keeps it, because only
+/// a rollback lowers the share of `to`.
+fn weights_to_write(
+    paired: &PairedName<'_>,
+    original: &BTreeMap<RecordType, Weights>,
+    percent: Percent,
+    weight_total: WeightTotal,
+) -> Result<BTreeMap<RecordType, Weights>, Error> {
+    let name = paired.name;
+    paired
+        .pairs
+        .iter()
+        .map(|(record_type, pair)| {
+            let original = original.get(record_type).copied().unwrap_or(pair.weights);
+            let weights = if pair.weights.reach(percent) {
+                pair.weights
+            } else {
+                weights_at(percent, original, pair.has_other_identifiers, weight_total).map_err(
+                    |problem| InvalidInput::InexactStep {
+                        percent,
+                        name: name.clone(),
+                        record_type: record_type.clone(),
+                        problem,
+                    },
+                )?
+            };
+            if weights.are_zero() {
+                return Err(Error::from(AllZeroWeights::WouldBeWritten {
+                    name: name.clone(),
+                    record_type: record_type.clone(),
+                }));
+            }
+            Ok((record_type.clone(), weights))
+        })
+        .collect()
+}
+
+/// The owners of both sides that the new journal saves.
+fn saved_owners(
+    paired: &PairedName<'_>,
+    journal: Option<&Journal>,
+    writer: &Writer<'_>,
+) -> Result<Sides<SavedOwners>, Error> {
+    let saved = journal.map(|journal| &journal.saved_owners);
+    let registry_names = writer.external_dns.names();
+    let from = LeaseTerms {
+        field: "externalDns.from",
+        side: writer.from,
+        name: paired.name,
+        mode: writer.external_dns.mode,
+    };
+    let to = LeaseTerms {
+        field: "externalDns.to",
+        side: writer.to,
+        ..from
+    };
+    Ok(Sides {
+        from: from.owners_to_save(
+            &paired.registry.from,
+            saved.map(|owners| &owners.from),
+            registry_names.from,
+        )?,
+        to: to.owners_to_save(
+            &paired.registry.to,
+            saved.map(|owners| &owners.to),
+            registry_names.to,
+        )?,
+    })
+}

@@ -1,0 +1,180 @@
+//! Problems of an operator's input, of an event, or of a request to a function.
+
+use crate::dns::{HostedZoneId, Percent, RecordName, RecordType, SetIdentifier};
+use crate::text::{LONGEST_EXECUTION_NAME, quoted, shortened};
+
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum InvalidInput {
+    #[error("input: missing {}; a migration needs at least {}", missing.join(", "), required.join(", "))]
+    Missing {
+        missing: Vec<&'static str>,
+        required: &'static [&'static str],
+    },
+    /// A value that does not parse, in the field at `path`.
+    #[error("{path}: {problem}")]
+    Field { path: String, problem: String },
+    #[error("to: expected another set identifier than from, found {:?} in both", identifier.as_str())]
+    SameSetIdentifier { identifier: SetIdentifier },
+    #[error(
+        "names: expected at least one name, found an empty list; leave `names` out to move every name that has records \
+         of both sides"
+    )]
+    NoNames,
+    #[error("probe.successes: expected at most probe.attempts ({attempts}), found {successes}")]
+    MoreSuccessesThanAttempts { attempts: u32, successes: u32 },
+    #[error(
+        "probe.deadlineSeconds: expected at least {needed}, the time until a name that does not answer has failed \
+         ((attempts - successes + 1) * attemptTimeoutSeconds), found {found}; with less, such a name would always be \
+         inconclusive"
+    )]
+    ProbeDeadlineTooShort { needed: u32, found: u32 },
+    #[error(
+        "probe.expectedBody: expected some text, found an empty string; leave it out to accept any body"
+    )]
+    EmptyExpectedBody,
+    #[error(
+        "externalDns.{side}: expected txtPrefix or txtSuffix, found both, which ExternalDNS itself refuses"
+    )]
+    PrefixAndSuffix { side: &'static str },
+    #[error(
+        "alarms.{field}[{index}]: expected the name of an alarm or its beginning, found an empty string"
+    )]
+    EmptyAlarm { field: &'static str, index: usize },
+
+    #[error(
+        "recordsTimeoutSeconds: reading the zone {polls} times, once every {check_seconds} seconds, would need about \
+         {events} events, and an execution may use {budget} of its 25000; increase checkSeconds"
+    )]
+    TooManyReads {
+        polls: usize,
+        check_seconds: u32,
+        events: usize,
+        budget: usize,
+    },
+    #[error("names[{index}]: expected a name in the zone {zone_name} ({zone_id}), found {name}")]
+    NotInZone {
+        index: usize,
+        name: RecordName,
+        zone_name: RecordName,
+        zone_id: HostedZoneId,
+    },
+    #[error(
+        "names: the journal of {name}, {}, would be longer than a DNS name can be; exclude the name",
+        name.journal()
+    )]
+    TooLongForJournal { name: RecordName },
+    #[error(
+        "names: {name} would have the same journal as {other}, {}; exclude the name",
+        name.journal()
+    )]
+    AmbiguousJournal { name: RecordName, other: RecordName },
+    #[error(
+        "maxBakeSeconds: expected at least the longest bake time ({longest_bake}), found {found}"
+    )]
+    MaxBakeTooShort { longest_bake: u32, found: u32 },
+    #[error(
+        "names: {names} names are too many for one migration, which would have {size} bytes as JSON, and at most \
+         {largest} can be passed from state to state; split them into several migrations with `names` or `exclude`"
+    )]
+    TooManyNames {
+        names: usize,
+        size: usize,
+        largest: usize,
+    },
+    #[error(
+        "names: the record sets of {name} do not fit into one ChangeBatch of Route 53 (1000 records, 32000 characters); \
+         exclude the name"
+    )]
+    NameTooLargeForBatch { name: RecordName },
+    #[error(
+        "checkSeconds: {checks} health checks, one every {check_seconds} seconds, and the wait for readiness would need \
+         about {events} events, and an execution may use {budget} of its 25000; increase checkSeconds, or shorten the \
+         bake times"
+    )]
+    TooManyChecks {
+        checks: usize,
+        check_seconds: u32,
+        events: usize,
+        budget: usize,
+    },
+    #[error(
+        "steps: the migration could take {seconds} seconds, and its state machine stops after {longest}; shorten the \
+         bake times, approvalTimeoutSeconds, readyTimeoutSeconds or recordsTimeoutSeconds"
+    )]
+    TooLong { seconds: u64, longest: u64 },
+    /// No total of weights makes every step exact.
+    #[error("steps: {problem}")]
+    InexactSteps { problem: String },
+    #[error("steps: {percent} percent can't be expressed at {name} {record_type}: {problem}")]
+    InexactStep {
+        percent: Percent,
+        name: RecordName,
+        record_type: RecordType,
+        problem: String,
+    },
+
+    #[error(
+        "{field}: {name} was leased by an execution with another txtPrefix, txtSuffix or txtWildcardReplacement; set the \
+         same ones"
+    )]
+    OtherRegistryNames {
+        field: &'static str,
+        name: RecordName,
+    },
+    #[error(
+        "externalDns.mode: the registry TXT {txt} is encrypted (--txt-encrypt-enabled) and can't be leased; run the \
+         ExternalDNS of {side} with --policy=create-only during the migration and set externalDns.mode to \"ignore\", or \
+         exclude the name"
+    )]
+    EncryptedRegistry {
+        txt: RecordName,
+        side: SetIdentifier,
+    },
+    #[error(
+        "externalDns.mode: the registry TXT {txt} can't be leased, because its value would have more than 255 \
+         characters; shorten the name of the Ingress or Service, or exclude the name"
+    )]
+    NoRoomForLease { txt: RecordName },
+    #[error(
+        "{field}: two registry TXT records of {side} for the same record of {name} have different owners, {one} and \
+         {other} ({txt}); delete the TXT record that is no longer used, or exclude the name"
+    )]
+    TwoOwners {
+        field: &'static str,
+        name: RecordName,
+        side: SetIdentifier,
+        one: String,
+        other: String,
+        txt: RecordName,
+    },
+
+    #[error(
+        "hostedZoneId: expected the id of the zone, found none, and the input of execution {} has none either",
+        shortened(execution, LONGEST_EXECUTION_NAME)
+    )]
+    NoZoneInExecution { execution: String },
+    #[error("hostedZoneId: expected the id of the zone together with `names`, found none")]
+    NamesWithoutZone,
+    #[error(
+        "input: expected `execution`, `alarm`, or `hostedZoneId` and `names`, found none of them"
+    )]
+    NothingToRollBack,
+    #[error("input: expected one of `execution`, `alarm` and `names`, found more than one")]
+    SeveralToRollBack,
+    #[error(
+        "detail-type: expected \"CloudWatch Alarm State Change\" or \"Step Functions Execution Status Change\", found {}",
+        quoted(found)
+    )]
+    OtherEvent { found: String },
+    #[error(
+        "state.timestamp: expected a time such as 2019-10-02T17:04:40.989+0000, found {}",
+        quoted(found)
+    )]
+    Timestamp { found: String },
+    #[error("migration.names: expected at least one name, found none")]
+    NoNamesToProbe,
+    #[error("step: expected the index of one of {steps} steps, found {found}")]
+    NoSuchStep { steps: usize, found: usize },
+    #[error("{action} refused the request ({answer})")]
+    RefusedByAws { action: String, answer: String },
+}

@@ -1,0 +1,109 @@
+//! Why a function could not do what it was asked for.
+//!
+//! An error carries data: where something was found, what it was, and what was expected. This module
+//! turns errors into text. Some fields are texts already, and the message quotes them: a `problem` that
+//! a parser (`FromStr`), the arithmetic of weights or an SDK describes, as in [`InvalidInput::Field`],
+//! [`InvalidInput::InexactStep`] and [`Busy::UnreadableJournal`], and the `answer` of AWS.
+//!
+//! [`Error::name`] is the stable name that Retry and Catch in the state machines match, and the payload
+//! of each variant formats the message for a person: it names the field or record, what was found, what
+//! was expected, and what to do.
+//!
+//! A variant exists only if the state machines or a caller branch on it. An unhealthy target or an
+//! alarm in ALARM is not an error but a [`Verdict`](crate::health::Verdict).
+
+mod aws;
+mod input;
+mod journal;
+mod records;
+
+pub use aws::{
+    AlarmNotFound, ChangeRefused, ExecutionNotFound, NoSuchHostedZone, NotPermitted, Throttled,
+    Unavailable,
+};
+pub use input::InvalidInput;
+pub use journal::{Busy, Conflict, Drift, FoundWeights, SnappedBack};
+pub(crate) use records::NO_RECORDS;
+pub use records::{AllZeroWeights, NoSuchPair, PresentSides, UnsupportedRouting};
+
+use crate::text::shortened;
+
+/// The maximum length of a message, in characters. The state machines parse it from the error's cause,
+/// which Step Functions cuts at 32,768 characters.
+const LONGEST_MESSAGE: usize = 4_000;
+
+/// Declares [`Error`] with one variant per payload type, so that each name is written once.
+macro_rules! errors {
+    ($($(#[$attribute:meta])* $kind:ident,)+) => {
+        /// Why a function could not do what it was asked for, with one variant per name that the state
+        /// machines match.
+        #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+        pub enum Error {
+            $(
+                $(#[$attribute])*
+                #[error(transparent)]
+                $kind(Box<$kind>),
+            )+
+        }
+
+        impl Error {
+            /// Every name that [`Error::name`] returns.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($kind)),+];
+
+            /// The stable name that Retry and Catch match: Lambda's `errorType`.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => stringify!($kind),)+
+                }
+            }
+        }
+
+        $(
+            impl From<$kind> for Error {
+                fn from(payload: $kind) -> Self {
+                    Self::$kind(Box::new(payload))
+                }
+            }
+        )+
+    };
+}
+
+errors! {
+    /// The input, or the request of a function, can't be carried out; the message names the field.
+    InvalidInput,
+    /// The hosted zone does not exist in this account.
+    NoSuchHostedZone,
+    /// A name, or one record type of it, has no weighted record of one side.
+    NoSuchPair,
+    /// A record of the name has another routing policy than weighted.
+    UnsupportedRouting,
+    /// All weights of a name are 0, so Route 53 answers with all records equally.
+    AllZeroWeights,
+    /// Another migration has its journal at the name.
+    Busy,
+    /// The zone differs from what the journal says was last written.
+    Drift,
+    /// ExternalDNS overwrote the weight of a name that was given back to it.
+    SnappedBack,
+    /// Another writer changed the records between reading and writing; nothing was written.
+    Conflict,
+    /// Route 53 refused a change although no record had changed since it was read.
+    ChangeRefused,
+    /// An alarm that the migration watches does not exist.
+    AlarmNotFound,
+    /// The execution to be rolled back or released does not exist.
+    ExecutionNotFound,
+    /// The function's role lacks a permission.
+    NotPermitted,
+    /// AWS throttled the call, also after the SDK's own retries.
+    Throttled,
+    /// AWS did not answer, or failed.
+    Unavailable,
+}
+
+impl Error {
+    /// The message for a person, of at most 4,000 characters.
+    pub fn message(&self) -> String {
+        shortened(&self.to_string(), LONGEST_MESSAGE)
+    }
+}

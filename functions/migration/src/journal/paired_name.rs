@@ -1,0 +1,192 @@
+//! A name as it was read: its records of both sides, their registry TXT records, and its journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::entry::{JournalEntry, journal_at};
+use crate::Error;
+use crate::dns::{
+    Percent, RecordName, RecordSet, RecordType, Routing, SetIdentifier, Sides, Weights, Zone,
+};
+use crate::error::{NoSuchPair, PresentSides, UnsupportedRouting};
+use crate::external_dns::{ExternalDns, RegistryText, registry_texts};
+
+/// The two weighted record sets of one type between which a migration shifts weight.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Pair<'a> {
+    pub from: &'a RecordSet,
+    pub to: &'a RecordSet,
+    pub weights: Weights,
+    /// Whether the name has records of this type with other set identifiers.
+    pub has_other_identifiers: bool,
+}
+
+/// A name with its pairs of all types, and its journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairedName<'a> {
+    pub name: &'a RecordName,
+    /// The pairs by type, at least one.
+    pub pairs: BTreeMap<RecordType, Pair<'a>>,
+    /// The registry TXT records of both sides.
+    pub registry: Sides<Vec<RegistryText<'a>>>,
+    pub journal: Option<JournalEntry<'a>>,
+}
+
+/// Pairs the records of `name`.
+///
+/// # Errors
+/// [`Error::UnsupportedRouting`] or [`Error::NoSuchPair`] if not all of its A, AAAA and CNAME records can
+/// move; [`Error::Busy`] if its journal can't be read.
+pub fn pair<'a>(
+    zone: &'a Zone,
+    name: &'a RecordName,
+    from: &SetIdentifier,
+    to: &SetIdentifier,
+    external_dns: &ExternalDns,
+) -> Result<PairedName<'a>, Error> {
+    let moved: Vec<_> = zone
+        .at(name)
+        .iter()
+        .filter(|record_set| record_set.record_type.moves())
+        .collect();
+    for record_set in &moved {
+        reject_unsupported(record_set)?;
+    }
+    let types: BTreeSet<_> = moved
+        .iter()
+        .map(|record_set| &record_set.record_type)
+        .collect();
+    let mut pairs = BTreeMap::new();
+    for record_type in types {
+        let sides = (
+            zone.weighted(name, record_type, from),
+            zone.weighted(name, record_type, to),
+        );
+        let (present, missing) = match sides {
+            (Some((from, from_weight)), Some((to, to_weight))) => {
+                let group = moved
+                    .iter()
+                    .filter(|other| other.record_type == *record_type);
+                let pair = Pair {
+                    from,
+                    to,
+                    weights: Weights {
+                        from: from_weight,
+                        to: to_weight,
+                    },
+                    has_other_identifiers: group.count() > 2,
+                };
+                pairs.insert(record_type.clone(), pair);
+                continue;
+            }
+            (Some(_), None) => (from, to),
+            (None, Some(_)) => (to, from),
+            // Only other set identifiers have records of this type, so there is nothing to move.
+            (None, None) => continue,
+        };
+        return Err(Error::from(NoSuchPair::OneSide {
+            name: name.clone(),
+            record_type: record_type.clone(),
+            present: present.clone(),
+            missing: missing.clone(),
+            sides: present_sides(zone, name),
+        }));
+    }
+    if pairs.is_empty() {
+        return Err(Error::from(NoSuchPair::NoSide {
+            name: name.clone(),
+            from: from.clone(),
+            to: to.clone(),
+            sides: present_sides(zone, name),
+        }));
+    }
+    Ok(PairedName {
+        name,
+        pairs,
+        registry: Sides {
+            from: registry_texts(zone, name, from, &external_dns.from),
+            to: registry_texts(zone, name, to, &external_dns.to),
+        },
+        journal: journal_at(zone, name)?,
+    })
+}
+
+fn present_sides(zone: &Zone, name: &RecordName) -> PresentSides {
+    if zone.at(name).is_empty() {
+        return PresentSides::NoRecord {
+            zone_name: zone.name.clone(),
+        };
+    }
+    let identifiers: BTreeSet<_> = zone
+        .at(name)
+        .iter()
+        .filter(|record_set| record_set.record_type.moves())
+        .filter_map(|record_set| record_set.weighted().map(|(side, _)| side.clone()))
+        .collect();
+    if identifiers.is_empty() {
+        PresentSides::NoWeightedRecord
+    } else {
+        PresentSides::Identifiers(identifiers.into_iter().collect())
+    }
+}
+
+fn reject_unsupported(record_set: &RecordSet) -> Result<(), Error> {
+    let name = record_set.name.clone();
+    let record_type = record_set.record_type.clone();
+    if record_set.traffic_policy_instance_id.is_some() {
+        return Err(Error::from(UnsupportedRouting::TrafficPolicy {
+            name,
+            record_type,
+        }));
+    }
+    let policy = match record_set.routing {
+        Routing::Weighted { .. } => return Ok(()),
+        Routing::Simple => "simple",
+        Routing::Other(policy) => policy,
+    };
+    Err(Error::from(UnsupportedRouting::OtherPolicy {
+        name,
+        record_type,
+        policy,
+    }))
+}
+
+/// The lowest share of `to` among the names; zero if there are none.
+pub fn lowest_percent(names: &[PairedName<'_>]) -> Percent {
+    names
+        .iter()
+        .map(PairedName::percent)
+        .min()
+        .unwrap_or_default()
+}
+
+impl PairedName<'_> {
+    /// Whether every pair has at least `percent` on `to`.
+    pub fn reaches(&self, percent: Percent) -> bool {
+        self.pairs.values().all(|pair| pair.weights.reach(percent))
+    }
+
+    /// The lowest share of `to` among the pairs.
+    pub fn percent(&self) -> Percent {
+        self.pairs
+            .values()
+            .map(|pair| pair.weights.percent())
+            .min()
+            .unwrap_or_default()
+    }
+
+    /// The owner ids of ExternalDNS in the registry TXT records of both sides.
+    pub fn external_dns_owners(&self) -> BTreeSet<&str> {
+        self.registry
+            .iter()
+            .flatten()
+            .filter_map(RegistryText::external_dns)
+            .collect()
+    }
+
+    pub fn weights(&self) -> BTreeMap<RecordType, Weights> {
+        self.pairs
+            .iter()
+            .map(|(record_type, pair)| (record_type.clone(), pair.weights))
+            .collect()
+    }
+}

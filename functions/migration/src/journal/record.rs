@@ -1,0 +1,65 @@
+//! The content of a journal.
+
+use std::collections::BTreeMap;
+
+use crate::dns::{Percent, RecordType, SetIdentifier, Sides, Weights};
+use crate::external_dns::{RecordedSide, SavedOwners};
+
+/// What a migration has done to one name, and all that a rollback of it needs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Journal {
+    /// The name of the execution that owns the name now.
+    pub execution: String,
+    /// The side that had the traffic when the migration began.
+    pub from: SetIdentifier,
+    /// The side that gets the traffic.
+    pub to: SetIdentifier,
+    /// Every change of the name raises it by one, so that no two journals of a name are equal.
+    pub sequence: u32,
+    /// The step that the name has reached.
+    pub percent: Percent,
+    /// The weights from before the first change, which a rollback restores.
+    pub original: BTreeMap<RecordType, Weights>,
+    /// The weights that were last written. Other live weights are drift.
+    pub written: BTreeMap<RecordType, Weights>,
+    /// The names and original owners of the leased registry TXT records.
+    pub saved_owners: Sides<SavedOwners>,
+    /// Whether the migration has completed and its journals are being deleted. Only the journal of one
+    /// name has this mark, see `change::complete`.
+    pub completed: bool,
+}
+
+impl Journal {
+    /// What the journal records of each side, `from` first.
+    pub(crate) fn sides(&self) -> [RecordedSide<'_>; 2] {
+        let from = RecordedSide {
+            identifier: &self.from,
+            saved_owners: &self.saved_owners.from,
+            original: &self.original,
+            written: &self.written,
+            weight: |weights| weights.from,
+        };
+        let to = RecordedSide {
+            identifier: &self.to,
+            saved_owners: &self.saved_owners.to,
+            weight: |weights| weights.to,
+            ..from
+        };
+        [from, to]
+    }
+
+    /// Whether the name's records are leased from ExternalDNS.
+    pub fn is_leased(&self) -> bool {
+        self.saved_owners
+            .iter()
+            .any(|saved| !saved.owners.is_empty())
+    }
+
+    /// The same journal with the sequence of the next change.
+    pub(crate) fn next(&self) -> Self {
+        Self {
+            sequence: self.sequence.saturating_add(1),
+            ..self.clone()
+        }
+    }
+}

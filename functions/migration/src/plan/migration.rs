@@ -1,0 +1,59 @@
+//! A planned migration.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dns::{HostedZoneId, Percent, RecordName, SetIdentifier, WeightTotal, Zone, ZoneNames};
+use crate::external_dns::ExternalDns;
+use crate::input::{Alarms, Probe, Reaction, Step, TtlFactor};
+
+/// A planned migration with every default filled in. The state machine passes it from state to state and
+/// to the functions as JSON.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Migration {
+    pub hosted_zone_id: HostedZoneId,
+    pub from: SetIdentifier,
+    pub to: SetIdentifier,
+    /// All names that move, and the name of the zone.
+    pub names: ZoneNames,
+    /// The lowest share of `to` when the migration was planned. The steps up to it are left out, so the
+    /// first shift must find at least this share.
+    pub start_percent: Percent,
+    /// The ended executions of the journals that this migration adopts.
+    pub adopted: BTreeSet<String>,
+    pub steps: Vec<Step>,
+    /// The total of a pair's weights, if its name has no other set identifiers.
+    pub weight_total: WeightTotal,
+    pub max_bake_seconds: u32,
+    pub check_seconds: u32,
+    pub failure_threshold: u32,
+    pub ttl_factor: TtlFactor,
+    pub ready_timeout_seconds: u32,
+    pub approval_timeout_seconds: u32,
+    pub probe: Probe,
+    pub alarms: Alarms,
+    pub external_dns: ExternalDns,
+    pub on_failure: Reaction,
+    pub on_refusal: Reaction,
+    pub on_drift: Reaction,
+    pub dry_run: bool,
+}
+
+impl Migration {
+    /// The longest time for which resolvers may cache an answer for one of the names.
+    pub fn ttl_seconds(&self, zone: &Zone) -> u32 {
+        self.names
+            .iter()
+            .map(|name| zone.ttl_seconds(name))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Every name at which the migration reads or writes records.
+    pub fn record_names(&self) -> BTreeSet<RecordName> {
+        let record_names = |name| self.external_dns.record_names(name);
+        self.names.iter().flat_map(record_names).collect()
+    }
+}

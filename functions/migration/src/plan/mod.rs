@@ -1,0 +1,167 @@
+//! From an operator's input and the zone to a migration that can be carried out, and to the plan that an
+//! operator reads before it starts.
+//!
+//! The plan refuses everything that is known to make the migration fail later: names without a
+//! pair, percents without weights, journals of other migrations, and migrations that exceed the limits
+//! of Step Functions. Planning reads and writes nothing itself.
+
+mod budget;
+mod external_dns_warnings;
+mod migration;
+mod selection;
+mod step_table;
+
+pub use budget::{
+    Awaited, EVENTS_OF_A_CHECK, EVENTS_OF_A_POLL, EVENTS_OF_A_STEP, HISTORY_BUDGET, awaited,
+};
+pub use external_dns_warnings::OwnerCounts;
+pub use migration::Migration;
+pub use selection::literal_names;
+pub use step_table::{Plan, PlannedStep};
+
+use std::collections::BTreeSet;
+
+use crate::Error;
+use crate::dns::{WeightTotal, Zone, ZoneNames};
+use crate::error::{AllZeroWeights, Busy, InvalidInput};
+use crate::input::{Input, Step};
+use crate::journal::{JournalEntry, PairedName, Writer, lowest_percent, pair};
+use budget::reject_too_large;
+use external_dns_warnings::external_dns_warnings;
+use selection::select_names;
+use step_table::describe;
+
+/// Plans the migration of `input` in `zone` by the execution `writer`.
+pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migration, Plan), Error> {
+    let mut warnings = Vec::new();
+    let names = select_names(input, zone, &mut warnings)?;
+    let mut paired_names = Vec::with_capacity(names.len());
+    let mut adopted = BTreeSet::new();
+    let mut completed = BTreeSet::new();
+    for name in &names {
+        if name.is_too_long_for_a_journal() {
+            return Err(Error::from(InvalidInput::TooLongForJournal {
+                name: name.clone(),
+            }));
+        }
+        if let Some(other) = name.journal().journaled().filter(|other| other != name) {
+            return Err(Error::from(InvalidInput::AmbiguousJournal {
+                name: name.clone(),
+                other,
+            }));
+        }
+        let paired = pair(zone, name, &input.from, &input.to, &input.external_dns)?;
+        reject_all_zero(zone, &paired, input)?;
+        if let Some(JournalEntry { journal, .. }) = writer.own_or_adoptable(&paired)? {
+            adopted.insert(journal.execution.clone());
+            if journal.completed {
+                completed.insert(journal.execution.clone());
+            }
+        }
+        paired_names.push(paired);
+    }
+    let mut steps = input.steps.with_default_bake(input.bake_seconds.get());
+    let weight_total = weight_total(&steps, &paired_names)?;
+    let last_step = steps.last().copied();
+    steps.retain(|step| {
+        !paired_names
+            .iter()
+            .all(|paired| paired.reaches(step.percent))
+    });
+    if let Some(execution) = completed.first()
+        && !(steps.is_empty() && adopted == completed)
+    {
+        return Err(Error::from(Busy::JournalsLeft {
+            execution: execution.clone(),
+        }));
+    }
+    if steps.is_empty() && adopted != completed {
+        // The adopted execution ended at 100 percent without completing. The last step is made again, so
+        // that health is checked before the journals are deleted.
+        steps.extend(last_step);
+    }
+
+    let longest_bake = steps
+        .iter()
+        .map(|step| step.bake_seconds)
+        .max()
+        .unwrap_or_default();
+    let max_bake_seconds = match input.max_bake_seconds {
+        Some(max_bake) if max_bake.get() < longest_bake => {
+            return Err(Error::from(InvalidInput::MaxBakeTooShort {
+                longest_bake,
+                found: max_bake.get(),
+            }));
+        }
+        Some(max_bake) => max_bake.get(),
+        None => (2 * longest_bake).max(3_600),
+    };
+    let migration = Migration {
+        hosted_zone_id: zone.id.clone(),
+        from: input.from.clone(),
+        to: input.to.clone(),
+        names: ZoneNames::new(zone.name.clone(), names.clone()),
+        start_percent: lowest_percent(&paired_names),
+        adopted,
+        steps,
+        weight_total,
+        max_bake_seconds,
+        check_seconds: input.check_seconds.get(),
+        failure_threshold: input.failure_threshold.get(),
+        ttl_factor: input.ttl_factor,
+        ready_timeout_seconds: input.ready_timeout_seconds.get(),
+        approval_timeout_seconds: input.approval_timeout_seconds.get(),
+        probe: input.probe.clone(),
+        alarms: input.alarms.clone(),
+        external_dns: input.external_dns.clone(),
+        on_failure: input.on_failure,
+        on_refusal: input.on_refusal,
+        on_drift: input.on_drift,
+        dry_run: input.dry_run,
+    };
+    reject_too_large(&migration)?;
+    let records_timeout_seconds = input.records_timeout_seconds.get();
+    warnings.extend(external_dns_warnings(input, zone, &paired_names));
+    let plan = describe(
+        &migration,
+        records_timeout_seconds,
+        zone,
+        &paired_names,
+        writer,
+        warnings,
+    )?;
+    Ok((migration, plan))
+}
+
+fn weight_total(steps: &[Step], paired_names: &[PairedName<'_>]) -> Result<WeightTotal, Error> {
+    let percents: Vec<_> = steps.iter().map(|step| step.percent).collect();
+    let uses_total = paired_names
+        .iter()
+        .flat_map(|paired| paired.pairs.values())
+        .any(|pair| !pair.has_other_identifiers);
+    match WeightTotal::for_percents(&percents) {
+        Err(problem) if uses_total => Err(Error::from(InvalidInput::InexactSteps { problem })),
+        total => Ok(total.unwrap_or_default()),
+    }
+}
+
+fn reject_all_zero(zone: &Zone, paired: &PairedName<'_>, input: &Input) -> Result<(), Error> {
+    for (record_type, pair) in &paired.pairs {
+        if !pair.weights.are_zero() {
+            continue;
+        }
+        let name = paired.name;
+        let others_serve = zone.at(name).iter().any(|record_set| {
+            record_set.record_type == *record_type
+                && record_set.weighted().is_some_and(|(_, weight)| weight > 0)
+        });
+        return Err(Error::from(AllZeroWeights::Found {
+            name: name.clone(),
+            record_type: record_type.clone(),
+            from: input.from.clone(),
+            to: input.to.clone(),
+            others_serve,
+        }));
+    }
+    Ok(())
+}

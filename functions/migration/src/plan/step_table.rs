@@ -1,0 +1,133 @@
+//! The plan as an operator reads it before the migration starts.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::budget::duration_and_checks;
+use super::external_dns_warnings::OwnerCounts;
+use super::migration::Migration;
+use crate::Error;
+use crate::change::{Shift, batches, shift};
+use crate::dns::{Percent, Zone, count_weights};
+use crate::error::InvalidInput;
+use crate::external_dns::{Mode, RegistryText};
+use crate::journal::{PairedName, Writer};
+use crate::route53::LARGEST_PAGE;
+
+/// What a migration will do, for an operator.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The lowest share of `to` among the names now.
+    pub current_percent: Percent,
+    pub steps: Vec<PlannedStep>,
+    /// The number of names that move.
+    pub names: usize,
+    /// The number of A, AAAA and CNAME record sets that move.
+    pub record_sets: usize,
+    /// The longest TTL among them, in seconds.
+    pub ttl_seconds: u32,
+    /// The duration if every check passes, in seconds.
+    pub expected_duration_seconds: u64,
+    /// An estimate of the number of calls of Route 53's API.
+    pub route53_calls: usize,
+    /// The number of names that are leased from ExternalDNS until their release.
+    pub leased: usize,
+    /// The number of names by side, record type and owner in ExternalDNS's registry.
+    pub external_dns_owners: OwnerCounts,
+    /// Problems to look at before the start, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// One step, for an operator.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    pub percent: Percent,
+    /// The number of pairs by their weights, which are written `from/to`.
+    pub weights: BTreeMap<String, usize>,
+    /// How long the TTL is waited out, in seconds.
+    pub wait_seconds: u32,
+    /// How long health is checked after that, in seconds.
+    pub bake_seconds: u32,
+    /// Whether the migration waits for an approval after this step.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
+}
+
+pub(super) fn describe(
+    migration: &Migration,
+    records_timeout_seconds: u32,
+    zone: &Zone,
+    paired_names: &[PairedName<'_>],
+    writer: &Writer<'_>,
+    mut warnings: Vec<String>,
+) -> Result<Plan, Error> {
+    let pairs = || paired_names.iter().flat_map(|paired| paired.pairs.values());
+    let ttl_seconds = migration.ttl_seconds(zone);
+    let wait_seconds = migration.ttl_factor.times(ttl_seconds);
+    let mut steps = Vec::with_capacity(migration.steps.len());
+    let mut batch_count = 0;
+    for step in &migration.steps {
+        let mut weights = BTreeMap::new();
+        let mut changes = Vec::with_capacity(paired_names.len());
+        for paired in paired_names {
+            // Each step is computed as if it were the first, to find out whether its weights can be
+            // written.
+            let shift = shift(paired, writer, step.percent, true, migration.weight_total)?;
+            let Some(Shift { change, written }) = shift else {
+                continue;
+            };
+            if !change.fits_a_batch() {
+                return Err(Error::from(InvalidInput::NameTooLargeForBatch {
+                    name: paired.name.clone(),
+                }));
+            }
+            count_weights(&mut weights, &written);
+            changes.push(change);
+        }
+        batch_count += batches(changes).len();
+        steps.push(PlannedStep {
+            percent: step.percent,
+            weights,
+            wait_seconds,
+            bake_seconds: step.bake_seconds,
+            approval: step.approval,
+        });
+    }
+    let (expected_duration_seconds, checks) =
+        duration_and_checks(migration, wait_seconds, records_timeout_seconds)?;
+    let record_set_count: usize = zone.record_sets.values().map(Vec::len).sum();
+    let calls_of_a_read = 1 + migration
+        .record_names()
+        .len()
+        .min(record_set_count.div_ceil(LARGEST_PAGE));
+    // One read to plan. Per step: to shift, to confirm, and one in reserve for the probe before the start
+    // and the completion. Per health check: to confirm the weights, and to probe.
+    let reads = 1 + 3 * steps.len() + 2 * checks;
+    let is_leased = |paired: &&PairedName<'_>| {
+        let is_owned =
+            |text: &RegistryText<'_>| text.record_type.is_some() && text.external_dns().is_some();
+        migration.external_dns.mode == Mode::Lease && paired.registry.iter().flatten().any(is_owned)
+    };
+    if !migration.probe.enabled && migration.alarms.are_none() {
+        warnings.push(
+            "no failure can be noticed, because the migration has no alarms and its probe is disabled; add alarms to \
+             `alarms.names`"
+                .to_owned(),
+        );
+    }
+    Ok(Plan {
+        current_percent: migration.start_percent,
+        steps,
+        names: paired_names.len(),
+        record_sets: pairs().count() * 2,
+        ttl_seconds,
+        expected_duration_seconds,
+        route53_calls: reads * calls_of_a_read + 2 * batch_count,
+        leased: paired_names.iter().filter(is_leased).count(),
+        external_dns_owners: OwnerCounts::of(paired_names, &migration.from, &migration.to),
+        warnings,
+    })
+}

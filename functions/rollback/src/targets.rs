@@ -1,0 +1,353 @@
+//! Turns a request into targets: which migrations or names, in which zone, and whether to restore or
+//! to hold them. Stops running executions before their zone is read, so that what is read stays valid.
+
+use std::collections::BTreeSet;
+
+use migration::Error;
+use migration::dns::HostedZoneId;
+use migration::error::{ExecutionNotFound, Unavailable};
+use migration::executions::{
+    Execution, Executions, HOLDING, NOT_STARTED, ROLLING_BACK, Status, zone_of,
+};
+use migration::input::{self, Input, NamePattern, Reaction};
+use migration::text::shortened;
+
+use crate::request::{
+    AlarmRequest, EndedExecution, ExecutionRequest, LONGEST_NAME, NamesRequest, PassRequest,
+    Request,
+};
+
+/// The error of an execution that this function stopped in order to restore its names.
+const STOPPED: &str = "StoppedForRollback";
+/// The same, if an alarm invoked this function as its action. The status event of the execution then
+/// starts the rollback state machine, which announces the rollback.
+const STOPPED_BY_ACTION: &str = "StoppedByAlarmAction";
+/// The error of an execution that keeps its weights and journals, whether it failed with this error
+/// or was stopped with it.
+const HELD: &str = "Held";
+/// The error of an execution that failed to roll itself back.
+const ROLLBACK_FAILED: &str = "RollbackFailed";
+
+/// Characters of a reason, which becomes part of notifications.
+const LONGEST_REASON: usize = 1_000;
+
+/// What to restore or to hold in one zone.
+pub(crate) struct RollbackTarget {
+    pub(crate) hosted_zone_id: HostedZoneId,
+    pub(crate) scope: Scope,
+    pub(crate) reaction: Reaction,
+    pub(crate) reason: String,
+}
+
+/// The journals that a target covers.
+pub(crate) enum Scope {
+    Migration(Box<MigrationScope>),
+    Names(Vec<NamePattern>),
+}
+
+pub(crate) struct MigrationScope {
+    pub(crate) name: String,
+    /// None if Step Functions no longer knows the execution.
+    pub(crate) input: Option<Input>,
+    /// If it requests the rollback itself, the executions that it was about to adopt.
+    pub(crate) adopted: BTreeSet<String>,
+    /// Whether it was running and was stopped for this rollback.
+    pub(crate) is_stopped: bool,
+    /// Whether it is announced even if it has no journal left.
+    pub(crate) notify: bool,
+}
+
+pub(crate) struct RollbackTargets {
+    pub(crate) targets: Vec<RollbackTarget>,
+    /// If there are no targets, why.
+    pub(crate) message: String,
+}
+
+impl RollbackTarget {
+    pub(crate) fn migration(&self) -> Option<&MigrationScope> {
+        match &self.scope {
+            Scope::Migration(migration) => Some(migration),
+            Scope::Names(_) => None,
+        }
+    }
+}
+
+impl RollbackTargets {
+    fn none(message: String) -> Self {
+        Self {
+            targets: Vec::new(),
+            message,
+        }
+    }
+
+    fn one(target: RollbackTarget) -> Self {
+        Self {
+            targets: vec![target],
+            message: String::new(),
+        }
+    }
+}
+
+pub(crate) async fn find_targets(
+    pass: &PassRequest,
+    executions: &impl Executions,
+) -> Result<RollbackTargets, Error> {
+    let is_first_pass = pass.earlier.is_none();
+    let mut found = match &pass.request {
+        Request::Ignored(message) => RollbackTargets::none(message.clone()),
+        Request::Names(NamesRequest {
+            hosted_zone_id,
+            patterns,
+            reason,
+        }) => RollbackTargets::one(RollbackTarget {
+            hosted_zone_id: hosted_zone_id.clone(),
+            scope: Scope::Names(patterns.clone()),
+            reaction: Reaction::Rollback,
+            reason: reason.clone(),
+        }),
+        Request::Execution(request) => {
+            RollbackTargets::one(execution_target(request, executions).await?)
+        }
+        Request::Ended(ended) => ended_execution_targets(ended, executions).await?,
+        Request::Alarm(alarm) => {
+            let earlier = pass.earlier.as_ref().map(|earlier| &earlier.executions);
+            alarm_targets(alarm, earlier, executions).await?
+        }
+    };
+    for target in &mut found.targets {
+        target.reason = shortened(&target.reason, LONGEST_REASON);
+        if let Scope::Migration(migration) = &mut target.scope {
+            // The first pass has announced it.
+            migration.notify &= is_first_pass;
+        }
+    }
+    Ok(found)
+}
+
+async fn execution_target(
+    request: &ExecutionRequest,
+    executions: &impl Executions,
+) -> Result<RollbackTarget, Error> {
+    let ExecutionRequest {
+        name,
+        hosted_zone_id,
+        is_own_request,
+        adopted,
+        reason,
+    } = request;
+    let execution = executions.describe(name).await?;
+    let hosted_zone_id = zone_of(name, hosted_zone_id.clone(), execution.as_ref())?;
+    let is_running = execution.as_ref().is_some_and(Execution::is_running);
+    let is_stopped = is_running
+        && !is_own_request
+        && stop(name, STOPPED, reason, executions).await? == StopOutcome::Stopped;
+    Ok(RollbackTarget {
+        hosted_zone_id,
+        scope: Scope::Migration(Box::new(MigrationScope {
+            name: name.clone(),
+            input: execution.and_then(|execution| input::parse(&execution.input).ok()),
+            adopted: adopted.clone(),
+            is_stopped,
+            notify: is_stopped || *is_own_request,
+        })),
+        reaction: Reaction::Rollback,
+        reason: reason.clone(),
+    })
+}
+
+/// An execution that ended without success is rolled back, unless it is to hold or had not written
+/// yet.
+async fn ended_execution_targets(
+    ended: &EndedExecution,
+    executions: &impl Executions,
+) -> Result<RollbackTargets, Error> {
+    let EndedExecution {
+        name,
+        status,
+        stopped_at,
+    } = ended;
+    let Some(execution) = executions.describe(name).await? else {
+        return Err(Error::from(ExecutionNotFound::Ended { name: name.clone() }));
+    };
+    let is_redriven = execution.redriven_at.is_some() && execution.redriven_at > *stopped_at;
+    match execution.status {
+        Status::Unsuccessful => {}
+        Status::Running if !is_redriven => {
+            // `DescribeExecution` is eventually consistent and does not show the end yet. Without the
+            // error of the execution it is unknown whether it is to hold.
+            return Err(Error::from(Unavailable::StatusLags {
+                execution: name.clone(),
+                status: status.clone(),
+            }));
+        }
+        Status::Running | Status::Succeeded => {
+            return Ok(RollbackTargets::none(format!(
+                "the execution {name} was redriven after its status was {status}"
+            )));
+        }
+    }
+    let Execution { error, cause, .. } = &execution;
+    let error = error.as_deref();
+    if error == Some(HELD) {
+        return Ok(RollbackTargets::none(format!(
+            "the execution {name} ended with the error {HELD}: its weights and journals are kept"
+        )));
+    }
+    let input = input::parse(&execution.input)
+        .ok()
+        .filter(|input| !input.dry_run)
+        .filter(|_| !cause.as_deref().unwrap_or_default().ends_with(NOT_STARTED));
+    let Some(input) = input else {
+        return Ok(RollbackTargets::none(format!(
+            "the execution {name} ended before its first write"
+        )));
+    };
+    let details: Vec<_> = [error, cause.as_deref()].into_iter().flatten().collect();
+    let separator = if details.is_empty() { "" } else { ": " };
+    // The migration state machine announces its own failure, and a rollback the executions that it
+    // stops.
+    let notify = status != "FAILED" && error != Some(STOPPED);
+    let reaction = if error == Some(ROLLBACK_FAILED) {
+        // Its own rollback had begun, whatever `onFailure` is.
+        Reaction::Rollback
+    } else if status != "FAILED" && executions.state(name).await?.as_deref() == Some(HOLDING) {
+        // It had decided to hold, whatever `onFailure` is: because of another writer's change, for
+        // example.
+        Reaction::Hold
+    } else {
+        input.on_failure
+    };
+    Ok(RollbackTargets::one(RollbackTarget {
+        hosted_zone_id: input.hosted_zone_id.clone(),
+        reaction,
+        reason: format!(
+            "the execution ended with status {status}{separator}{}",
+            details.join(": ")
+        ),
+        scope: Scope::Migration(Box::new(MigrationScope {
+            name: name.clone(),
+            input: Some(input),
+            adopted: BTreeSet::new(),
+            is_stopped: false,
+            notify,
+        })),
+    }))
+}
+
+/// The migrations that watch an alarm and were running when it fired. They include executions that
+/// were aborted since, because an earlier attempt of this call may have stopped them and then failed.
+/// They exclude executions that started since: each has checked the alarm at its start.
+async fn alarm_targets(
+    alarm: &AlarmRequest,
+    earlier: Option<&BTreeSet<String>>,
+    executions: &impl Executions,
+) -> Result<RollbackTargets, Error> {
+    let mut targets = Vec::new();
+    for name in candidate_executions(alarm, earlier, executions).await? {
+        let Some(execution) = executions.describe(&name).await? else {
+            continue;
+        };
+        // An input that can't be parsed was refused by the plan.
+        let Ok(input) = input::parse(&execution.input) else {
+            continue;
+        };
+        if !input.alarms.watch(&alarm.name) || input.dry_run {
+            continue;
+        }
+        let error = match input.on_failure {
+            _ if alarm.is_alarm_action => STOPPED_BY_ACTION,
+            Reaction::Rollback => STOPPED,
+            Reaction::Hold => HELD,
+        };
+        let (is_stopped, reaction) = if execution.is_running() {
+            match stop(&name, error, &alarm.reason, executions).await? {
+                StopOutcome::Stopped => (true, input.on_failure),
+                StopOutcome::RollsBackItself => (false, Reaction::Rollback),
+                // Its status event decides whether it is rolled back.
+                StopOutcome::HadEnded => continue,
+            }
+        } else {
+            (false, input.on_failure)
+        };
+        targets.push(RollbackTarget {
+            hosted_zone_id: input.hosted_zone_id.clone(),
+            reaction,
+            reason: alarm.reason.clone(),
+            scope: Scope::Migration(Box::new(MigrationScope {
+                name,
+                input: Some(input),
+                adopted: BTreeSet::new(),
+                is_stopped,
+                notify: !execution.is_running() || is_stopped,
+            })),
+        });
+    }
+    Ok(RollbackTargets {
+        targets,
+        message: format!(
+            "no running migration watches the alarm {}",
+            shortened(&alarm.name, LONGEST_NAME)
+        ),
+    })
+}
+
+async fn candidate_executions(
+    alarm: &AlarmRequest,
+    earlier: Option<&BTreeSet<String>>,
+    executions: &impl Executions,
+) -> Result<Vec<String>, Error> {
+    if let Some(earlier) = earlier {
+        return Ok(earlier.iter().cloned().collect());
+    }
+    let listed = executions.list(alarm.fired_at).await?;
+    let had_started = |started_at| alarm.fired_at.is_none_or(|fired_at| started_at <= fired_at);
+    let mut names: Vec<_> = listed
+        .into_iter()
+        .filter(|listed| had_started(listed.started_at))
+        .map(|listed| listed.name)
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum StopOutcome {
+    Stopped,
+    /// Not stopped: it waits for its own rollback, and stopping it would stop that as well.
+    RollsBackItself,
+    /// It had ended, although `DescribeExecution` said that it was running.
+    HadEnded,
+}
+
+/// Stops an execution before its names are restored, so that it writes no more. Returns whether it
+/// was stopped.
+pub(crate) async fn stop_for_rollback(
+    name: &str,
+    reason: &str,
+    executions: &impl Executions,
+) -> Result<bool, Error> {
+    Ok(stop(name, STOPPED, reason, executions).await? == StopOutcome::Stopped)
+}
+
+async fn stop(
+    name: &str,
+    error: &str,
+    cause: &str,
+    executions: &impl Executions,
+) -> Result<StopOutcome, Error> {
+    if executions.state(name).await?.as_deref() == Some(ROLLING_BACK) {
+        return Ok(StopOutcome::RollsBackItself);
+    }
+    executions.stop(name, error, cause).await?;
+    // Stopping an execution that has ended is no error, and an earlier `DescribeExecution` may not have
+    // shown the end yet.
+    let had_ended = executions.describe(name).await?.is_some_and(|execution| {
+        !execution.is_running() && execution.error.as_deref() != Some(error)
+    });
+    Ok(if had_ended {
+        StopOutcome::HadEnded
+    } else {
+        StopOutcome::Stopped
+    })
+}

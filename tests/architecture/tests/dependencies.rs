@@ -1,0 +1,102 @@
+//! The dependencies between crates, and between the modules of a crate.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "without cargo's answer there is nothing to test"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use architecture::Modules;
+
+/// The folders of the libraries that the functions have in common.
+const LIBRARIES: [&str; 5] = [
+    "migration",
+    "aws",
+    "aws/cloudwatch",
+    "aws/route53",
+    "aws/step-functions",
+];
+const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The crates that `package` is linked with if it is built alone; `cargo metadata` would answer with the
+/// features of the whole workspace.
+fn linked_crates(package: &str) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(workspace())
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}", "--package", package])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let names = String::from_utf8(output.stdout).unwrap();
+    let names = names.lines().filter_map(|line| line.split(' ').next());
+    names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_domain_is_linked_with_no_sdk_and_no_runtime() {
+    let linked = linked_crates("migration");
+    assert!(linked.contains("serde_json"), "{linked:?}");
+    let is_foreign = |name: &&String| {
+        name.starts_with("aws-") || ["lambda_runtime", "tokio", "hyper"].contains(&name.as_str())
+    };
+    let foreign: Vec<_> = linked.iter().filter(is_foreign).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+/// The SDKs that `package` is linked with, except STS: `aws-config` itself uses that for credentials.
+fn linked_sdks(package: &str) -> BTreeSet<String> {
+    let mut linked = linked_crates(package);
+    linked.retain(|name| name.starts_with("aws-sdk-") && name != "aws-sdk-sts");
+    linked
+}
+
+/// Each adapter brings its own SDK, so that a function contains only those that it calls.
+#[test]
+fn the_common_aws_crate_is_linked_with_no_sdk() {
+    assert_eq!(linked_sdks("aws"), BTreeSet::new());
+}
+
+#[test]
+fn a_function_is_linked_with_the_sdks_that_it_calls_and_with_no_other_function() {
+    for (function, sdks) in [
+        ("probe", &["aws-sdk-route53"][..]),
+        ("shift-weight", &["aws-sdk-route53", "aws-sdk-sfn"]),
+        ("check-alarms", &["aws-sdk-cloudwatch"]),
+        ("rollback", &["aws-sdk-route53", "aws-sdk-sfn"]),
+    ] {
+        let found = linked_sdks(function);
+        assert!(found.iter().eq(sdks), "{function}: {found:?}");
+        let mut linked = linked_crates(function);
+        linked.retain(|name| FUNCTIONS.contains(&name.as_str()));
+        assert_eq!(linked, BTreeSet::from([function.to_owned()]));
+    }
+}
+
+#[test]
+fn the_dependencies_between_modules_have_no_cycles() {
+    for name in LIBRARIES.into_iter().chain(FUNCTIONS) {
+        let modules = Modules::read(&workspace().join("functions").join(name).join("src"));
+        let cycles = modules.cycles();
+        assert!(
+            cycles.is_empty(),
+            "{name}: {cycles:#?}\n{:#?}",
+            modules.dependencies()
+        );
+    }
+}

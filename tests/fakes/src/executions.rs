@@ -1,0 +1,190 @@
+//! Executions of the migration state machine.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
+
+use migration::Error;
+use migration::executions::{Execution, Executions, Listed, Status};
+use serde_json::Value;
+
+use crate::network::Network;
+
+/// Called with the name of an execution that has ended, and its status in Step Functions' spelling.
+pub type OnEnd = Box<dyn Fn(&str, &str) + Send + Sync>;
+
+#[derive(Default)]
+pub struct FakeExecutions {
+    network: Arc<Network>,
+    on_end: Option<OnEnd>,
+    executions: Mutex<BTreeMap<String, FakeExecution>>,
+}
+
+struct FakeExecution {
+    described: Execution,
+    state: Option<String>,
+    /// The error with which it has failed, although it is still described as running.
+    unseen_error: Option<String>,
+    started_at: SystemTime,
+    aborted_at: Option<SystemTime>,
+}
+
+impl FakeExecutions {
+    /// Executions with a shared network, and with a callback for every execution that ends.
+    pub fn with_network(network: Arc<Network>, on_end: OnEnd) -> Self {
+        Self {
+            network,
+            on_end: Some(on_end),
+            ..Self::default()
+        }
+    }
+
+    pub fn start(&self, name: &str, input: Value) {
+        let execution = FakeExecution {
+            described: Execution {
+                status: Status::Running,
+                redriven_at: None,
+                error: None,
+                cause: None,
+                input,
+            },
+            state: None,
+            unseen_error: None,
+            started_at: self.network.now(),
+            aborted_at: None,
+        };
+        self.lock().insert(name.to_owned(), execution);
+    }
+
+    /// Ends an execution as an operator does who stops it in the console.
+    pub fn abort(&self, name: &str) {
+        self.end(name, "ABORTED", None, None);
+    }
+
+    pub fn time_out(&self, name: &str) {
+        self.end(name, "TIMED_OUT", None, None);
+    }
+
+    pub fn fail(&self, name: &str, error: &str, cause: &str) {
+        self.end(name, "FAILED", Some(error), Some(cause));
+    }
+
+    /// Fails an execution, but describes it as running until `StopExecution` is called: Step Functions'
+    /// reads are eventually consistent.
+    pub fn fail_while_described_as_running(&self, name: &str, error: &str) {
+        if let Some(execution) = self.lock().get_mut(name) {
+            execution.unseen_error = Some(error.to_owned());
+        }
+    }
+
+    pub fn enter(&self, name: &str, state: &str) {
+        if let Some(execution) = self.lock().get_mut(name) {
+            execution.state = Some(state.to_owned());
+        }
+    }
+
+    pub fn succeed(&self, name: &str) {
+        self.end(name, "SUCCEEDED", None, None);
+    }
+
+    pub fn redrive(&self, name: &str) {
+        if let Some(execution) = self.lock().get_mut(name) {
+            execution.described.status = Status::Running;
+            execution.described.redriven_at = Some(self.network.now());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, FakeExecution>> {
+        self.executions.lock().unwrap()
+    }
+
+    fn end(&self, name: &str, status: &str, error: Option<&str>, cause: Option<&str>) {
+        if let Some(execution) = self.lock().get_mut(name)
+            && execution.described.is_running()
+        {
+            execution.described.status = match status {
+                "SUCCEEDED" => Status::Succeeded,
+                _ => Status::Unsuccessful,
+            };
+            execution.described.error = error.map(str::to_owned);
+            execution.described.cause = cause.map(str::to_owned);
+            execution.aborted_at = (status == "ABORTED").then(|| self.network.now());
+        } else {
+            return;
+        }
+        if let Some(on_end) = &self.on_end {
+            on_end(name, status);
+        }
+    }
+
+    pub fn is_running(&self, name: &str) -> bool {
+        self.lock()
+            .get(name)
+            .is_some_and(|execution| execution.described.is_running())
+    }
+
+    /// Whether an execution is running and in this state.
+    pub fn is_running_in(&self, name: &str, state: &str) -> bool {
+        self.lock().get(name).is_some_and(|execution| {
+            execution.described.is_running() && execution.state.as_deref() == Some(state)
+        })
+    }
+
+    pub fn has_succeeded(&self, name: &str) -> bool {
+        self.lock()
+            .get(name)
+            .is_some_and(|execution| execution.described.status == Status::Succeeded)
+    }
+
+    /// The error with which an execution ended.
+    pub fn error(&self, name: &str) -> Option<String> {
+        self.lock().get(name)?.described.error.clone()
+    }
+}
+
+impl Executions for FakeExecutions {
+    fn arn(&self, name: &str) -> String {
+        format!("arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:{name}")
+    }
+
+    async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
+        let describe = |_| Ok(self.lock().get(name).map(|it| it.described.clone()));
+        self.network.call("DescribeExecution", describe).await
+    }
+
+    async fn list(&self, aborted_since: Option<SystemTime>) -> Result<Vec<Listed>, Error> {
+        let is_listed = |execution: &FakeExecution| {
+            execution.described.is_running()
+                || aborted_since.is_some_and(|since| execution.aborted_at >= Some(since))
+        };
+        let list = |_| {
+            let executions = self.lock();
+            let listed = executions
+                .iter()
+                .filter(|(_, execution)| is_listed(execution))
+                .map(|(name, execution)| Listed {
+                    name: name.clone(),
+                    started_at: execution.started_at,
+                });
+            Ok(listed.collect())
+        };
+        self.network.call("ListExecutions", list).await
+    }
+
+    async fn state(&self, name: &str) -> Result<Option<String>, Error> {
+        let state = |_| Ok(self.lock().get(name).and_then(|it| it.state.clone()));
+        self.network.call("GetExecutionHistory", state).await
+    }
+
+    async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {
+        let stop = |_| {
+            let unseen_error = self.lock().get(name).and_then(|it| it.unseen_error.clone());
+            match unseen_error {
+                Some(unseen_error) => self.fail(name, &unseen_error, ""),
+                None => self.end(name, "ABORTED", Some(error), Some(cause)),
+            }
+            Ok(())
+        };
+        self.network.call("StopExecution", stop).await
+    }
+}

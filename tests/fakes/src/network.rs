@@ -1,0 +1,183 @@
+//! The network between the functions and the fakes, with faults that tests inject into calls.
+
+use std::collections::BTreeMap;
+use std::future::{pending, ready};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard};
+use std::time::SystemTime;
+
+use migration::Error;
+use migration::dns::RecordSet;
+use migration::error::{ChangeRefused, NotPermitted, Throttled, Unavailable};
+
+/// The only action that changes a zone.
+pub const CHANGE: &str = "ChangeResourceRecordSets";
+
+/// What happens to one call.
+pub enum Fault {
+    /// AWS throttles the call; nothing is applied.
+    Throttled,
+    /// The call never arrives.
+    Unavailable,
+    /// The call is applied, but its answer is lost.
+    AnswerLost,
+    /// AWS refuses the call: a protected record, or a permission that was removed.
+    Refused,
+    /// Another writer changes the zone just before the call arrives.
+    OtherWriter(Edit),
+    /// The call arrives late: after this many additional latencies.
+    Late(usize),
+    /// The process dies before it has sent the call.
+    KilledBefore,
+    /// The process dies after the call is applied, before it has read the answer.
+    KilledAfter,
+}
+
+/// What another writer does to the record sets.
+pub type Edit = Box<dyn FnOnce(&mut Vec<RecordSet>) + Send>;
+
+/// The time of the fakes, and of the calls to them.
+pub trait Time: Send + Sync {
+    fn now(&self) -> SystemTime;
+
+    /// Waits for as long as a call takes to arrive.
+    fn wait_latency(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// The clock of the machine, on which calls take no time.
+struct MachineTime;
+
+impl Time for MachineTime {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn wait_latency(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(ready(()))
+    }
+}
+
+/// Numbers the calls to all fakes that share it, in the order in which they arrive and from 0, and
+/// injects faults into them.
+pub struct Network {
+    time: Box<dyn Time>,
+    state: Mutex<NetworkState>,
+}
+
+#[derive(Default)]
+struct NetworkState {
+    actions: Vec<&'static str>,
+    faults: BTreeMap<usize, Fault>,
+    injected: usize,
+    killed: bool,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::new(MachineTime)
+    }
+}
+
+impl Network {
+    pub fn new(time: impl Time + 'static) -> Self {
+        Self {
+            time: Box::new(time),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Injects a fault into the call with this number. Numbers count from 0.
+    pub fn inject_fault(&self, number: usize, fault: Fault) {
+        self.lock().faults.insert(number, fault);
+    }
+
+    /// Removes the faults that have not happened yet.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// How many calls have arrived.
+    pub fn calls(&self) -> usize {
+        self.lock().actions.len()
+    }
+
+    /// The action of the call with this number.
+    pub fn action(&self, number: usize) -> Option<&'static str> {
+        self.lock().actions.get(number).copied()
+    }
+
+    /// How many faults have happened.
+    pub fn injected(&self) -> usize {
+        self.lock().injected
+    }
+
+    pub fn now(&self) -> SystemTime {
+        self.time.now()
+    }
+
+    /// Whether the latest call has killed its process; resets the answer.
+    pub fn take_killed(&self) -> bool {
+        std::mem::take(&mut self.lock().killed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, NetworkState> {
+        self.state.lock().unwrap()
+    }
+
+    /// Makes one call. `carry_out` applies it at its arrival, after the edit of another writer if there
+    /// is one.
+    pub async fn call<T>(
+        &self,
+        action: &'static str,
+        carry_out: impl FnOnce(Option<Edit>) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        self.time.wait_latency().await;
+        let fault = {
+            let mut state = self.lock();
+            let number = state.actions.len();
+            state.actions.push(action);
+            let fault = state.faults.remove(&number);
+            state.injected += usize::from(fault.is_some());
+            state.killed = matches!(fault, Some(Fault::KilledBefore | Fault::KilledAfter));
+            fault
+        };
+        match fault {
+            None => carry_out(None),
+            Some(Fault::AnswerLost) => {
+                carry_out(None)?;
+                Err(no_answer(action, "the answer was lost"))
+            }
+            Some(Fault::OtherWriter(edit)) => carry_out(Some(edit)),
+            Some(Fault::Late(times)) => {
+                for _ in 0..times {
+                    self.time.wait_latency().await;
+                }
+                carry_out(None)
+            }
+            Some(Fault::Throttled) => Err(Error::from(Throttled {
+                action: action.to_owned(),
+                answer: "Rate exceeded".to_owned(),
+            })),
+            Some(Fault::Unavailable) => Err(no_answer(action, "the connection was refused")),
+            Some(Fault::Refused) if action == CHANGE => Err(Error::from(ChangeRefused {
+                reason: "the record is protected".to_owned(),
+            })),
+            Some(Fault::Refused) => Err(Error::from(NotPermitted::Action {
+                action: action.to_owned(),
+                answer: "AccessDenied".to_owned(),
+            })),
+            Some(Fault::KilledBefore) => pending().await,
+            Some(Fault::KilledAfter) => {
+                drop(carry_out(None));
+                pending().await
+            }
+        }
+    }
+}
+
+fn no_answer(action: &str, problem: &str) -> Error {
+    Error::from(Unavailable::NoAnswer {
+        action: action.to_owned(),
+        problem: problem.to_owned(),
+    })
+}

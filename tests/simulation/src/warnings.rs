@@ -1,0 +1,174 @@
+//! Warnings of the plan about the records and registry of ExternalDNS.
+
+use expect_test::{Expect, expect};
+use migration::dns::{RecordSet, Routing};
+use serde_json::{Value, json};
+
+use crate::Simulation;
+use crate::invariants::{canary, replace_in_values, run};
+
+const GREEN: &str = "eks-blueprint-green";
+
+#[track_caller]
+fn check_warnings(edit: impl Fn(&mut Vec<RecordSet>), more: &Value, expect: &Expect) {
+    let simulation = Simulation::blueprint();
+    simulation.route53.edit(|record_sets| edit(record_sets));
+    let mut input = canary();
+    for (key, value) in more.as_object().unwrap() {
+        input[key] = value.clone();
+    }
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    let warnings = planned["plan"]["warnings"].as_array().unwrap().iter();
+    let warnings: Vec<_> = warnings.map(|warning| warning.as_str().unwrap()).collect();
+    // Every leased migration of the blueprint zone has this warning, because its two ExternalDNS
+    // have different versions.
+    let is_leased = more["externalDns"]["mode"] != "ignore";
+    let other_warnings = warnings
+        .iter()
+        .filter(|warning| !(is_leased && warning.contains("named differently")));
+    let lines: Vec<_> = other_warnings
+        .map(|warning| format!("{warning}\n"))
+        .collect();
+    expect.assert_eq(&lines.concat());
+}
+
+fn edit_records_of(record_sets: &mut [RecordSet], name: &str, edit: impl Fn(&mut RecordSet)) {
+    for record_set in record_sets {
+        if record_set.name.as_str() == format!("{name}.eks-blueprint.example.com") {
+            edit(record_set);
+        }
+    }
+}
+
+#[test]
+fn the_blueprint_zone_has_no_other_warning() {
+    check_warnings(|_| {}, &json!({}), &expect![""]);
+}
+
+#[test]
+fn the_same_owner_id_on_both_sides_is_reported() {
+    check_warnings(
+        |record_sets| {
+            replace_in_values(
+                record_sets,
+                |_| true,
+                "owner=eks-blueprint-green",
+                "owner=eks-blueprint-blue",
+            );
+        },
+        &json!({}),
+        &expect![[r#"
+            both sides have the same ExternalDNS owner id: eks-blueprint-blue; two instances with the same id delete each other's records under policy sync: give each of the clusters of eks-blueprint-blue and eks-blueprint-green its own --txt-owner-id
+        "#]],
+    );
+}
+
+#[test]
+fn a_txt_weight_that_differs_from_its_record_is_reported() {
+    check_warnings(
+        |record_sets| {
+            edit_records_of(record_sets, "cname-burnham", |text| {
+                if let Routing::Weighted { weight, .. } = &mut text.routing {
+                    *weight = 90;
+                }
+            });
+        },
+        &json!({}),
+        &expect![[r#"
+            a registry TXT has another weight than its record: cname-burnham.eks-blueprint.example.com of eks-blueprint-blue has weight 90 instead of 100; ExternalDNS can't delete such a record and its TXT; the migration gives both the same weight
+        "#]],
+    );
+}
+
+#[test]
+fn a_missing_registry_txt_of_one_side_is_reported() {
+    check_warnings(
+        |record_sets| {
+            record_sets.retain(|record_set| {
+                !(record_set.name.as_str().contains("-skiapp")
+                    && record_set
+                        .weighted()
+                        .is_some_and(|(side, _)| side.as_str() == GREEN))
+            });
+        },
+        &json!({}),
+        &expect![[r#"
+            a record has no registry TXT, although other records of its name have one: skiapp.eks-blueprint.example.com A of eks-blueprint-green (and 1 more); the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and its --txt-prefix (which externalDns.from and externalDns.to must have too)
+        "#]],
+    );
+}
+
+#[test]
+fn a_registry_txt_without_a_record_is_reported() {
+    check_warnings(
+        |record_sets| {
+            edit_records_of(record_sets, "a-argocd", |text| {
+                text.name = "own-a-argocd.eks-blueprint.example.com".parse().unwrap();
+            });
+        },
+        &json!({}),
+        &expect![[r#"
+            a record has no registry TXT, although other records of its name have one: argocd.eks-blueprint.example.com A of eks-blueprint-green; the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and its --txt-prefix (which externalDns.from and externalDns.to must have too)
+            a registry TXT belongs to no record: own-a-argocd.eks-blueprint.example.com of eks-blueprint-green; if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in externalDns.from and externalDns.to; otherwise delete it
+        "#]],
+    );
+}
+
+#[test]
+fn a_simple_record_of_external_dns_is_reported() {
+    check_warnings(
+        |record_sets| {
+            let of_burnham = |record_set: &&RecordSet| {
+                record_set.name.as_str() == "cname-burnham.eks-blueprint.example.com"
+            };
+            let mut text = record_sets.iter().find(of_burnham).unwrap().clone();
+            text.name = "a-plain.eks-blueprint.example.com".parse().unwrap();
+            text.routing = Routing::Simple;
+            record_sets.push(text);
+        },
+        &json!({}),
+        &expect![[r#"
+            an ExternalDNS of these clusters owns a simple record: plain.eks-blueprint.example.com of eks-blueprint-blue; it can't be migrated, and no other cluster can create a weighted record with its name and type: add the annotations set-identifier and aws-weight to its Ingress or Service
+        "#]],
+    );
+}
+
+#[test]
+fn names_without_records_of_the_new_side_are_reported() {
+    check_warnings(
+        |record_sets| {
+            record_sets.retain(|record_set| {
+                !(record_set.name.as_str().contains("burnham")
+                    && record_set
+                        .weighted()
+                        .is_some_and(|(side, _)| side.as_str() == GREEN))
+            });
+        },
+        &json!({}),
+        &expect![[r#"
+            1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved, such as burnham.eks-blueprint.example.com; if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
+        "#]],
+    );
+}
+
+#[test]
+fn names_without_any_registry_txt_are_reported() {
+    check_warnings(
+        |_| {},
+        &json!({"names": ["legacy.eks-blueprint.example.com"]}),
+        &expect![[r#"
+            these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights back, which the migration reports as drift: run it with --policy=create-only until the migration has ended
+        "#]],
+    );
+}
+
+#[test]
+fn owned_records_without_a_lease_are_reported() {
+    check_warnings(
+        |_| {},
+        &json!({"externalDns": {"mode": "ignore"}}),
+        &expect![[r#"
+            ExternalDNS owns records of these names (owners eks-blueprint-blue, eks-blueprint-green) and they are not leased, because externalDns.mode is "ignore"; with policy sync or upsert-only it puts a changed weight back within its interval, which the migration reports as drift: run it with --policy=create-only until the migration has ended
+        "#]],
+    );
+}
