@@ -42,6 +42,8 @@ pub mod writers;
 pub mod zones;
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod external_dns;

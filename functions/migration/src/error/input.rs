@@ -51,7 +51,10 @@ pub enum InvalidInput {
         events: usize,
         budget: usize,
     },
-    #[error("names[{index}]: expected a name in the zone {zone_name} ({zone_id}), found {name}")]
+    #[error(
+        "names[{index}]: expected a name in the zone {zone_name} ({zone_id}), found {name}{}",
+        did_you_mean(name, zone_name)
+    )]
     NotInZone {
         index: usize,
         name: RecordName,
@@ -177,4 +180,13 @@ pub enum InvalidInput {
     NoSuchStep { steps: usize, found: usize },
     #[error("{action} refused the request ({answer})")]
     RefusedByAws { action: String, answer: String },
+}
+
+/// A single label is most likely meant relative to the zone.
+fn did_you_mean(name: &RecordName, zone_name: &RecordName) -> String {
+    if name.as_str().contains('.') {
+        String::new()
+    } else {
+        format!("; did you mean {name}.{zone_name}?")
+    }
 }

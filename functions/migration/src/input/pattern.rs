@@ -38,6 +38,20 @@ impl FromStr for NamePattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((_, rest)) = text.split_once("://") {
+            let host = rest.split(['/', '?', '#', ':']).next().unwrap_or_default();
+            return Err(format!(
+                "expected a DNS name, found the URL {}; write its host, {}",
+                quoted(text),
+                quoted(host)
+            ));
+        }
+        if text == "@" {
+            return Err(
+                "expected a DNS name, found \"@\"; write the name of the zone in full, such as example.com"
+                    .to_owned(),
+            );
+        }
         let canonical = canonical(text)?;
         if canonical.is_empty() {
             return Err("expected a DNS name or a pattern with `*`, found an empty string".into());
@@ -91,6 +105,19 @@ mod tests {
     #[track_caller]
     fn check_pattern_refused(pattern: &str, expect: &str) {
         assert_eq!(pattern.parse::<NamePattern>().unwrap_err(), expect);
+    }
+
+    #[test]
+    fn text_that_means_a_name_but_is_none_is_refused_with_what_to_write() {
+        check_pattern_refused(
+            "https://App.example.com:443/health?full",
+            "expected a DNS name, found the URL \"https://App.example.com:443/health?full\"; write its host, \
+             \"App.example.com\"",
+        );
+        check_pattern_refused(
+            "@",
+            "expected a DNS name, found \"@\"; write the name of the zone in full, such as example.com",
+        );
     }
 
     #[test]
