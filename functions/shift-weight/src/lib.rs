@@ -187,8 +187,7 @@ async fn plan_migration(
     let input = input::parse(&request.input)?;
     let zone = match literal_names(&input) {
         Some(names) => {
-            let record_names = |name| input.external_dns.record_names(name);
-            let record_names = names.iter().flat_map(record_names).collect();
+            let record_names = input.external_dns.record_names(&names);
             read_names(route53, &input.hosted_zone_id, record_names).await?
         }
         None => read_zone(route53, &input.hosted_zone_id).await?,

@@ -383,8 +383,7 @@ impl Release {
     }
 
     async fn read_zone(&self, names: &[RecordName], route53: &impl Route53) -> Result<Zone, Error> {
-        let record_names = |name| self.external_dns.record_names(name);
-        let record_names = names.iter().flat_map(record_names).collect();
+        let record_names = self.external_dns.record_names(names);
         read_names(route53, &self.hosted_zone_id, record_names).await
     }
 }

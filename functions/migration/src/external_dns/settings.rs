@@ -1,5 +1,7 @@
 //! The settings of an operator about the ExternalDNS of each side.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::registry_names::RegistryNames;
@@ -40,17 +42,17 @@ impl ExternalDns {
         }
     }
 
-    /// Every name at which a migration of `name` reads or writes records: the name itself, its
-    /// journal, and its registry TXT records.
-    pub fn record_names(&self, name: &RecordName) -> Vec<RecordName> {
-        let registry = self.names();
-        let registry = registry.iter().flat_map(|names| names.record_names(name));
-        let mut record_names: Vec<_> = [name.clone(), name.journal()]
-            .into_iter()
-            .chain(registry.map(|(_, record_name)| record_name))
-            .collect();
-        record_names.sort();
-        record_names.dedup();
+    /// Every name at which a migration of `names` reads or writes records: the names themselves, their
+    /// journals, and their registry TXT records.
+    pub fn record_names(&self, names: &[RecordName]) -> BTreeSet<RecordName> {
+        let mut record_names = BTreeSet::new();
+        for name in names {
+            record_names.extend([name.clone(), name.journal()]);
+            for registry_names in self.names().iter() {
+                let texts = registry_names.record_names(name);
+                record_names.extend(texts.into_iter().map(|(_, text)| text));
+            }
+        }
         record_names
     }
 }

@@ -53,7 +53,6 @@ impl Migration {
 
     /// Every name at which the migration reads or writes records.
     pub fn record_names(&self) -> BTreeSet<RecordName> {
-        let record_names = |name| self.external_dns.record_names(name);
-        self.names.iter().flat_map(record_names).collect()
+        self.external_dns.record_names(&self.names)
     }
 }
