@@ -1,12 +1,10 @@
 //! A virtual clock, which advances only when no task can continue, so that a history of hours takes
 //! milliseconds and every run of it is the same.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::future::poll_fn;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use fakes::Time;
@@ -22,13 +20,14 @@ pub struct Clock(Arc<Mutex<Sleepers>>);
 
 struct Sleepers {
     now: Duration,
-    /// Deadline and number of each sleeper. The earliest deadline is first; of equal deadlines, the
-    /// sleeper that came first.
-    sleeping: BinaryHeap<Reverse<(Duration, u64)>>,
-    wakers: Vec<(u64, Waker)>,
+    /// The sleepers by deadline. Of equal deadlines, the one that came first is first.
+    sleeping: BTreeMap<SleeperKey, Waker>,
     count: u64,
     latency: Latency,
 }
+
+/// Deadline and number of a sleeper.
+type SleeperKey = (Duration, u64);
 
 /// How long a call to AWS takes until it arrives.
 pub enum Latency {
@@ -37,12 +36,18 @@ pub enum Latency {
     UpTo(Duration, Rng),
 }
 
+/// A wait of a task. Dropped, it no longer holds the clock.
+pub struct Sleep {
+    clock: Clock,
+    time: Duration,
+    key: Option<SleeperKey>,
+}
+
 impl Clock {
     pub fn new(latency: Latency) -> Self {
         Self(Arc::new(Mutex::new(Sleepers {
             now: Duration::ZERO,
-            sleeping: BinaryHeap::new(),
-            wakers: Vec::new(),
+            sleeping: BTreeMap::new(),
             count: 0,
             latency,
         })))
@@ -53,41 +58,29 @@ impl Clock {
         self.lock().now
     }
 
-    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + use<> {
-        let clock = self.clone();
-        let mut sleeper: Option<(Duration, u64)> = None;
-        poll_fn(move |context| {
-            let mut sleepers = clock.lock();
-            let (deadline, number) = *sleeper.get_or_insert_with(|| {
-                sleepers.count += 1;
-                let sleeper = (sleepers.now + time, sleepers.count);
-                sleepers.sleeping.push(Reverse(sleeper));
-                sleeper
-            });
-            if sleepers.now >= deadline && !sleepers.is_sleeping(number) {
-                return Poll::Ready(());
-            }
-            sleepers.wakers.retain(|(other, _)| *other != number);
-            sleepers.wakers.push((number, context.waker().clone()));
-            Poll::Pending
-        })
+    pub fn sleep(&self, time: Duration) -> Sleep {
+        Sleep {
+            clock: self.clone(),
+            time,
+            key: None,
+        }
     }
 
     /// Advances to the next deadline and wakes its sleeper. Returns false if nothing sleeps.
     fn advance(&self) -> bool {
-        let waker = {
+        let sleeper = {
             let mut sleepers = self.lock();
-            let Some(Reverse((deadline, number))) = sleepers.sleeping.pop() else {
-                return false;
-            };
-            sleepers.now = sleepers.now.max(deadline);
-            let position = sleepers.wakers.iter().position(|(of, _)| *of == number);
-            position.map(|position| sleepers.wakers.swap_remove(position).1)
+            let sleeper = sleepers.sleeping.pop_first();
+            if let Some(((deadline, _), _)) = &sleeper {
+                sleepers.now = sleepers.now.max(*deadline);
+            }
+            sleeper
         };
-        if let Some(waker) = waker {
+        let is_awake = sleeper.is_some();
+        if let Some((_, waker)) = sleeper {
             waker.wake();
         }
-        true
+        is_awake
     }
 
     fn lock(&self) -> MutexGuard<'_, Sleepers> {
@@ -95,9 +88,37 @@ impl Clock {
     }
 }
 
-impl Sleepers {
-    fn is_sleeping(&self, number: u64) -> bool {
-        self.wakers.iter().any(|(of, _)| *of == number)
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let clock = self.clock.clone();
+        let mut sleepers = clock.lock();
+        let is_new = self.key.is_none();
+        let key = match self.key {
+            Some(key) => key,
+            // No time passes, and nobody may advance the clock.
+            None if self.time.is_zero() => return Poll::Ready(()),
+            None => {
+                sleepers.count += 1;
+                let key = (sleepers.now + self.time, sleepers.count);
+                self.key = Some(key);
+                key
+            }
+        };
+        if is_new || sleepers.sleeping.contains_key(&key) {
+            sleepers.sleeping.insert(key, context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.clock.lock().sleeping.remove(&key);
+        }
     }
 }
 

@@ -11,9 +11,9 @@ use migration::journal::Journal;
 use serde_json::json;
 
 use crate::clock::{self, Latency};
-use crate::machines::COMPLETION;
+use crate::machines;
 use crate::oracle::lock;
-use crate::world::World;
+use crate::world::{COMPLETION, World};
 
 /// The result of one history, or of several.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,9 @@ pub struct Report {
     pub timeline: Vec<String>,
     /// The number of migrations for each end: `Completed`, `aborted` or the error of the execution.
     pub ends: BTreeMap<String, usize>,
+    /// The ways between states that executions have used, by the ARN of the state machine, in the order
+    /// of [`Machine::edges`](interpreter::Machine::edges).
+    pub covered: BTreeMap<String, Vec<bool>>,
 }
 
 impl Report {
@@ -52,6 +55,13 @@ impl Report {
         for (end, count) in other.ends {
             *self.ends.entry(end).or_default() += count;
         }
+        for (machine, edges) in other.covered {
+            let covered = self.covered.entry(machine).or_default();
+            covered.resize(edges.len(), false);
+            for (covered, edge) in covered.iter_mut().zip(edges) {
+                *covered |= edge;
+            }
+        }
     }
 }
 
@@ -66,7 +76,7 @@ pub fn run(
     mut between: impl FnMut(&Rc<World>),
 ) -> Report {
     let mut pool = LocalPool::new();
-    let world = World::new(record_sets, latency, pool.spawner());
+    let world = World::new(record_sets, latency, pool.spawner(), machines::all());
     let before = world.route53.record_sets();
     prepare(&world);
     clock::run(&mut pool, &world.clock, || between(&world));
@@ -74,9 +84,10 @@ pub fn run(
     let ends = ends(&world);
 
     world.network.clear_faults();
+    world.integrations.clear_faults();
     world.note("no more faults; executions that have left journals are rolled back");
     for execution in journals(&world).into_keys() {
-        world.roll_back(json!({"hostedZoneId": crate::ZONE_ID, "execution": execution}));
+        world.roll_back(&json!({"hostedZoneId": crate::ZONE_ID, "execution": execution}));
         clock::run(&mut pool, &world.clock, || {});
     }
     check_final_rollbacks(&world, &before);
@@ -84,14 +95,15 @@ pub fn run(
     let oracle = lock(&world.oracle);
     Report {
         histories: 1,
-        calls: world.network.calls(),
-        faults: world.network.injected(),
+        calls: world.network.calls() + world.integrations.calls(),
+        faults: world.network.injected() + world.integrations.injected(),
         outside_writes: world.outside_writes.load(Ordering::Relaxed),
         batches: oracle.batches,
         largest_payload: world.largest_payload.get(),
         violations: oracle.violations.clone(),
         timeline: world.timeline.take(),
         ends,
+        covered: world.step_functions.covered(),
     }
 }
 

@@ -30,6 +30,7 @@
     reason = "a missing field of a JSON value is read as null"
 )]
 
+mod account;
 pub mod clock;
 pub mod exhaustive;
 pub mod history;

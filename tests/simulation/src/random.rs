@@ -120,10 +120,10 @@ fn outside_event(
             })
         }
         6 => Box::new(|world| {
-            world.roll_back(json!({"hostedZoneId": ZONE_ID, "execution": "execution-1"}));
+            world.roll_back(&json!({"hostedZoneId": ZONE_ID, "execution": "execution-1"}));
         }),
         7 => Box::new(|world| {
-            world.roll_back(json!({"hostedZoneId": ZONE_ID, "names": ["*"]}));
+            world.roll_back(&json!({"hostedZoneId": ZONE_ID, "names": ["*"]}));
         }),
         8 => Box::new(|world| world.lose_invocations()),
         writer => {

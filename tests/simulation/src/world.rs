@@ -13,9 +13,11 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use fakes::{FakeCloudWatch, FakeExecutions, FakeRoute53, Network, Time};
+use fastrand::Rng;
 use futures_executor::LocalSpawner;
-use futures_util::future::{AbortHandle, Either, abortable, select};
+use futures_util::future::{Either, select};
 use futures_util::task::LocalSpawnExt;
+use interpreter::{End, ExecutionId, Failure, JValue, StepFunctions};
 use migration::Error;
 use migration::dns::HostedZoneId;
 use migration::dns::RecordSet;
@@ -25,8 +27,9 @@ use migration::route53::read_names;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::account::Account;
 use crate::clock::{Clock, Latency};
-use crate::machines;
+use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK};
 use crate::oracle::{Oracle, lock};
 
 const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
@@ -37,6 +40,9 @@ const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-s
 ///
 /// Source: Step Functions Developer Guide, "Service quotas".
 pub const LARGEST_PAYLOAD: usize = 65_536;
+
+/// The reason of the hold of an execution that could not delete its journals.
+pub(crate) const COMPLETION: &str = "completion";
 
 /// The alarm that the migrations watch.
 pub const ALARM: &str = "green-5xx";
@@ -61,28 +67,6 @@ impl Function {
     }
 }
 
-/// The failure of a Task, as Retry and Catch match it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Failure {
-    pub error: String,
-    pub cause: String,
-}
-
-impl Failure {
-    pub fn new(error: &str, cause: impl Into<String>) -> Self {
-        Self {
-            error: error.to_owned(),
-            cause: cause.into(),
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::new(error.name(), error.to_string())
-    }
-}
-
 /// The end of a rollback that an event or a person started, rather than a migration.
 #[derive(Clone, Debug)]
 pub struct RollbackEnd {
@@ -96,8 +80,11 @@ pub struct RollbackEnd {
 /// A simulated AWS account with one zone.
 pub struct World {
     pub clock: Clock,
-    /// Numbers the calls of all fakes, and injects faults into them.
+    /// Numbers the calls of the functions, and injects faults into them.
     pub network: Arc<Network>,
+    /// The same for the calls that Step Functions makes for Tasks, except those of functions.
+    pub integrations: Network,
+    pub step_functions: Rc<StepFunctions>,
     pub route53: FakeRoute53,
     pub executions: FakeExecutions,
     pub cloudwatch: FakeCloudWatch,
@@ -123,9 +110,12 @@ pub struct World {
     pub inputs: RefCell<BTreeMap<String, Value>>,
     /// The error because of which an execution holds, or `completion`, by execution.
     pub hold_reasons: RefCell<BTreeMap<String, String>>,
+    /// Draws the jitter of retries.
+    pub(crate) random: RefCell<Rng>,
+    /// The executions that a rollback has found, by rollback.
+    found: RefCell<BTreeMap<ExecutionId, BTreeSet<String>>>,
     in_flight: RefCell<Vec<Caller>>,
     spawner: LocalSpawner,
-    running: RefCell<Vec<(String, AbortHandle)>>,
 }
 
 /// The sender of a function's answer to the state that invoked it. Empty once the answer is sent or
@@ -145,7 +135,12 @@ pub enum Approval {
 
 impl World {
     /// An account without faults and other writers.
-    pub fn new(record_sets: Vec<RecordSet>, latency: Latency, spawner: LocalSpawner) -> Rc<Self> {
+    pub fn new(
+        record_sets: Vec<RecordSet>,
+        latency: Latency,
+        spawner: LocalSpawner,
+        machines: Machines,
+    ) -> Rc<Self> {
         let clock = Clock::new(latency);
         let network = Arc::new(Network::new(clock.clone()));
         let oracle = Arc::default();
@@ -159,7 +154,15 @@ impl World {
             // The receiver is gone once the history is over.
             let _ = ended.send((name.to_owned(), status.to_owned()));
         };
-        let world = Rc::new(Self {
+        let world = Rc::new_cyclic(|world| Self {
+            step_functions: StepFunctions::new(
+                Rc::new(Account::new(clock.clone(), world.clone())),
+                spawner.clone(),
+                machines,
+            ),
+            integrations: Network::new(clock.clone()),
+            random: RefCell::new(Rng::with_seed(0)),
+            found: RefCell::default(),
             route53,
             executions: FakeExecutions::with_network(network.clone(), Box::new(on_end)),
             cloudwatch: FakeCloudWatch::new(network.clone(), &[ALARM]),
@@ -178,13 +181,12 @@ impl World {
             hold_reasons: RefCell::default(),
             in_flight: RefCell::default(),
             spawner,
-            running: RefCell::default(),
         });
         let weak = Rc::downgrade(&world);
         world.spawn(async move {
             while let Some((name, status)) = ends.recv().await {
                 let Some(world) = weak.upgrade() else { return };
-                world.on_end(&name, &status);
+                world.on_described_end(&name, &status);
             }
         });
         world
@@ -220,43 +222,25 @@ impl World {
             .insert(execution.to_owned(), input.clone());
         let is_leasing = input["externalDns"]["mode"] != "ignore";
         lock(&self.oracle).start(execution, is_leasing);
-        let (task, handle) = abortable(machines::migrate(
-            self.clone(),
-            execution.to_owned(),
-            input.clone(),
-        ));
-        self.running
-            .borrow_mut()
-            .push((execution.to_owned(), handle));
-        self.spawn(async move {
-            // An error says that the execution was stopped, which `on_end` has handled.
-            let _ = task.await;
-        });
+        self.start_execution(MIGRATION, Some(execution), input);
+    }
+
+    fn start_execution(&self, machine: &str, name: Option<&str>, input: &Value) {
+        if let Err(failure) = self.step_functions.start(machine, name, input) {
+            self.violation(&format!("an execution can't start: {failure}"));
+        }
     }
 
     /// Starts a rollback.
-    pub fn roll_back(self: &Rc<Self>, request: Value) {
-        let world = self.clone();
-        self.spawn(async move {
-            world.note(format!("a rollback starts: {}", brief(&request)));
-            let (executions, failure) = machines::roll_back(&world, &request).await;
-            match &failure {
-                None => world.note(format!("a rollback of {executions:?} has ended")),
-                Some(failure) => world.note(format!(
-                    "a rollback of {executions:?} has failed: {failure:?}"
-                )),
-            }
-            if failure.is_none() {
-                lock(&world.oracle)
-                    .rolled_back
-                    .extend(executions.iter().cloned());
-            }
-            world.rollbacks.borrow_mut().push(RollbackEnd {
-                request,
-                executions,
-                failure,
-            });
-        });
+    pub fn roll_back(&self, request: &Value) {
+        self.note(format!("a rollback starts: {}", brief(request)));
+        self.start_execution(ROLLBACK, None, request);
+    }
+
+    /// Starts a release.
+    pub fn release(&self, request: &Value) {
+        self.note(format!("a release starts: {}", brief(request)));
+        self.start_execution(RELEASE, None, request);
     }
 
     /// Sets the state of the alarm. `ALARM` also sends its event.
@@ -294,27 +278,155 @@ impl World {
         self.is_healthy.set(false);
     }
 
-    /// Sends the notification of a rollback. Its execution must have ended, or wait for the rollback.
-    pub(crate) fn notify(&self, execution: String, status: String) {
+    /// A status event of a migration arrives: it starts a notification, and a person answers a request
+    /// for approval.
+    pub(crate) fn on_status(self: &Rc<Self>, detail: &Value) {
+        let text = |field: &str| detail[field].as_str().unwrap_or_default().to_owned();
+        let (execution, status) = (text("execution"), text("status"));
+        self.note(format!("status {status} of {execution}"));
+        if detail["rollbackExecutionArn"].is_string() {
+            self.check_report(&execution, &status);
+        }
+        self.notifications
+            .borrow_mut()
+            .insert((execution.clone(), status.clone()));
+        if status == "ApprovalRequested" {
+            self.answer_approval(execution, text("taskToken"));
+        }
+        let event = json!({
+            "version": "0", "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+            "detail-type": "Cutover Migration Status Change", "source": "cutover",
+            "time": rfc3339(self.clock.now()), "detail": detail,
+        });
+        let world = self.clone();
+        self.spawn(async move {
+            world.clock.sleep(Duration::from_secs(1)).await;
+            world.start_execution(NOTIFICATION, None, &event);
+        });
+    }
+
+    /// A migration that is reported by a rollback must have ended, or wait for that rollback.
+    fn check_report(&self, execution: &str, status: &str) {
         let executions = &self.executions;
-        if executions.is_running(&execution) && !executions.is_running_in(&execution, ROLLING_BACK)
-        {
+        if executions.is_running(execution) && !executions.is_running_in(execution, ROLLING_BACK) {
             self.violation(&format!(
                 "{execution} is reported as {status} while it runs"
             ));
         }
-        self.notifications.borrow_mut().insert((execution, status));
     }
 
-    fn on_end(self: &Rc<Self>, name: &str, status: &str) {
-        let error = self.executions.error(name).unwrap_or_default();
-        self.note(format!("{name} ends: {status} {error}"));
-        self.running.borrow_mut().retain(|(running, handle)| {
-            if running == name {
-                handle.abort();
-            }
-            running != name
+    fn answer_approval(self: &Rc<Self>, execution: String, token: String) {
+        let (after, approval) = (self.approvals.borrow_mut())();
+        let world = self.clone();
+        self.spawn(async move {
+            world.clock.sleep(after).await;
+            world.note(format!("{execution}: approval {approval:?}"));
+            // An error says that nothing waits for this answer any more.
+            let _ = match approval {
+                Approval::Given => world.step_functions.send_task_success(&token, &json!({})),
+                Approval::Refused => {
+                    let refused = Failure::new("Refused", "by an operator");
+                    world.step_functions.send_task_failure(&token, refused)
+                }
+                Approval::None => Ok(()),
+            };
         });
+    }
+
+    /// An execution enters a state.
+    pub(crate) fn on_enter(&self, id: &ExecutionId, state: &str, input: &JValue) {
+        let name = id.name();
+        self.note(format!("{}: {name}: {state}", id.machine_name()));
+        if !is_of(id, MIGRATION) {
+            return;
+        }
+        self.executions.enter(name, state);
+        let reason = match state {
+            "Note the failure" => input.get("Error").and_then(JValue::as_str),
+            "Note that the completion failed" => Some(COMPLETION),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            let mut reasons = self.hold_reasons.borrow_mut();
+            reasons.insert(name.to_owned(), reason.to_owned());
+        }
+    }
+
+    /// An execution has ended by itself or was stopped.
+    pub(crate) fn on_end(self: &Rc<Self>, id: &ExecutionId, end: &End) {
+        let status = end.status();
+        let failure = end.failure();
+        let why = failure.map(ToString::to_string).unwrap_or_default();
+        self.note(format!(
+            "{}: {}: {status} {why}",
+            id.machine_name(),
+            id.name()
+        ));
+        if is_of(id, MIGRATION) {
+            match end {
+                End::Succeeded(_) => self.executions.succeed(id.name()),
+                End::Failed(failure) => {
+                    self.executions
+                        .fail(id.name(), &failure.error, &failure.cause);
+                }
+                End::TimedOut => self.executions.time_out(id.name()),
+                End::Aborted(_) => {}
+            }
+        } else if is_of(id, ROLLBACK) {
+            self.on_rollback_end(id, end);
+        } else if is_of(id, RELEASE) && !matches!(end, End::Succeeded(_) | End::Failed(_)) {
+            self.on_interrupted_release(id, status);
+        }
+    }
+
+    fn on_rollback_end(&self, id: &ExecutionId, end: &End) {
+        let request = self.step_functions.describe(id).map(|it| it.input);
+        let request = request.unwrap_or_default();
+        let found = self.found.borrow_mut().remove(id).unwrap_or_default();
+        if let End::Succeeded(_) = end {
+            lock(&self.oracle).rolled_back.extend(found.iter().cloned());
+        }
+        if request["requestedBy"].is_null() {
+            let failure = match end {
+                End::Succeeded(_) => None,
+                _ => end
+                    .failure()
+                    .cloned()
+                    .or_else(|| Some(Failure::new(end.status(), ""))),
+            };
+            self.rollbacks.borrow_mut().push(RollbackEnd {
+                request,
+                executions: found.into_iter().collect(),
+                failure,
+            });
+        }
+    }
+
+    /// The rule for interrupted releases starts another release.
+    fn on_interrupted_release(self: &Rc<Self>, id: &ExecutionId, status: &str) {
+        let input = self.step_functions.describe(id).map(|it| it.input);
+        let mut event = status_event(id.name(), status);
+        set(&mut event, "/detail/executionArn", json!(id.arn()));
+        let input = input.unwrap_or_default().to_string();
+        set(&mut event, "/detail/input", json!(input));
+        let world = self.clone();
+        self.spawn(async move {
+            world.clock.sleep(Duration::from_secs(1)).await;
+            world.release(&event);
+        });
+    }
+
+    /// A migration is described as ended: what of it still runs is stopped, and its status event may
+    /// start a rollback.
+    fn on_described_end(self: &Rc<Self>, name: &str, status: &str) {
+        let error = self.executions.error(name).unwrap_or_default();
+        let stopped = Failure::new(&error, "");
+        let id = ExecutionId::new(MIGRATION, name);
+        if status == "TIMED_OUT" {
+            self.step_functions.time_out(&id);
+        } else {
+            self.step_functions.stop(&id, stopped);
+        }
         if status == "SUCCEEDED" {
             return;
         }
@@ -325,6 +437,7 @@ impl World {
             "/detail/stopDate",
             json!(now.unwrap_or_default()),
         );
+        event["detail"]["error"] = json!(error);
         self.deliver(&event);
     }
 
@@ -334,9 +447,42 @@ impl World {
             let (world, event) = (self.clone(), event.clone());
             self.spawn(async move {
                 world.clock.sleep(delay).await;
-                world.roll_back(event);
+                world.roll_back(&event);
             });
         }
+    }
+
+    /// Invokes a function for a Task of an execution.
+    ///
+    /// # Errors
+    /// The error of the function, with a cause as Lambda writes it.
+    pub(crate) async fn invoke_for(
+        self: &Rc<Self>,
+        id: &ExecutionId,
+        arguments: &Value,
+    ) -> Result<Value, Failure> {
+        let function = match arguments["FunctionName"].as_str() {
+            Some("probe") => Function::Probe,
+            Some("shift-weight") => Function::ShiftWeight,
+            Some("check-alarms") => Function::CheckAlarms,
+            Some("rollback") => Function::Rollback,
+            other => {
+                let problem = format!("there is no function {other:?}");
+                return Err(Failure::new("Lambda.ResourceNotFoundException", problem));
+            }
+        };
+        let answer = self.invoke(function, arguments["Payload"].clone()).await;
+        if let Err(failure) = &answer {
+            self.note(format!("{}: {failure}", id.name()));
+        }
+        let answer = answer?;
+        if function == Function::Rollback {
+            let executions = answer["executions"].as_array().into_iter().flatten();
+            let executions = executions.filter_map(Value::as_str).map(str::to_owned);
+            let mut found = self.found.borrow_mut();
+            found.entry(id.clone()).or_default().extend(executions);
+        }
+        Ok(json!({"StatusCode": 200, "Payload": answer}))
     }
 
     /// Invokes a function as Step Functions does: in a process of its own, which continues even if the
@@ -389,11 +535,6 @@ impl World {
         }
     }
 
-    /// The time in the format of JSONata's `$now()`.
-    pub(crate) fn rfc3339(&self) -> String {
-        rfc3339(self.clock.now())
-    }
-
     fn check_size(&self, payload: &Value) {
         let size = payload.to_string().len();
         self.largest_payload
@@ -405,14 +546,19 @@ impl World {
 
     async fn handle(&self, function: Function, event: &Value) -> Result<Value, Failure> {
         let (route53, executions) = (&self.route53, &self.executions);
-        Ok(match function {
-            Function::ShiftWeight => shift_weight::handle(event, route53, executions).await?,
-            Function::Rollback => rollback::handle(event, route53, executions).await?,
+        let answer = match function {
+            Function::ShiftWeight => shift_weight::handle(event, route53, executions).await,
+            Function::Rollback => rollback::handle(event, route53, executions).await,
             Function::CheckAlarms => {
-                let answer = check_alarms::handle(event, &self.cloudwatch).await?;
-                serde_json::to_value(answer).unwrap_or_default()
+                let answer = check_alarms::handle(event, &self.cloudwatch).await;
+                answer.map(|answer| serde_json::to_value(answer).unwrap_or_default())
             }
-            Function::Probe => self.probe(event).await?,
+            Function::Probe => self.probe(event).await,
+        };
+        answer.map_err(|error| {
+            // Step Functions takes the error from errorType, and the whole answer as the cause.
+            let cause = json!({"errorType": error.name(), "errorMessage": error.to_string()});
+            Failure::new(error.name(), cause.to_string())
         })
     }
 
@@ -435,12 +581,12 @@ impl World {
 }
 
 /// The process of a function. It dies at a call with a fault that kills it.
-struct Process<'a, F> {
-    work: Pin<Box<F>>,
-    network: &'a Network,
+pub(crate) struct Process<'a, F> {
+    pub(crate) work: Pin<Box<F>>,
+    pub(crate) network: &'a Network,
 }
 
-impl<F: Future<Output = Result<Value, Failure>>> Future for Process<'_, F> {
+impl<T, F: Future<Output = Result<T, Failure>>> Future for Process<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -481,7 +627,7 @@ pub(crate) fn documented(event: &str) -> Value {
     serde_json::from_str(event).unwrap_or_default()
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     DateTime::from(time)
         .fmt(Format::DateTime)
         .unwrap_or_default()
@@ -491,6 +637,10 @@ fn set(event: &mut Value, pointer: &str, value: Value) {
     if let Some(field) = event.pointer_mut(pointer) {
         *field = value;
     }
+}
+
+fn is_of(id: &ExecutionId, machine_arn: &str) -> bool {
+    machine_arn.rsplit(':').next() == Some(id.machine_name())
 }
 
 fn brief(request: &Value) -> String {

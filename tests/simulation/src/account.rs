@@ -1,0 +1,149 @@
+//! What the executions of a history need from outside: the virtual clock, and the services of the
+//! simulated account.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use fakes::{Network, Time};
+use interpreter::{Arrival, End, ExecutionId, Failure, JValue, LocalFuture, Services};
+use migration::Error;
+use serde_json::{Value, json};
+
+use crate::clock::Clock;
+use crate::world::{Process, World, rfc3339};
+
+pub(crate) struct Account {
+    clock: Clock,
+    world: Weak<World>,
+    uuids: Cell<u64>,
+}
+
+impl Account {
+    pub(crate) fn new(clock: Clock, world: Weak<World>) -> Self {
+        Self {
+            clock,
+            world,
+            uuids: Cell::new(0),
+        }
+    }
+
+    /// The world, which exists as long as an execution runs in it.
+    fn world(&self) -> Result<Rc<World>, Failure> {
+        let gone = || Failure::new("Lambda.SdkClientException", "the history is over");
+        self.world.upgrade().ok_or_else(gone)
+    }
+}
+
+impl Services for Account {
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    fn format(&self, time: SystemTime) -> String {
+        rfc3339(time)
+    }
+
+    fn sleep(&self, time: Duration) -> LocalFuture<'static, ()> {
+        Box::pin(self.clock.sleep(time))
+    }
+
+    fn random(&self) -> f64 {
+        self.world()
+            .map_or(0.0, |world| world.random.borrow_mut().f64())
+    }
+
+    fn uuid(&self) -> String {
+        self.uuids.set(self.uuids.get() + 1);
+        format!("00000000-0000-4000-8000-{:012x}", self.uuids.get())
+    }
+
+    fn call<'a>(
+        &'a self,
+        execution: &'a ExecutionId,
+        integration: &'a str,
+        arguments: Value,
+    ) -> LocalFuture<'a, Result<Value, Failure>> {
+        Box::pin(async move {
+            let world = self.world()?;
+            match integration {
+                "lambda:invoke" => world.invoke_for(execution, &arguments).await,
+                "events:putEvents" => {
+                    let arrival = reach(&world.integrations, "PutEvents", "EventBridge").await;
+                    if arrival.is_carried_out {
+                        let entries = arguments["Entries"].as_array().into_iter().flatten();
+                        entries.for_each(|entry| world.on_status(&entry["Detail"]));
+                    }
+                    let done = json!({"FailedEntryCount": 0});
+                    arrival.answer.map(|()| done)
+                }
+                "sns:publish" => {
+                    let arrival = reach(&world.integrations, "Publish", "SNS").await;
+                    arrival.answer.map(|()| json!({"MessageId": self.uuid()}))
+                }
+                other => {
+                    let problem = format!("the history has no {other}");
+                    Err(Failure::new("States.Runtime", problem))
+                }
+            }
+        })
+    }
+
+    fn reach(&self, action: &'static str) -> LocalFuture<'_, Arrival> {
+        Box::pin(async move {
+            match self.world() {
+                Ok(world) => {
+                    let service = match action {
+                        "StartExecution" => "StepFunctions",
+                        _ => "Sfn",
+                    };
+                    reach(&world.integrations, action, service).await
+                }
+                Err(failure) => Arrival {
+                    is_carried_out: false,
+                    answer: Err(failure),
+                },
+            }
+        })
+    }
+
+    fn on_enter(&self, execution: &ExecutionId, state: &str, input: &JValue) {
+        if let Ok(world) = self.world() {
+            world.on_enter(execution, state, input);
+        }
+    }
+
+    fn on_end(&self, execution: &ExecutionId, end: &End) {
+        if let Ok(world) = self.world() {
+            world.on_end(execution, end);
+        }
+    }
+}
+
+/// Makes a call of Step Functions to a service. There is no process that a fault could kill, so such
+/// a fault is a lost connection.
+async fn reach(network: &Network, action: &'static str, service: &str) -> Arrival {
+    let has_arrived = AtomicBool::new(false);
+    let arrive = |_| {
+        has_arrived.store(true, Ordering::Relaxed);
+        Ok(())
+    };
+    let call = async {
+        let answer = network.call(action, arrive).await;
+        answer.map_err(|error| {
+            let name = match error {
+                Error::Throttled(_) => "ThrottlingException",
+                Error::NotPermitted(_) => "AccessDeniedException",
+                _ => "SdkClientException",
+            };
+            Failure::new(format!("{service}.{name}"), error.to_string())
+        })
+    };
+    let work = Box::pin(call);
+    let answer = Process { work, network }.await;
+    Arrival {
+        is_carried_out: has_arrived.load(Ordering::Relaxed),
+        answer,
+    }
+}
