@@ -57,6 +57,99 @@ fn rollback_waits_for_as_long_as_shift_weight_may_run() {
     assert_eq!(timeout.as_u64(), Some(rollback::LATE_WRITER_SECONDS.into()));
 }
 
+/// The logical ids of the functions.
+const FUNCTIONS: [&str; 4] = [
+    "CheckAlarmsFunction",
+    "ProbeFunction",
+    "RollbackFunction",
+    "ShiftWeightFunction",
+];
+
+#[test]
+fn every_change_of_a_function_publishes_a_version() {
+    let template = template();
+    // In this order: SAM hashes the values of parameters only if they were put in before.
+    assert_eq!(
+        template["Transform"],
+        yaml("[AWS::LanguageExtensions, AWS::Serverless-2016-10-31]")
+    );
+    assert!(template["Globals"]["Function"]["AutoPublishAlias"].is_string());
+    let functions = resources(&template, "AWS::Serverless::Function");
+    let names: BTreeSet<_> = functions.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, BTreeSet::from(FUNCTIONS));
+    for (name, function) in functions {
+        assert_eq!(function["AutoPublishAliasAllProperties"], true, "{name}");
+    }
+}
+
+#[test]
+fn state_machines_invoke_published_versions() {
+    let template = template();
+    let mut invoked = BTreeSet::new();
+    for (name, machine) in resources(&template, "AWS::Serverless::StateMachine") {
+        let substitutions = machine["DefinitionSubstitutions"].as_mapping().unwrap();
+        for (key, value) in substitutions {
+            let key = key.as_str().unwrap();
+            if let Some(function) = key.strip_suffix("Arn").filter(|_| key.contains("Function")) {
+                assert_eq!(*value, yaml(&format!("!Ref {function}.Version")), "{name}");
+                invoked.insert(function.to_owned());
+            }
+        }
+    }
+    assert_eq!(invoked, FUNCTIONS.map(str::to_owned).into());
+}
+
+/// A running execution invokes the versions of its definition, and one that was started with an early
+/// version of the template invokes the functions without a version.
+#[test]
+fn whoever_may_invoke_a_function_may_invoke_all_its_versions() {
+    let template = template();
+    let mut invoked = BTreeSet::new();
+    for statement in statements(&template) {
+        if !actions(statement).contains(&"lambda:InvokeFunction") {
+            continue;
+        }
+        let resources = statement["Resource"].as_sequence().unwrap();
+        for function in FUNCTIONS {
+            let arn = yaml(&format!("!GetAtt {function}.Arn"));
+            let versions = yaml(&format!("!Sub ${{{function}.Arn}}:*"));
+            assert_eq!(
+                resources.contains(&arn),
+                resources.contains(&versions),
+                "{function}: {statement:?}"
+            );
+            if resources.contains(&arn) {
+                invoked.insert(function);
+            }
+        }
+    }
+    assert_eq!(invoked, BTreeSet::from(FUNCTIONS));
+}
+
+/// SAM's property of the function would apply to its alias only.
+#[test]
+fn alarm_actions_invoke_the_newest_code_and_failed_calls_are_kept() {
+    let template = template();
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        assert!(function["EventInvokeConfig"].is_null(), "{name}");
+    }
+    let permissions = resources(&template, "AWS::Lambda::Permission");
+    let [(_, permission)] = permissions[..] else {
+        panic!("{permissions:?}");
+    };
+    assert_eq!(permission["FunctionName"], yaml("!Ref RollbackFunction"));
+    let configs = resources(&template, "AWS::Lambda::EventInvokeConfig");
+    let [(_, config)] = configs[..] else {
+        panic!("{configs:?}");
+    };
+    assert_eq!(config["FunctionName"], permission["FunctionName"]);
+    assert_eq!(config["Qualifier"], "$LATEST");
+    assert_eq!(
+        config["DestinationConfig"]["OnFailure"]["Destination"],
+        yaml("!GetAtt EventsDeadLetterQueue.Arn")
+    );
+}
+
 #[test]
 fn only_deletes_and_creates_are_permitted() {
     const CHANGE: &str = "route53:ChangeResourceRecordSets";
