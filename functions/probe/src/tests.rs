@@ -48,6 +48,7 @@ fn event(names: &[&str], overrides: &Value) -> Value {
         "names": {"zone": "eks-blueprint.example.com", "relative": names.iter().map(|name| format!("{name}.")).collect::<Vec<_>>()},
         "startPercent": 0,
         "adopted": [],
+        "adoptedJournals": 0,
         "steps": [],
         "weightTotal": 100,
         "maxBakeSeconds": 3600,

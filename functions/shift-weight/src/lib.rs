@@ -32,7 +32,9 @@ mod release;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws::metrics;
-use migration::change::{Applied, Closing, Shift, apply, complete, journals_to_delete, shift};
+use migration::change::{
+    Applied, Closing, Moment, Shift, apply, complete, journals_to_delete, shift,
+};
 use migration::dns::{Percent, RecordName, Zone, count_weights};
 use migration::error::{Drift, InvalidInput};
 use migration::executions::{Executions, Status, execution_name};
@@ -238,17 +240,26 @@ async fn shift_weights(
     };
     let execution = execution_name(&execution);
     let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
-    let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
+    let is_first = step == 0;
+    let ended = if is_first {
+        adopted_executions(&zone, &migration, execution, executions).await?
+    } else {
+        EndedExecutions::default()
+    };
     let writer = writer(&migration, execution, &ended);
     let names = paired_names(&zone, &migration)?;
 
-    if step == 0 {
+    let moment = if is_first {
         reject_lower_than_planned(&names, &migration)?;
-    }
+        reject_fewer_journals_than_planned(&names, &migration, execution)?;
+        Moment::FirstStep
+    } else {
+        Moment::LaterStep
+    };
     let mut changes = Vec::new();
     let mut weights = BTreeMap::new();
     for paired in &names {
-        match shift(paired, &writer, percent, step == 0, migration.weight_total)? {
+        match shift(paired, &writer, percent, moment, migration.weight_total)? {
             Some(Shift { change, written }) => {
                 changes.push(change);
                 count_weights(&mut weights, &written);
@@ -298,7 +309,7 @@ async fn confirm_weights(
     let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
     let names = paired_names(&zone, &migration)?;
 
-    // After the shift every journal is the execution's own, so nothing is left to adopt.
+    // After the first shift every journal is the execution's own, so nothing is left to adopt.
     let ended = EndedExecutions::default();
     let writer = writer(&migration, execution_name(&execution), &ended);
     let mut weights = BTreeMap::new();
@@ -333,7 +344,12 @@ async fn complete_migration(
     } = request;
     let execution = execution_name(&execution);
     let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
-    let ended = ended_executions(&zone, &migration.names, execution, executions).await?;
+    // Without a step, it completes migrations whose journals were being deleted when they ended.
+    let ended = if migration.steps.is_empty() {
+        adopted_executions(&zone, &migration, execution, executions).await?
+    } else {
+        EndedExecutions::default()
+    };
     let writer = writer(&migration, execution, &ended);
     let names = paired_names(&zone, &migration)?;
 
@@ -387,6 +403,26 @@ fn reject_lower_than_planned(names: &[PairedName<'_>], migration: &Migration) ->
     }
 }
 
+/// A name whose journal is gone has the weights of the execution that was to be adopted, and nothing else
+/// tells its original weights.
+fn reject_fewer_journals_than_planned(
+    names: &[PairedName<'_>],
+    migration: &Migration,
+    execution: &str,
+) -> Result<(), Error> {
+    let is_gone = |paired: &&PairedName<'_>| paired.journal == Ok(None);
+    let found = names.len() - names.iter().filter(is_gone).count();
+    if found >= migration.adopted_journals {
+        return Ok(());
+    }
+    Err(Error::from(Drift::AdoptedJournalsGone {
+        execution: execution.to_owned(),
+        adopted: migration.adopted.clone(),
+        planned: migration.adopted_journals,
+        found,
+    }))
+}
+
 fn writer<'a>(
     migration: &'a Migration,
     execution: &'a str,
@@ -420,22 +456,15 @@ fn paired_names<'a>(
         .collect()
 }
 
-/// The status of the other executions that have journals at `names`.
+/// Before the plan: the status of the other executions that have journals at `names`.
 async fn ended_executions(
     zone: &Zone,
     names: &[RecordName],
     own: &str,
     executions: &impl Executions,
 ) -> Result<EndedExecutions, Error> {
-    let mut found = BTreeSet::new();
-    for name in names {
-        // A journal that can't be read is reported when its name is selected.
-        if let Ok(Some(entry)) = journal_at(zone, name)
-            && entry.journal.execution != own
-        {
-            found.insert(entry.journal.execution);
-        }
-    }
+    let mut found = journaled_executions(zone, names);
+    found.remove(own);
     let mut ended = EndedExecutions::default();
     for other in found {
         // An unknown execution may belong to another stack, and be running.
@@ -450,4 +479,30 @@ async fn ended_executions(
         };
     }
     Ok(ended)
+}
+
+/// While the migration runs: of the executions that its plan adopts, those that have journals and have
+/// still ended. One that was redriven since is running again.
+async fn adopted_executions(
+    zone: &Zone,
+    migration: &Migration,
+    own: &str,
+    executions: &impl Executions,
+) -> Result<EndedExecutions, Error> {
+    let mut adopted = journaled_executions(zone, &migration.names);
+    adopted.retain(|other| other != own && migration.adopted.contains(other));
+    let mut ended = EndedExecutions::default();
+    for other in adopted {
+        let execution = executions.describe(&other).await?;
+        if execution.is_some_and(|execution| execution.status == Status::Unsuccessful) {
+            ended.unsuccessful.insert(other);
+        }
+    }
+    Ok(ended)
+}
+
+/// The executions of the readable journals at `names`. An unreadable one is reported with its name.
+fn journaled_executions(zone: &Zone, names: &[RecordName]) -> BTreeSet<String> {
+    let journals = names.iter().filter_map(|name| journal_at(zone, name).ok()?);
+    journals.map(|entry| entry.journal.execution).collect()
 }

@@ -8,7 +8,7 @@ use migration::change::{self, apply, complete};
 use migration::dns::{
     HostedZoneId, Percent, RecordName, RecordSet, SetIdentifier, Zone, ZoneNames, count_weights,
 };
-use migration::error::{Busy, Conflict, Drift};
+use migration::error::{Busy, Conflict, Drift, UnreadableJournal};
 use migration::executions::{Executions, Status, execution_name, zone_of};
 use migration::external_dns::{ExternalDns, Mode};
 use migration::input::BoundedInteger;
@@ -130,7 +130,12 @@ impl<'z> Journals<'z> {
     fn at(execution: &str, zone: &'z Zone, names: &[RecordName]) -> Result<Self, Error> {
         let mut journals = Self(Vec::with_capacity(names.len()));
         for name in names {
-            journals.add(execution, zone, name)?;
+            journals.add(execution, zone, name).map_err(
+                |UnreadableJournal { problem, .. }| Drift::ReleasedJournalUnreadable {
+                    name: name.clone(),
+                    problem,
+                },
+            )?;
         }
         Ok(journals)
     }
@@ -148,7 +153,12 @@ impl<'z> Journals<'z> {
         (journals, unreadable)
     }
 
-    fn add(&mut self, execution: &str, zone: &'z Zone, name: &RecordName) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        execution: &str,
+        zone: &'z Zone,
+        name: &RecordName,
+    ) -> Result<(), UnreadableJournal> {
         let own = |entry: &JournalEntry<'_>| entry.journal.execution == execution;
         self.0.extend(journal_at(zone, name)?.filter(own));
         Ok(())

@@ -757,8 +757,8 @@ fn a_rollback_of_a_refused_second_execution_does_not_touch_the_first() {
     run(simulation.shift("first", &first, 0)).unwrap();
     let at_10 = simulation.route53.to_cli_json();
     let error = run(simulation.shift("second", &second, 0)).unwrap_err();
-    assert_eq!(error.name(), "Busy", "{error}");
-    let request = json!({"execution": "second", "requestedBy": "second", "reason": "Busy"});
+    assert_eq!(error.name(), "Drift", "{error}");
+    let request = json!({"execution": "second", "requestedBy": "second", "reason": "Drift"});
     let answers = run(simulation.roll_back_all(&request)).unwrap();
     assert!(answers.iter().all(|answer| answer["restored"] == 0));
     // The failed execution is reported once, although nothing was restored.

@@ -19,6 +19,7 @@
 //! | module | content |
 //! |---|---|
 //! | `invariants` | the invariants of a migration and its rollback |
+//! | `journals` | journals that another writer has deleted, edited or replaced |
 //! | `refusals` | inputs and zones that the plan refuses |
 //! | `warnings` | warnings of the plan |
 //! | `events` | rollbacks that an event starts |
@@ -50,6 +51,8 @@ mod events;
 mod external_dns;
 #[cfg(test)]
 mod invariants;
+#[cfg(test)]
+mod journals;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

@@ -287,7 +287,7 @@ fn more_names_than_fit_into_a_state_input_are_refused() {
         },
         &json!({}),
         &expect![[r#"
-            InvalidInput: names: 1007 names are too many for one migration, which would have 64035 bytes as JSON, and at most 56000 can be passed from state to state; split them into several migrations with `names` or `exclude`
+            InvalidInput: names: 1007 names are too many for one migration, which would have 64055 bytes as JSON, and at most 56000 can be passed from state to state; split them into several migrations with `names` or `exclude`
         "#]],
     );
 }

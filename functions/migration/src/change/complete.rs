@@ -4,7 +4,8 @@ use super::apply::apply;
 use super::name_change::NameChange;
 use super::release::delete_journal;
 use crate::Error;
-use crate::dns::{HostedZoneId, Zone};
+use crate::dns::{HostedZoneId, Percent, Zone};
+use crate::error::JournalEdit;
 use crate::journal::{Journal, JournalEntry, PairedName, Writer};
 use crate::route53::Route53;
 
@@ -31,23 +32,39 @@ impl Closing {
 
 /// The journals of a migration of `names`, which have all reached its last step.
 ///
+/// If no journal is left, an earlier attempt has deleted them, or another writer has: the two can't be
+/// told apart, and nothing is left to do after either, unless a name is leased.
+///
 /// # Errors
-/// [`Error::Drift`] if a journal is missing, unless the journals are being deleted already; the errors
-/// of [`Writer::own_or_adoptable`].
+/// [`Error::Drift`] if a journal is missing, unless the journals are being deleted already, or has another
+/// percent than 100; the errors of [`Writer::own_or_adopted_to_delete`].
 pub fn journals_to_delete<'n, 'z>(
     names: &'n [PairedName<'z>],
     writer: &Writer<'_>,
 ) -> Result<Vec<&'n JournalEntry<'z>>, Error> {
     let mut entries = Vec::with_capacity(names.len());
+    let mut missing = Vec::new();
     for paired in names {
-        entries.extend(writer.own_or_adoptable(paired)?);
+        let Some(entry) = writer.own_or_adopted_to_delete(paired)? else {
+            missing.push(paired);
+            continue;
+        };
+        if entry.journal.percent < Percent::ALL {
+            let edit = JournalEdit::Percent {
+                percent: entry.journal.percent,
+                reached: paired.percent(),
+                to: writer.to.clone(),
+            };
+            return Err(writer.journal_is_edited(paired.name, edit));
+        }
+        entries.push(entry);
     }
     let is_marked = entries.iter().any(|entry| entry.journal.completed);
-    match names.iter().find(|paired| paired.journal.is_none()) {
-        Some(missing) if !is_marked && !entries.is_empty() => {
-            Err(writer.journal_is_gone(missing.name))
-        }
-        _ => Ok(entries),
+    let is_unexpected =
+        |paired: &&PairedName<'_>| paired.is_leased() || (!is_marked && !entries.is_empty());
+    match missing.into_iter().find(is_unexpected) {
+        Some(paired) => Err(writer.journal_is_gone(paired.name)),
+        None => Ok(entries),
     }
 }
 

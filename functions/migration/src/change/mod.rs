@@ -20,4 +20,4 @@ pub use complete::{Closing, complete, journals_to_delete};
 pub use name_change::{LARGEST_BATCH_CHARACTERS, LARGEST_BATCH_RECORDS, NameChange, batches};
 pub use release::{delete_journal, give_back, reacquire_lease};
 pub use restore::{Restoration, restore};
-pub use shift::{Shift, shift};
+pub use shift::{Moment, Shift, shift};

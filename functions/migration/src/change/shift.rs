@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::name_change::NameChange;
 use crate::Error;
 use crate::dns::{Percent, RecordType, Sides, WeightTotal, Weights, weights_at};
-use crate::error::{AllZeroWeights, InvalidInput};
+use crate::error::{AllZeroWeights, Drift, InvalidInput, JournalEdit};
 use crate::external_dns::{LeaseTerms, SavedOwners, leased_texts};
 use crate::journal::{Journal, PairedName, Writer};
 
@@ -17,37 +17,64 @@ pub struct Shift {
     pub written: BTreeMap<RecordType, Weights>,
 }
 
+/// When a shift is computed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Moment {
+    /// For the plan, as if the step were the first one. Records that can't be leased are a problem of the
+    /// input.
+    Plan,
+    /// The first step of the execution, the only one that may create journals.
+    FirstStep,
+    /// In a later step a missing journal is drift.
+    LaterStep,
+}
+
 /// The change that sets a name to `percent`; none if this execution has done that already.
 ///
-/// `is_first` is true in the first step of the execution, the only one that may create journals. In a
-/// later step a missing journal is drift.
-///
 /// # Errors
-/// Those of [`Writer::own_or_adoptable`]; [`Error::InvalidInput`] if the weights can't express the
-/// percent, or the registry TXT records can't be leased; [`Error::AllZeroWeights`] if both weights of a
-/// pair would be 0.
+/// Those of [`Writer::own_or_adopted`]; [`Error::Drift`] if the journal is missing, or has another percent
+/// than the weights; [`Error::InvalidInput`] if the weights can't express the percent;
+/// [`Error::AllZeroWeights`] if both weights of a pair would be 0. If the registry TXT records can't be
+/// leased, [`Error::InvalidInput`] or [`Error::Busy`] in a plan, and [`Error::Drift`] afterwards.
 pub fn shift(
     paired: &PairedName<'_>,
     writer: &Writer<'_>,
     percent: Percent,
-    is_first: bool,
+    moment: Moment,
     weight_total: WeightTotal,
 ) -> Result<Option<Shift>, Error> {
     let name = paired.name;
-    let entry = if is_first {
-        writer.own_or_adoptable(paired)?
-    } else {
-        Some(writer.own(paired)?)
+    let entry = match moment {
+        Moment::Plan | Moment::FirstStep => writer.own_or_adopted(paired)?,
+        Moment::LaterStep => Some(writer.own(paired)?),
     };
     let journal = entry.map(|entry| &entry.journal);
-    if journal
-        .is_some_and(|journal| journal.percent >= percent && journal.execution == writer.execution)
+    let original = journal.map_or_else(|| paired.weights(), |journal| journal.original.clone());
+    if let Some(journal) = journal
+        && journal.percent >= percent
+        && journal.execution == writer.execution
     {
+        // Whoever raised the percent without the weights would have made this step without its effect.
+        let expected = || weights_to_write(paired, &original, percent, weight_total);
+        if !paired.reaches(percent) && expected() != Ok(paired.weights()) {
+            let edit = JournalEdit::Percent {
+                percent: journal.percent,
+                reached: paired.percent(),
+                to: writer.to.clone(),
+            };
+            return Err(writer.journal_is_edited(name, edit));
+        }
         return Ok(None);
     }
-    let original = journal.map_or_else(|| paired.weights(), |journal| journal.original.clone());
     let written = weights_to_write(paired, &original, percent, weight_total)?;
-    let saved_owners = saved_owners(paired, journal, writer)?;
+    let saved_owners = saved_owners(paired, journal, writer).map_err(|problem| match moment {
+        Moment::Plan => problem,
+        Moment::FirstStep | Moment::LaterStep => Error::from(Drift::Registry {
+            name: name.clone(),
+            execution: writer.execution.to_owned(),
+            problem: problem.to_string(),
+        }),
+    })?;
     let new_journal = Journal {
         execution: writer.execution.to_owned(),
         from: writer.from.clone(),

@@ -6,6 +6,19 @@ use std::fmt;
 
 use crate::dns::{HostedZoneId, Percent, RecordName, RecordType, SetIdentifier, Weights};
 
+/// A TXT record at the name of a journal that is no readable journal.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "the TXT record {record} can't be read as a journal: {problem}; if no migration wrote it, delete it, otherwise \
+     restore its value"
+)]
+pub struct UnreadableJournal {
+    pub record: RecordName,
+    pub problem: String,
+}
+
+/// Found before a migration or a release writes. While a migration runs, a journal that is not as it wrote it
+/// is [`Drift`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Busy {
     #[error(
@@ -50,11 +63,8 @@ pub enum Busy {
         to: SetIdentifier,
         percent: Percent,
     },
-    #[error(
-        "the TXT record {record} can't be read as a journal: {problem}; if no migration wrote it, delete it, otherwise \
-         restore its value"
-    )]
-    UnreadableJournal { record: RecordName, problem: String },
+    #[error(transparent)]
+    UnreadableJournal(UnreadableJournal),
     #[error(
         "the registry TXT {txt} is leased by a migration, but no journal has its original owner; write the owner id of \
          the ExternalDNS of {side} back into it"
@@ -131,10 +141,72 @@ pub enum Drift {
     },
     #[error(
         "the journal {} is gone: another writer deleted it, or rolled {name} back, while execution {execution} was \
-         running; nothing more is written to this name",
-        name.journal()
+         running; nothing more is written to this name; unless it was rolled back, {}",
+        name.journal(),
+        write_journal_again(execution)
     )]
     JournalGone { name: RecordName, execution: String },
+    #[error(
+        "of the {planned} journals that execution {execution} was to adopt from {}, only {found} are left: another writer \
+         deleted the others, or rolled their names back; nothing is written; unless they were rolled back, write them \
+         again (infra/README.md, \"A journal was deleted or edited\"); then start a new execution, which plans again",
+        adopted.iter().cloned().collect::<Vec<_>>().join(", ")
+    )]
+    AdoptedJournalsGone {
+        execution: String,
+        adopted: BTreeSet<String>,
+        planned: usize,
+        found: usize,
+    },
+    #[error(
+        "the journal {} can't be read: {problem}; another writer changed it while execution {execution} was running; \
+         nothing more is written to {name}; {}",
+        name.journal(),
+        write_journal_again(execution)
+    )]
+    JournalUnreadable {
+        name: RecordName,
+        problem: String,
+        execution: String,
+    },
+    #[error(
+        "the journal {} belongs to the execution {other} ({from} to {to}, at {percent} percent), while execution \
+         {execution} is running; nothing more is written to {name}; find out who wrote the journal: if that execution has \
+         moved the name, wait until it has ended, or roll it back: {}; if somebody edited the journal of {execution}, {}",
+        name.journal(),
+        roll_back(other),
+        write_journal_again(execution)
+    )]
+    JournalOfOther {
+        name: RecordName,
+        execution: String,
+        other: String,
+        from: SetIdentifier,
+        to: SetIdentifier,
+        percent: Percent,
+    },
+    #[error(
+        "another writer edited the journal {} while execution {execution} was running: {edit}; nothing more is written to \
+         {name}; {}",
+        name.journal(),
+        write_journal_again(execution)
+    )]
+    JournalEdited {
+        name: RecordName,
+        execution: String,
+        edit: JournalEdit,
+    },
+    /// `problem` is the error with which a plan would refuse the records.
+    #[error(
+        "the ExternalDNS registry of {name} has changed since execution {execution} was planned: {problem}; then start a \
+         new execution, or roll back: {}",
+        roll_back(execution)
+    )]
+    Registry {
+        name: RecordName,
+        execution: String,
+        problem: String,
+    },
     #[error(
         "the registry TXT {txt} has the owner {found}, although execution {execution} leased it from {owner}: ExternalDNS \
          would put the weights back; find out who wrote it, then start a new execution, or roll back: {}",
@@ -195,6 +267,38 @@ pub enum Drift {
         name.journal()
     )]
     ReleasedJournalGone { name: RecordName },
+    #[error(
+        "the journal {} can't be read: {problem}; another writer changed it; write it again (infra/README.md, \"A \
+         journal was deleted or edited\"), then release again",
+        name.journal()
+    )]
+    ReleasedJournalUnreadable { name: RecordName, problem: String },
+}
+
+/// How a journal differs from what its execution can have written.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum JournalEdit {
+    #[error(
+        "it moves the name from {from} to {to}, expected from {expected_from} to {expected_to}"
+    )]
+    Sides {
+        from: SetIdentifier,
+        to: SetIdentifier,
+        expected_from: SetIdentifier,
+        expected_to: SetIdentifier,
+    },
+    #[error("it is marked as completed, although the migration is not")]
+    Completed,
+    #[error(
+        "it says {percent} percent, although the weights of the name are {reached} percent on {to}"
+    )]
+    Percent {
+        percent: Percent,
+        reached: Percent,
+        to: SetIdentifier,
+    },
+    #[error("it does not have the original owner of the registry TXT {txt}, which is leased")]
+    Owner { txt: RecordName },
 }
 
 fn suspect(external_dns_owners: &[String]) -> String {
@@ -235,6 +339,15 @@ pub enum Conflict {
         "{name} was leased again by another release of the execution {execution}; wait until that one has ended, then release again"
     )]
     LeasedAgain { name: RecordName, execution: String },
+}
+
+/// What an operator does about a journal that is gone or was edited.
+fn write_journal_again(execution: &str) -> String {
+    format!(
+        "write the journal again (infra/README.md, \"A journal was deleted or edited\"), then start a new execution, or \
+         roll back: {}",
+        roll_back(execution)
+    )
 }
 
 /// The input with which an operator rolls an execution back, for a message.

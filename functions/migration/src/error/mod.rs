@@ -3,7 +3,7 @@
 //! An error carries data: where something was found, what it was, and what was expected. This module
 //! turns errors into text. Some fields are texts already, and the message quotes them: a `problem` that
 //! a parser (`FromStr`), the arithmetic of weights or an SDK describes, as in [`InvalidInput::Field`],
-//! [`InvalidInput::InexactStep`] and [`Busy::UnreadableJournal`], and the `answer` of AWS.
+//! [`InvalidInput::InexactStep`] and [`UnreadableJournal`], and the `answer` of AWS.
 //!
 //! [`Error::name`] is the stable name that Retry and Catch in the state machines match, and the payload
 //! of each variant formats the message for a person: it names the field or record, what was found, what
@@ -22,7 +22,9 @@ pub use aws::{
     Unavailable,
 };
 pub use input::InvalidInput;
-pub use journal::{Busy, Conflict, Drift, FoundWeights, SnappedBack};
+pub use journal::{
+    Busy, Conflict, Drift, FoundWeights, JournalEdit, SnappedBack, UnreadableJournal,
+};
 pub(crate) use records::NO_RECORDS;
 pub use records::{AllZeroWeights, NoSuchPair, PresentSides, UnsupportedRouting};
 
@@ -79,9 +81,10 @@ errors! {
     UnsupportedRouting,
     /// All weights of a name are 0, so Route 53 answers with all records equally.
     AllZeroWeights,
-    /// Another migration has its journal at the name.
+    /// Before a migration or a release writes: another migration has its journal at the name.
     Busy,
-    /// The zone differs from what the journal says was last written.
+    /// The zone differs from what the journal says was last written, or the journal from what the running
+    /// migration wrote.
     Drift,
     /// ExternalDNS overwrote the weight of a name that was given back to it.
     SnappedBack,

@@ -168,6 +168,18 @@ pub(crate) fn lost_lease<'a>(
     })
 }
 
+/// The first registry TXT of a side that is leased although the journal has no original owner of it.
+pub(crate) fn leased_without_owner<'a>(
+    side: &RecordedSide<'_>,
+    texts: &'a [RegistryText<'_>],
+) -> Option<&'a RecordName> {
+    let mut attached = texts.iter().filter(|text| text.record_type.is_some());
+    let is_unknown = |text: &&RegistryText<'_>| {
+        text.owner == Owner::Migration && !side.saved_owners.owners.contains_key(&text.naming)
+    };
+    attached.find(is_unknown).map(|text| &text.read.name)
+}
+
 /// What replaces the side's registry TXT records in a rollback: each with its original owner and the
 /// original weight of its record. Adds a sentence to `found` for each difference from the journal.
 pub(crate) fn restored_texts<'z>(

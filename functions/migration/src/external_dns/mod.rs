@@ -22,7 +22,8 @@ mod saved_owners;
 mod settings;
 
 pub(crate) use lease::{
-    LeaseTerms, LostLease, given_back, leased, leased_texts, lost_lease, restored_texts,
+    LeaseTerms, LostLease, given_back, leased, leased_texts, leased_without_owner, lost_lease,
+    restored_texts,
 };
 pub use lookup::registry_texts;
 pub(crate) use recorded_side::RecordedSide;

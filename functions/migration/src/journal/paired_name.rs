@@ -7,8 +7,8 @@ use crate::Error;
 use crate::dns::{
     Percent, RecordName, RecordSet, RecordType, Routing, SetIdentifier, Sides, Weights, Zone,
 };
-use crate::error::{NoSuchPair, PresentSides, UnsupportedRouting};
-use crate::external_dns::{ExternalDns, RegistryText, registry_texts};
+use crate::error::{NoSuchPair, PresentSides, UnreadableJournal, UnsupportedRouting};
+use crate::external_dns::{ExternalDns, Owner, RegistryText, registry_texts};
 
 /// The two weighted record sets of one type between which a migration shifts weight.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,14 +28,15 @@ pub struct PairedName<'a> {
     pub pairs: BTreeMap<RecordType, Pair<'a>>,
     /// The registry TXT records of both sides.
     pub registry: Sides<Vec<RegistryText<'a>>>,
-    pub journal: Option<JournalEntry<'a>>,
+    /// Its journal, which may be unreadable; none if it has no journal.
+    pub journal: Result<Option<JournalEntry<'a>>, UnreadableJournal>,
 }
 
 /// Pairs the records of `name`.
 ///
 /// # Errors
 /// [`Error::UnsupportedRouting`] or [`Error::NoSuchPair`] if not all of its A, AAAA and CNAME records can
-/// move; [`Error::Busy`] if its journal can't be read.
+/// move.
 pub fn pair<'a>(
     zone: &'a Zone,
     name: &'a RecordName,
@@ -106,7 +107,7 @@ pub fn pair<'a>(
             from: registry_texts(zone, name, from, &external_dns.from),
             to: registry_texts(zone, name, to, &external_dns.to),
         },
-        journal: journal_at(zone, name)?,
+        journal: journal_at(zone, name),
     })
 }
 
@@ -181,6 +182,12 @@ impl PairedName<'_> {
             .flatten()
             .filter_map(RegistryText::external_dns)
             .collect()
+    }
+
+    /// Whether a migration is the owner in one of the registry TXT records.
+    pub fn is_leased(&self) -> bool {
+        let mut attached = self.registry.iter().flatten();
+        attached.any(|text| text.record_type.is_some() && text.owner == Owner::Migration)
     }
 
     pub fn weights(&self) -> BTreeMap<RecordType, Weights> {

@@ -23,6 +23,9 @@ pub struct Migration {
     pub start_percent: Percent,
     /// The ended executions of the journals that this migration adopts.
     pub adopted: BTreeSet<String>,
+    /// How many names have one of these journals. The first shift must find at least as many: without its
+    /// journal, a name would be shifted as if its weights were the original ones.
+    pub adopted_journals: usize,
     pub steps: Vec<Step>,
     /// The total of a pair's weights, if its name has no other set identifiers.
     pub weight_total: WeightTotal,

@@ -37,6 +37,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
     let names = select_names(input, zone, &mut warnings)?;
     let mut paired_names = Vec::with_capacity(names.len());
     let mut adopted = BTreeSet::new();
+    let mut adopted_journals = 0;
     let mut completed = BTreeSet::new();
     for name in &names {
         if name.is_too_long_for_a_journal() {
@@ -54,6 +55,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         reject_all_zero(zone, &paired, input)?;
         if let Some(JournalEntry { journal, .. }) = writer.own_or_adoptable(&paired)? {
             adopted.insert(journal.execution.clone());
+            adopted_journals += 1;
             if journal.completed {
                 completed.insert(journal.execution.clone());
             }
@@ -103,6 +105,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         names: ZoneNames::new(zone.name.clone(), names.clone()),
         start_percent: lowest_percent(&paired_names),
         adopted,
+        adopted_journals,
         steps,
         weight_total,
         max_bake_seconds,

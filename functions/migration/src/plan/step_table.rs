@@ -8,7 +8,7 @@ use super::budget::duration_and_checks;
 use super::external_dns_warnings::OwnerCounts;
 use super::migration::Migration;
 use crate::Error;
-use crate::change::{Shift, batches, shift};
+use crate::change::{Moment, Shift, batches, shift};
 use crate::dns::{Percent, Zone, count_weights};
 use crate::error::InvalidInput;
 use crate::external_dns::{Mode, RegistryText};
@@ -73,9 +73,9 @@ pub(super) fn describe(
         let mut weights = BTreeMap::new();
         let mut changes = Vec::with_capacity(paired_names.len());
         for paired in paired_names {
-            // Each step is computed as if it were the first, to find out whether its weights can be
-            // written.
-            let shift = shift(paired, writer, step.percent, true, migration.weight_total)?;
+            // To find out whether its weights can be written.
+            let moment = Moment::Plan;
+            let shift = shift(paired, writer, step.percent, moment, migration.weight_total)?;
             let Some(Shift { change, written }) = shift else {
                 continue;
             };
