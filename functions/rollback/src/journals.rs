@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use migration::Error;
-use migration::dns::{RecordName, Zone};
+use migration::dns::{Percent, RecordName, Zone};
 use migration::executions::{Executions, Status};
 use migration::input::Input;
 use migration::journal::{Journal, JournalEntry, journal_at};
@@ -43,11 +43,7 @@ pub(crate) async fn select_journals<'a>(
         }
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    let completed: BTreeSet<_> = all
-        .iter()
-        .filter(|entry| entry.journal.completed)
-        .map(|entry| entry.journal.execution.clone())
-        .collect();
+    let completed = completed_executions(&all);
 
     let executions_in_scope = executions_in_scope(target, &all, executions).await?;
     let (mut entries, own): (Vec<_>, Vec<_>) = all
@@ -66,6 +62,22 @@ pub(crate) async fn select_journals<'a>(
         .completed
         .sort_by_key(|entry| entry.journal.completed);
     Ok(selected)
+}
+
+/// The executions with a journal that is marked as completed. Such a mark is written when all names have
+/// reached 100 percent; at a lower one another writer has added it, and the names are restored.
+fn completed_executions(all: &[JournalEntry<'_>]) -> BTreeSet<String> {
+    let mut completed: BTreeSet<_> = all
+        .iter()
+        .filter(|entry| entry.journal.completed)
+        .map(|entry| entry.journal.execution.clone())
+        .collect();
+    for entry in all {
+        if entry.journal.percent < Percent::ALL {
+            completed.remove(&entry.journal.execution);
+        }
+    }
+    completed
 }
 
 /// The executions whose journals a target covers.

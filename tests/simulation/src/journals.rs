@@ -317,3 +317,14 @@ fn an_unreadable_journal_during_a_release_is_drift() {
         assert!(error.to_string().contains(JOURNAL), "{error}");
     }
 }
+
+/// Because of a mark as completed, the rollback would delete all journals and restore nothing.
+#[test]
+fn a_rollback_restores_the_other_names_whatever_was_edited_in_one_journal() {
+    for (kind, edit) in EDITS {
+        let (simulation, _) = edited_after(1, edit);
+        let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
+        let restored = answer["restored"].as_u64().unwrap();
+        assert!(restored >= 6, "{kind}: {answer}");
+    }
+}
