@@ -23,7 +23,8 @@
 //! In a text, `{{name}}` is a parameter of the block that the text is in, or
 //! else a block without parameters. A text that consists of `{{name}}` alone
 //! becomes that value, of whatever type; in a longer text, the value has to be
-//! a text or a number.
+//! a text, a number or a list of texts, which becomes a list in `JSONata`:
+//! `['Throttled', 'Unavailable']`.
 //!
 //! Sources are YAML because it has comments, multi-line texts, and a parser that
 //! keeps the order of keys and rejects duplicate ones. `serde_json` keeps the
@@ -183,7 +184,13 @@ impl Generator {
                 value if text == format!("{{{{{name}}}}}") => return Ok(value),
                 Value::String(value) => expanded += &value,
                 Value::Number(value) => expanded += &value.to_string(),
-                _ => return Err(place.error(format!("{name} is no text and no number"))),
+                value => match jsonata_list(&value) {
+                    Some(list) => expanded += &list,
+                    None => {
+                        return Err(place
+                            .error(format!("{name} is no text, no number and no list of texts")));
+                    }
+                },
             }
         }
         Ok(expanded.into())
@@ -242,6 +249,16 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     }
     pieces.push(Piece::Text(rest));
     pieces
+}
+
+/// A list of texts in `JSONata`; none if the value is something else, or if a text has a quote in it.
+fn jsonata_list(value: &Value) -> Option<String> {
+    let quoted = value.as_sequence()?.iter().map(|item| {
+        let text = item.as_str().filter(|text| !text.contains('\''))?;
+        Some(format!("'{text}'"))
+    });
+    let quoted: Option<Vec<_>> = quoted.collect();
+    Some(format!("[{}]", quoted?.join(", ")))
 }
 
 fn collect_references(value: &Value, names: &mut BTreeSet<String>) {

@@ -45,6 +45,7 @@ cause-of-input:
   Use: cause
   With: { error: $states.input }
 loop: { Next: { Use: loop } }
+next: { Next: Wait }
 "#;
 
 /// Generates a definition with one state, and compares it or the reported mistake.
@@ -109,6 +110,22 @@ fn block_in_a_text_is_replaced_in_the_text() {
 }
 
 #[test]
+fn list_of_texts_in_a_text_becomes_jsonata() {
+    check(
+        r#"    Condition: "{% $states.input.Error in {{errors}} %}""#,
+        &expect![[r#"
+            {
+              "States": {
+                "Shift weight": {
+                  "Condition": "{% $states.input.Error in ['Throttled', 'Unavailable'] %}"
+                }
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
 fn unknown_block_is_reported() {
     check(
         "    Retry: { Use: retries }",
@@ -155,8 +172,10 @@ fn ambiguous_source_is_reported() {
         ],
     );
     check(
-        "    Cause: \"because {{errors}}\"",
-        &expect!["migration.yaml / States / Shift weight / Cause: errors is no text and no number"],
+        "    Cause: \"because {{next}}\"",
+        &expect![
+            "migration.yaml / States / Shift weight / Cause: next is no text, no number and no list of texts"
+        ],
     );
     check(
         "    Cause: {{cause}}",
