@@ -8,55 +8,89 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-/// The errors that every Task with a function has to retry: the transient ones of the functions, and
-/// those that AWS recommends to retry.
-///
-/// Source: Step Functions Developer Guide, "Best practices", "Handle transient Lambda service
-/// exceptions".
-pub const TRANSIENT_ERRORS: [&str; 11] = [
-    "Throttled",
-    "Unavailable",
-    "States.Timeout",
-    "Lambda.Unknown",
-    "Sandbox.Timedout",
-    "Runtime.ExitError",
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
+/// The errors of the functions after which another attempt would fail in the same way. Every other
+/// error of a Task, whatever its name, may pass: it comes from AWS, or the function says so
+/// (`Conflict`, `Throttled`, `Unavailable`).
+pub const FINAL_ERRORS: [&str; 13] = [
+    "InvalidInput",
+    "NoSuchHostedZone",
+    "NoSuchPair",
+    "UnsupportedRouting",
+    "AllZeroWeights",
+    "Busy",
+    "Drift",
+    "Redriven",
+    "SnappedBack",
+    "ChangeRefused",
+    "AlarmNotFound",
+    "ExecutionNotFound",
+    "NotPermitted",
 ];
 
-/// The other errors of Step Functions and EventBridge that a definition may name.
+/// The errors of Step Functions and of its integrations that a definition may name.
 ///
-/// Source: Step Functions Developer Guide, "Handling errors", "Add EventBridge events with Step
-/// Functions".
-const OTHER_SERVICE_ERRORS: [&str; 3] =
-    ["EventBridge.FailedEntry", "States.ALL", "States.TaskFailed"];
+/// The name of an integration's error is a prefix for the service and the name of the API's error.
+/// The documentation of `startExecution` names `StepFunctions.ExecutionLimitExceeded`, while
+/// executions also show names that end in `Exception`, so the definitions name both.
+///
+/// Source: Step Functions Developer Guide, "Handling errors in Step Functions workflows", "Start
+/// workflow executions from a task state", "Learning to use AWS service SDK integrations"; Step
+/// Functions API Reference, `SendTaskSuccess`.
+const SERVICE_ERRORS: [&str; 16] = [
+    "Sfn.InvalidToken",
+    "Sfn.InvalidTokenException",
+    "Sfn.TaskDoesNotExist",
+    "Sfn.TaskDoesNotExistException",
+    "Sfn.TaskTimedOut",
+    "Sfn.TaskTimedOutException",
+    "States.ALL",
+    "States.HeartbeatTimeout",
+    "States.Timeout",
+    "StepFunctions.AWSStepFunctionsException",
+    "StepFunctions.ExecutionLimitExceeded",
+    "StepFunctions.ExecutionLimitExceededException",
+    "StepFunctions.InternalServerException",
+    "StepFunctions.SdkClientException",
+    "StepFunctions.ServiceUnavailableException",
+    "StepFunctions.ThrottlingException",
+];
 
-/// Finds mistakes in a definition, one line each. `own_errors` are the names of the errors that the
-/// functions raise.
+/// How long an outage of AWS may last without a Task failing, in seconds.
+const LONGEST_OUTAGE: f64 = 180.0;
+
+/// Finds mistakes in the definition of the state machine `machine`, one line each. `own_errors` are
+/// the names of the errors that the functions raise.
 ///
 /// A definition may not have:
 ///
 /// - a target that does not exist, or a state that is never reached;
 /// - a state without a comment;
-/// - a Task without `TimeoutSeconds`, Catch or Retry, or a Task with a function that does not retry
-///   the transient errors;
-/// - a Retry without full jitter or a longest delay;
-/// - an error name that no function or service raises;
-/// - JSONata that Step Functions does not support;
-/// - a variable that is read but never assigned, or that is read in the Assign that assigns it;
+/// - the ARN of an integration with a fixed partition;
+/// - a Task without `TimeoutSeconds` or `HeartbeatSeconds`, a Retry, or a Catch of every error;
+/// - a Task that retries a final error, or does not retry every other error for 180 seconds with
+///   delays that jitter can't shorten. Exceptions: the observers and the announcement of `watch`,
+///   which are repeated anyway; and a Task that waits for an answer, because every other error may be
+///   an answer;
+/// - an observer whose own failure is a verdict, or for which a final error is inconclusive;
+/// - an announcement after whose failure another state follows than after its success;
+/// - an error name that no function or service raises, or a Fail with a name that Step Functions
+///   reserves;
+/// - `JSONata` that Step Functions does not support, or that takes null for a value;
+/// - a variable that is read but never assigned, that is read in the Assign that assigns it, or that
+///   is assigned in a branch although it belongs to the state machine;
 /// - the payload of another function than the one that is invoked.
-pub fn check(definition: &Value, own_errors: &[&str]) -> Vec<String> {
-    let mut findings = Findings::default();
+pub fn check(machine: &str, definition: &Value, own_errors: &[&str]) -> Vec<String> {
+    let mut findings = Findings {
+        machine: machine.to_owned(),
+        ..Findings::default()
+    };
     if definition.get("QueryLanguage") != Some(&Value::from("JSONata")) {
         findings.note("state machine", "the QueryLanguage is not JSONata");
     }
     if !definition.get("TimeoutSeconds").is_some_and(Value::is_u64) {
         findings.note("state machine", "has no TimeoutSeconds");
     }
-    check_level(definition, own_errors, &mut findings);
+    check_level(definition, &BTreeSet::new(), own_errors, &mut findings);
     check_variables(definition, &mut findings);
     for (name, count) in findings.state_names.clone() {
         if count > 1 {
@@ -68,6 +102,7 @@ pub fn check(definition: &Value, own_errors: &[&str]) -> Vec<String> {
 
 #[derive(Default)]
 struct Findings {
+    machine: String,
     lines: Vec<String>,
     state_names: BTreeMap<String, usize>,
 }
@@ -78,8 +113,16 @@ impl Findings {
     }
 }
 
-/// Checks the states of the state machine, or of one branch of a Parallel state.
-fn check_level(level: &Value, own_errors: &[&str], findings: &mut Findings) {
+/// Checks the states of the state machine, or of one branch of a Parallel state. `outer` are the
+/// variables of the levels around it, which a branch can read but not assign.
+///
+/// Source: Step Functions Developer Guide, "Passing data between states with variables".
+fn check_level(
+    level: &Value,
+    outer: &BTreeSet<String>,
+    own_errors: &[&str],
+    findings: &mut Findings,
+) {
     let nothing = Map::new();
     let states = level
         .get("States")
@@ -94,6 +137,14 @@ fn check_level(level: &Value, own_errors: &[&str], findings: &mut Findings) {
             None => findings.note(name, "is a target, but there is no such state"),
         }
     }
+    let mut variables = outer.clone();
+    for (name, state) in states {
+        let assigned = assigned_by(state);
+        for variable in assigned.intersection(outer) {
+            findings.note(name, &format!("assigns {variable} of the level around it"));
+        }
+        variables.extend(assigned);
+    }
     for (name, state) in states {
         *findings.state_names.entry(name.clone()).or_default() += 1;
         if !reached.contains(name.as_str()) {
@@ -101,7 +152,7 @@ fn check_level(level: &Value, own_errors: &[&str], findings: &mut Findings) {
         }
         check_state(name, state, own_errors, findings);
         for branch in list(state, "Branches") {
-            check_level(branch, own_errors, findings);
+            check_level(branch, &variables, own_errors, findings);
         }
     }
 }
@@ -128,7 +179,7 @@ fn check_state(name: &str, state: &Value, own_errors: &[&str], findings: &mut Fi
     }
     for clause in list(state, "Retry").chain(list(state, "Catch")) {
         for error in list(clause, "ErrorEquals").filter_map(Value::as_str) {
-            if !is_service_error(error) && !own_errors.contains(&error) {
+            if !SERVICE_ERRORS.contains(&error) && !own_errors.contains(&error) {
                 findings.note(
                     name,
                     &format!("names the error {error}, which no function or service raises"),
@@ -136,69 +187,188 @@ fn check_state(name: &str, state: &Value, own_errors: &[&str], findings: &mut Fi
             }
         }
     }
+    check_error_name(name, state, kind, findings);
     check_assign(name, state, findings);
     for rule in list(state, "Choices").chain(list(state, "Catch")) {
         check_assign(name, rule, findings);
     }
     for expression in expressions(state) {
-        for operator in ["??", "?:", "$eval("] {
-            if expression.contains(operator) {
-                findings.note(
-                    name,
-                    &format!("uses {operator}, which Step Functions does not support"),
-                );
-            }
+        check_expression(name, expression, findings);
+    }
+}
+
+/// Step Functions reserves the names that begin with `States.`.
+///
+/// Source: Amazon States Language, "Errors".
+fn check_error_name(name: &str, state: &Value, kind: &str, findings: &mut Findings) {
+    let assigned = state.get("Assign").and_then(Value::as_object);
+    let assigned = assigned.into_iter().flat_map(Map::values);
+    let failing = (kind == "Fail")
+        .then_some(state)
+        .into_iter()
+        .chain(assigned);
+    for error in failing.filter_map(|value| text(value, "Error")) {
+        if error.starts_with("States.") {
+            findings.note(name, "has an error whose name begins with States.");
+        }
+        if error.trim_matches(['{', '%', '}', ' ']) == "$states.input.Error" {
+            findings.note(name, "passes on an error whose name may begin with States.");
         }
     }
 }
 
-/// Only the errors of services have a dot in their names.
-fn is_service_error(error: &str) -> bool {
-    OTHER_SERVICE_ERRORS.contains(&error)
-        || (error.contains('.') && TRANSIENT_ERRORS.contains(&error))
+/// Step Functions refuses `$`, `$$` and `$eval`, and does not know the later operators of `JSONata`.
+/// `$exists` is true for null, so a field that is absent or null needs `$type`.
+///
+/// Source: Step Functions Developer Guide, "Transforming data with JSONata in Step Functions".
+fn check_expression(name: &str, expression: &str, findings: &mut Findings) {
+    for operator in ["??", "?:", "$eval("] {
+        if expression.contains(operator) {
+            findings.note(
+                name,
+                &format!("uses {operator}, which Step Functions does not support"),
+            );
+        }
+    }
+    let has_bare_dollar = expression.match_indices('$').any(|(position, _)| {
+        let next = expression.get(position + 1..).unwrap_or_default();
+        // `${…}` is a substitution of the template.
+        !next.starts_with(|first: char| first.is_ascii_alphabetic() || first == '{')
+    });
+    if has_bare_dollar {
+        findings.note(name, "uses $ or $$, which Step Functions does not support");
+    }
+    if expression.contains("$exists(") {
+        findings.note(name, "uses $exists, which is true for null");
+    }
 }
 
 fn check_task(name: &str, state: &Value, findings: &mut Findings) {
-    let is_timeout = |timeout: &Value| timeout.is_u64() || !expressions(timeout).is_empty();
-    if !state.get("TimeoutSeconds").is_some_and(is_timeout) {
-        findings.note(name, "has no TimeoutSeconds");
+    let resource = text(state, "Resource").unwrap_or_default();
+    if !resource.starts_with("arn:${Partition}:states:::") {
+        findings.note(name, "has an integration whose ARN has a fixed partition");
     }
-    if list(state, "Catch").next().is_none() {
-        findings.note(name, "has no Catch");
+    let is_limit = |limit: &Value| limit.is_u64() || !expressions(limit).is_empty();
+    let limits = ["TimeoutSeconds", "HeartbeatSeconds"].map(|limit| state.get(limit));
+    if !limits.into_iter().flatten().any(is_limit) {
+        findings.note(name, "has neither TimeoutSeconds nor HeartbeatSeconds");
     }
-    let retried: BTreeSet<&str> = list(state, "Retry")
-        .flat_map(|retry| list(retry, "ErrorEquals"))
-        .filter_map(Value::as_str)
-        .collect();
-    if retried.is_empty() {
-        findings.note(name, "has no Retry");
+    if handler(state, "Catch", UNKNOWN_ERROR).is_none() {
+        findings.note(name, "does not catch every error");
     }
-    if retried.contains("States.ALL") {
-        findings.note(name, "retries States.ALL, which includes permanent errors");
-    }
-    for retry in list(state, "Retry") {
-        if text(retry, "JitterStrategy") != Some("FULL") || retry.get("MaxDelaySeconds").is_none() {
-            findings.note(name, "has a Retry without full jitter or MaxDelaySeconds");
+    check_retry(name, state, resource, findings);
+    if resource.ends_with(":events:putEvents") {
+        let targets: BTreeSet<_> = targets(state).into_iter().collect();
+        if targets.len() != 1 {
+            findings.note(name, "ends differently if an announcement is lost");
         }
     }
-    if !text(state, "Resource").is_some_and(|resource| resource.ends_with(":lambda:invoke")) {
+    if resource.ends_with(":lambda:invoke") {
+        check_function(name, state, findings);
+    }
+}
+
+/// An error of AWS that no list can have.
+const UNKNOWN_ERROR: &str = "Lambda.Unknown";
+
+/// The first clause of a Retry or Catch that matches the error.
+fn handler<'a>(state: &'a Value, field: &str, error: &str) -> Option<&'a Value> {
+    list(state, field).find(|clause| {
+        let mut names = list(clause, "ErrorEquals").filter_map(Value::as_str);
+        names.any(|name| name == error || name == "States.ALL")
+    })
+}
+
+fn check_retry(name: &str, state: &Value, resource: &str, findings: &mut Findings) {
+    if list(state, "Retry").next().is_none() {
+        findings.note(name, "has no Retry");
         return;
     }
-    for error in TRANSIENT_ERRORS {
-        if !retried.contains(error) {
-            findings.note(name, &format!("does not retry {error}"));
+    for retry in list(state, "Retry") {
+        let has_longest_delay = retry.get("MaxDelaySeconds").is_some_and(Value::is_u64);
+        if is_retried(retry) && !has_longest_delay {
+            findings.note(name, "has a Retry without MaxDelaySeconds");
         }
     }
-    let payload = state
-        .get("Arguments")
-        .and_then(|arguments| arguments.get("Payload"));
-    let function = state
-        .get("Arguments")
-        .and_then(|arguments| text(arguments, "FunctionName"))
-        .unwrap_or_default();
-    let has_operation = payload.is_some_and(|payload| payload.get("operation").is_some());
-    if has_operation != function.contains("ShiftWeight") {
+    let is_answered = resource.ends_with(".waitForTaskToken");
+    let is_function = resource.ends_with(":lambda:invoke");
+    if is_answered || is_function {
+        for error in FINAL_ERRORS {
+            if handler(state, "Retry", error).is_some_and(is_retried) {
+                findings.note(name, &format!("retries {error}, which is final"));
+            }
+        }
+    }
+    let is_announcement = resource.ends_with(":events:putEvents");
+    let is_repeated = findings.machine == "watch" && (is_function || is_announcement);
+    let outage = if is_answered {
+        if handler(state, "Retry", "Refused").is_some() {
+            findings.note(name, "retries an answer");
+        }
+        "StepFunctions.ExecutionLimitExceeded"
+    } else {
+        UNKNOWN_ERROR
+    };
+    match handler(state, "Retry", outage) {
+        None => findings.note(name, "does not retry every error of AWS"),
+        Some(retry) if text(retry, "JitterStrategy") != Some("NONE") => {
+            findings.note(name, "retries an error of AWS with jitter");
+        }
+        Some(retry) if !is_repeated && total_delay(retry) < LONGEST_OUTAGE => {
+            findings.note(name, "retries an error of AWS for less than 180 seconds");
+        }
+        Some(_) => {}
+    }
+}
+
+fn is_retried(retry: &Value) -> bool {
+    retry.get("MaxAttempts").and_then(Value::as_u64) != Some(0)
+}
+
+/// The sum of the delays of a Retry without jitter, in seconds. The default values are those of the
+/// Amazon States Language.
+fn total_delay(retry: &Value) -> f64 {
+    let number = |field, default| retry.get(field).and_then(Value::as_f64).unwrap_or(default);
+    let attempts = retry.get("MaxAttempts").and_then(Value::as_u64);
+    let mut delay = number("IntervalSeconds", 1.0);
+    let mut total = 0.0;
+    for _ in 0..attempts.unwrap_or(3) {
+        total += delay.min(number("MaxDelaySeconds", f64::INFINITY));
+        delay *= number("BackoffRate", 2.0);
+    }
+    total
+}
+
+/// Checks a Task that invokes a function.
+fn check_function(name: &str, state: &Value, findings: &mut Findings) {
+    let arguments = state.get("Arguments").unwrap_or(&Value::Null);
+    let function = text(arguments, "FunctionName")
+        .unwrap_or_default()
+        .to_lowercase();
+    let operation = arguments
+        .get("Payload")
+        .and_then(|payload| payload.get("operation"));
+    if operation.is_some() != function.contains("shiftweight") {
         findings.note(name, "has the payload of another function");
+    }
+    let is_inconclusive = |error| {
+        let handler = handler(state, "Catch", error);
+        let output = handler.and_then(|clause| clause.get("Output"));
+        output.and_then(|output| text(output, "verdict")) == Some("inconclusive")
+    };
+    let is_observer = function.contains("probe")
+        || function.contains("checkalarms")
+        || operation == Some(&Value::from("confirm"));
+    if is_observer && !is_inconclusive(UNKNOWN_ERROR) {
+        findings.note(name, "is an observer whose own failure is not inconclusive");
+    }
+    for error in FINAL_ERRORS {
+        if is_inconclusive(error) {
+            findings.note(
+                name,
+                &format!("is inconclusive after {error}, which is final"),
+            );
+        }
     }
 }
 
@@ -244,6 +414,14 @@ fn check_variables(definition: &Value, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// The variables that a state assigns, without those of its branches.
+fn assigned_by(state: &Value) -> BTreeSet<String> {
+    let clauses = list(state, "Choices").chain(list(state, "Catch"));
+    let clauses = clauses.chain([state]);
+    let assigned = clauses.filter_map(|clause| clause.get("Assign").and_then(Value::as_object));
+    assigned.flat_map(Map::keys).cloned().collect()
 }
 
 fn collect_assigned(value: &Value, assigned: &mut BTreeSet<String>) {

@@ -4,5 +4,5 @@ mod check;
 mod generate;
 pub mod project;
 
-pub use check::{TRANSIENT_ERRORS, check};
+pub use check::{FINAL_ERRORS, check};
 pub use generate::Generator;

@@ -75,7 +75,7 @@ fn inputs_in_documents_are_accepted() {
 fn every_status_is_sent_published_and_documented() {
     let documents = documents();
     let definition = |name| project::text(&format!("statemachine/{name}.asl.json"));
-    let senders = ["migration", "release", "rollback"].map(definition);
+    let senders = ["migration", "watch", "release", "rollback"].map(definition);
     let notification = definition("notification");
     for status in [
         "Started",
