@@ -150,6 +150,136 @@ fn alarm_actions_invoke_the_newest_code_and_failed_calls_are_kept() {
     );
 }
 
+/// The statements of the policies of a role that the template defines, its managed ones included.
+fn permissions<'a>(template: &'a Value, role: &str) -> Vec<&'a Mapping> {
+    let role = &template["Resources"][role]["Properties"];
+    let policies = resources(template, "AWS::IAM::ManagedPolicy").into_iter();
+    let mut permissions = statements(&role["Policies"]);
+    permissions.extend(
+        policies
+            .filter(|(name, _)| {
+                let attached = role["ManagedPolicyArns"].as_sequence();
+                attached.is_some_and(|arns| arns.contains(&yaml(&format!("!Ref {name}"))))
+            })
+            .flat_map(|(_, policy)| statements(policy)),
+    );
+    permissions
+}
+
+/// A watch checks health, announces, answers the migration, goes on as a new execution, and delivers
+/// its logs.
+#[test]
+fn watch_may_do_what_it_has_to_and_nothing_else() {
+    let template = template();
+    let permissions = permissions(&template, "WatchRole");
+    let permitted: BTreeSet<_> = permissions
+        .iter()
+        .flat_map(|statement| actions(statement))
+        .filter(|action| !action.starts_with("logs:"))
+        .collect();
+    assert_eq!(
+        permitted,
+        BTreeSet::from([
+            "events:PutEvents",
+            "lambda:InvokeFunction",
+            "states:SendTaskFailure",
+            "states:SendTaskHeartbeat",
+            "states:SendTaskSuccess",
+            "states:StartExecution",
+        ])
+    );
+    let resource = |action| {
+        let statement = permissions
+            .iter()
+            .find(|statement| actions(statement).contains(&action));
+        statement.unwrap()["Resource"].clone()
+    };
+    let invoked = resource("lambda:InvokeFunction");
+    assert!(
+        !yaml_serde::to_string(&invoked)
+            .unwrap()
+            .contains("Rollback")
+    );
+    // Without a reference, which would be circular.
+    let machine = &template["Resources"]["WatchStateMachine"]["Properties"]["Name"];
+    assert_eq!(*machine, yaml("!Sub ${AWS::StackName}-watch"));
+    assert_eq!(
+        resource("states:StartExecution"),
+        yaml(
+            "!Sub arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-watch"
+        )
+    );
+}
+
+/// Each execution of it invokes the versions of the migration that started it.
+#[test]
+fn watch_has_no_functions_of_its_own() {
+    let template = template();
+    let watch = &template["Resources"]["WatchStateMachine"]["Properties"];
+    let substitutions = watch["DefinitionSubstitutions"].as_mapping().unwrap();
+    for key in substitutions.keys() {
+        assert!(!key.as_str().unwrap().contains("Function"), "{key:?}");
+    }
+}
+
+#[test]
+fn migration_may_start_rollbacks_and_watches() {
+    let template = template();
+    let permissions = permissions(&template, "MigrationRole");
+    let started: Vec<_> = permissions
+        .iter()
+        .filter(|statement| actions(statement).contains(&"states:StartExecution"))
+        .map(|statement| &statement["Resource"])
+        .collect();
+    let expected = yaml("[!Ref RollbackStateMachine, !Ref WatchStateMachine]");
+    assert_eq!(started, [&expected]);
+}
+
+/// The end of a watch is not the end of a migration: nothing is rolled back or released by it.
+#[test]
+fn rules_for_status_events_name_one_state_machine() {
+    let template = template();
+    let mut named = BTreeSet::new();
+    for (name, rule) in resources(&template, "AWS::Events::Rule") {
+        if rule["EventPattern"]["source"] != yaml("[aws.states]") {
+            continue;
+        }
+        let machines = rule["EventPattern"]["detail"]["stateMachineArn"].as_sequence();
+        let machines = machines.unwrap_or_else(|| panic!("{name} matches every state machine"));
+        named.extend(
+            machines
+                .iter()
+                .map(|arn| yaml_serde::to_string(arn).unwrap()),
+        );
+    }
+    let expected = ["MigrationStateMachine", "ReleaseStateMachine"]
+        .map(|machine| yaml_serde::to_string(&yaml(&format!("!Ref {machine}"))).unwrap());
+    assert_eq!(named, expected.into());
+}
+
+#[test]
+fn every_definition_has_values_for_its_placeholders() {
+    let template = template();
+    let machines = resources(&template, "AWS::Serverless::StateMachine");
+    assert_eq!(machines.len(), 5);
+    for (name, machine) in machines {
+        let path = machine["DefinitionUri"].as_str().unwrap();
+        let definition = project::text(path.trim_start_matches("../"));
+        let placeholders: BTreeSet<_> = definition
+            .split("${")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('}'))
+            .map(|(placeholder, _)| placeholder)
+            .collect();
+        let substitutions = machine["DefinitionSubstitutions"].as_mapping().unwrap();
+        let values: BTreeSet<_> = substitutions
+            .keys()
+            .map(|key| key.as_str().unwrap())
+            .collect();
+        assert_eq!(placeholders, values, "{name}");
+    }
+}
+
 #[test]
 fn only_deletes_and_creates_are_permitted() {
     const CHANGE: &str = "route53:ChangeResourceRecordSets";
