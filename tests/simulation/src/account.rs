@@ -56,7 +56,7 @@ impl Services for Account {
 
     fn uuid(&self) -> String {
         self.uuids.set(self.uuids.get() + 1);
-        format!("00000000-0000-4000-8000-{:012x}", self.uuids.get())
+        format!("{:08x}-0000-4000-8000-000000000000", self.uuids.get())
     }
 
     fn call<'a>(

@@ -264,6 +264,7 @@ pub(crate) fn play(
                 }
                 Some((_, Disturbance::SecondMigration | Disturbance::InvocationLost)) | None => {}
             }
+            world.is_notifying.set(disturbed.is_none());
             world.start("run", input);
             set_up(world);
         },

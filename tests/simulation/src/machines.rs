@@ -13,7 +13,7 @@ pub const ROLLBACK: &str = "arn:aws:states:eu-west-3:111122223333:stateMachine:c
 pub const WATCH: &str = "arn:aws:states:eu-west-3:111122223333:stateMachine:cutover-watch";
 
 /// The state machines with their definitions.
-pub const DEFINITIONS: [(&str, &str); 4] = [
+pub const DEFINITIONS: [(&str, &str); 5] = [
     (
         MIGRATION,
         include_str!("../../../statemachine/migration.asl.json"),
@@ -30,6 +30,7 @@ pub const DEFINITIONS: [(&str, &str); 4] = [
         ROLLBACK,
         include_str!("../../../statemachine/rollback.asl.json"),
     ),
+    (WATCH, include_str!("../../../statemachine/watch.asl.json")),
 ];
 
 /// What the template substitutes in the definitions.
