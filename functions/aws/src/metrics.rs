@@ -85,12 +85,11 @@ mod tests {
         line["_aws"]["Timestamp"] = 0.into();
         expect_test::expect![[r#"
             {
-              "HostedZone": "example.com",
-              "Percent": 10,
-              "To": "green",
               "_aws": {
+                "Timestamp": 0,
                 "CloudWatchMetrics": [
                   {
+                    "Namespace": "Cutover",
                     "Dimensions": [
                       [
                         "HostedZone",
@@ -102,12 +101,13 @@ mod tests {
                         "Name": "Percent",
                         "Unit": "Percent"
                       }
-                    ],
-                    "Namespace": "Cutover"
+                    ]
                   }
-                ],
-                "Timestamp": 0
-              }
+                ]
+              },
+              "HostedZone": "example.com",
+              "To": "green",
+              "Percent": 10
             }
         "#]]
         .assert_eq(&format!("{line:#}\n"));

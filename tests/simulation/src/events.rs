@@ -113,24 +113,24 @@ fn a_rollback_report_has_status_weights_and_reason() {
     expect![[r#"
         [
           {
+            "status": "RolledBack",
             "execution": "run",
             "executionArn": "arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:run",
-            "found": [],
-            "from": "eks-blueprint-blue",
             "hostedZoneId": "Z0BLUEPRINT",
-            "names": 7,
-            "percent": 0,
-            "percentBefore": 50,
-            "reason": "the alarm green-5xx-errors fired: Threshold Crossed: 1 out of the last 1 datapoints [99.50160229693434 (02/10/19 16:59:00)] was greater than the threshold (50.0) (minimum 1 datapoint for OK -> ALARM transition).",
-            "status": "RolledBack",
-            "stopped": true,
+            "zoneName": "eks-blueprint.example.com",
+            "from": "eks-blueprint-blue",
             "to": "eks-blueprint-green",
+            "reason": "the alarm green-5xx-errors fired: Threshold Crossed: 1 out of the last 1 datapoints [99.50160229693434 (02/10/19 16:59:00)] was greater than the threshold (50.0) (minimum 1 datapoint for OK -> ALARM transition).",
+            "stopped": true,
+            "percentBefore": 50,
+            "percent": 0,
+            "names": 7,
             "weights": {
               "100/0": 10,
               "255/0": 1,
               "90/0": 1
             },
-            "zoneName": "eks-blueprint.example.com"
+            "found": []
           }
         ]
     "#]].assert_eq(&format!("{:#}\n", answer["migrations"]));

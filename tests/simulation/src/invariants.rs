@@ -100,7 +100,42 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
     expect![[r#"
         {
           "currentPercent": 0,
+          "steps": [
+            {
+              "percent": 10,
+              "weights": {
+                "81/9": 1,
+                "90/10": 11
+              },
+              "waitSeconds": 120,
+              "bakeSeconds": 300
+            },
+            {
+              "percent": 50,
+              "weights": {
+                "45/45": 1,
+                "50/50": 11
+              },
+              "waitSeconds": 120,
+              "bakeSeconds": 300
+            },
+            {
+              "percent": 100,
+              "weights": {
+                "0/100": 10,
+                "0/255": 1,
+                "0/90": 1
+              },
+              "waitSeconds": 120,
+              "bakeSeconds": 300
+            }
+          ],
+          "names": 7,
+          "recordSets": 24,
+          "ttlSeconds": 120,
           "expectedDurationSeconds": 1440,
+          "route53Calls": 98,
+          "leased": 5,
           "externalDnsOwners": {
             "eks-blueprint-blue": {
               "A": {
@@ -119,41 +154,6 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
               }
             }
           },
-          "leased": 5,
-          "names": 7,
-          "recordSets": 24,
-          "route53Calls": 98,
-          "steps": [
-            {
-              "bakeSeconds": 300,
-              "percent": 10,
-              "waitSeconds": 120,
-              "weights": {
-                "81/9": 1,
-                "90/10": 11
-              }
-            },
-            {
-              "bakeSeconds": 300,
-              "percent": 50,
-              "waitSeconds": 120,
-              "weights": {
-                "45/45": 1,
-                "50/50": 11
-              }
-            },
-            {
-              "bakeSeconds": 300,
-              "percent": 100,
-              "waitSeconds": 120,
-              "weights": {
-                "0/100": 10,
-                "0/255": 1,
-                "0/90": 1
-              }
-            }
-          ],
-          "ttlSeconds": 120,
           "warnings": [
             "the registry TXT records of the two sides are named differently: \\052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations"
           ]
@@ -314,15 +314,15 @@ fn a_rollback_without_a_journal_succeeds_and_says_so() {
     let answer = run(simulation.roll_back(&json!({"hostedZoneId": ZONE_ID, "execution": "other"})));
     expect![[r#"
         {
-          "changeIds": [],
           "done": false,
-          "executions": [
-            "other"
-          ],
+          "restored": 0,
           "message": "nothing to roll back: the zone eks-blueprint.example.com has no journal of execution other",
           "migrations": [],
           "problems": [],
-          "restored": 0,
+          "executions": [
+            "other"
+          ],
+          "changeIds": [],
           "waitSeconds": 120
         }
     "#]].assert_eq(&format!("{:#}\n", answer.unwrap()));

@@ -605,8 +605,8 @@ fn names_are_leased_again_beside_an_unreadable_journal() {
     let answer = run(simulation.reacquire_lease(&planned)).unwrap();
     expect![[r#"
         {
-          "message": "the names that were given back are leased again, with the weights that the migration reached; these names are unchanged, because their journals can't be read: argocd.eks-blueprint.example.com",
-          "reacquired": 4
+          "reacquired": 4,
+          "message": "the names that were given back are leased again, with the weights that the migration reached; these names are unchanged, because their journals can't be read: argocd.eks-blueprint.example.com"
         }
     "#]]
     .assert_eq(&format!("{answer:#}\n"));
