@@ -117,8 +117,29 @@ async fn executions_in_scope(
 }
 
 impl SelectedJournals<'_> {
+    /// The executions of the journals.
+    pub(crate) fn executions(&self) -> BTreeSet<String> {
+        let entries = self.entries.iter().chain(&self.completed);
+        entries
+            .map(|entry| entry.journal.execution.clone())
+            .collect()
+    }
+
+    /// Whether there is nothing to restore, to delete or to report.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.completed.is_empty() && self.problems.is_empty()
+    }
+
     pub(crate) fn retain_executions(&mut self, executions: &BTreeSet<String>) {
-        let is_retained = |entry: &JournalEntry<'_>| executions.contains(&entry.journal.execution);
+        self.retain(|execution| executions.contains(execution));
+    }
+
+    pub(crate) fn remove_executions(&mut self, executions: &BTreeSet<&String>) {
+        self.retain(|execution| !executions.contains(execution));
+    }
+
+    fn retain(&mut self, is_retained: impl Fn(&String) -> bool) {
+        let is_retained = |entry: &JournalEntry<'_>| is_retained(&entry.journal.execution);
         self.entries.retain(is_retained);
         self.completed.retain(is_retained);
     }

@@ -5,7 +5,7 @@
 //! | event | what is rolled back |
 //! |---|---|
 //! | `{"execution": …}`, a name or an ARN | the names of that execution; with `hostedZoneId` if Step Functions no longer knows the execution |
-//! | `{"hostedZoneId": …, "names": […]}` | those names, for any execution; `*` matches any characters |
+//! | `{"hostedZoneId": …, "names": […]}` | those names, for any execution; `*` matches any characters. An execution that is running there is stopped, and all of its names are restored, because nothing would watch the others |
 //! | `{"alarm": …}` | the names of every running migration that watches this alarm |
 //! | EventBridge's `CloudWatch Alarm State Change`, or `alarmData` from an alarm that has this function as its action | the names of every migration that watches this alarm and was running when it fired |
 //! | EventBridge's `Step Functions Execution Status Change` | the names of an execution that failed, was aborted or timed out |
@@ -39,18 +39,19 @@ use std::collections::BTreeSet;
 use migration::Error;
 use migration::change::{Applied, NameChange, Restoration, apply, delete_journal, restore};
 use migration::dns::{RecordName, Zone};
-use migration::executions::{Execution, Executions};
+use migration::executions::Executions;
 use migration::input::Reaction;
 use migration::journal::JournalEntry;
 use migration::json::to_json;
 use migration::route53::{PROPAGATION_SECONDS, Route53, read_zone, still_pending};
+use migration::text::shortened;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::journals::{SelectedJournals, select_journals};
 use crate::report::{Reports, emit_metrics, limit_findings, summary};
 use crate::request::{EarlierPasses, PassRequest};
-use crate::targets::{RollbackTarget, RollbackTargets, Scope, find_targets, stop_for_rollback};
+use crate::targets::{RollbackTarget, RollbackTargets, Scope, find_targets, stopped_migrations};
 
 pub use crate::report::{MigrationReport, Outcome};
 
@@ -65,6 +66,9 @@ pub const LATE_WRITER_SECONDS: u32 = 120;
 /// and neither depends on the TTL.
 const LONGEST_WAIT_SECONDS: u32 = 3_600;
 
+/// Characters of a pass's message, which has one sentence per target.
+const LONGEST_MESSAGE: usize = 4_000;
+
 /// What one pass did.
 #[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,7 +77,7 @@ pub struct PassReport {
     pub done: bool,
     /// How many names were restored in this pass.
     pub restored: usize,
-    /// One sentence for people.
+    /// One sentence per target, for people.
     pub message: String,
     /// The migrations to announce.
     pub migrations: Vec<MigrationReport>,
@@ -98,7 +102,6 @@ pub async fn handle(
     let RollbackTargets { targets, message } = find_targets(&request, executions).await?;
     let earlier = request.earlier.as_ref();
     let mut pass = PassReport {
-        message,
         wait_seconds: LATE_WRITER_SECONDS,
         ..PassReport::default()
     };
@@ -112,6 +115,9 @@ pub async fn handle(
     }
     if let Some(error) = first_error {
         return Err(error);
+    }
+    if targets.is_empty() {
+        pass.message = message;
     }
     let earlier_changes = earlier.map(|earlier| earlier.change_ids.clone());
     let pending = still_pending(route53, earlier_changes.unwrap_or_default()).await?;
@@ -141,25 +147,63 @@ async fn roll_back(
 ) -> Result<(), Error> {
     let zone = read_zone(route53, &target.hosted_zone_id).await?;
     let mut journals = select_journals(target, &zone, executions).await?;
-    if let (Some(earlier), Scope::Names(_)) = (earlier, &target.scope) {
-        // A migration that has taken the names since the first pass is not part of this rollback.
-        journals.retain_executions(&earlier.executions);
+    if let Scope::Names(patterns) = &target.scope {
+        if let Some(earlier) = earlier {
+            // A migration that has taken the names since the first pass is not part of this rollback.
+            journals.retain_executions(&earlier.executions);
+        }
+        let mut names = journals.executions();
+        names.extend(earlier.iter().flat_map(|it| it.executions.iter().cloned()));
+        let stopped = stopped_migrations(target, patterns, names, executions).await?;
+        for migration in &stopped {
+            roll_back_migration(migration, route53, executions, pass).await?;
+        }
+        let stopped: BTreeSet<_> = stopped
+            .iter()
+            .filter_map(RollbackTarget::migration)
+            .map(|migration| &migration.name)
+            .collect();
+        journals.remove_executions(&stopped);
+        if journals.is_empty() && !stopped.is_empty() {
+            return Ok(());
+        }
     }
-    let stopped = stop_running_executions(target, &journals.entries, executions).await?;
+    roll_back_journals(target, &zone, &journals, route53, executions, pass).await
+}
 
-    let decision = decide(target, &zone, &journals);
+/// Rolls back all names of one migration, which is not running any more.
+async fn roll_back_migration(
+    target: &RollbackTarget,
+    route53: &impl Route53,
+    executions: &impl Executions,
+    pass: &mut PassReport,
+) -> Result<(), Error> {
+    let zone = read_zone(route53, &target.hosted_zone_id).await?;
+    let journals = select_journals(target, &zone, executions).await?;
+    roll_back_journals(target, &zone, &journals, route53, executions, pass).await
+}
+
+async fn roll_back_journals(
+    target: &RollbackTarget,
+    zone: &Zone,
+    journals: &SelectedJournals<'_>,
+    route53: &impl Route53,
+    executions: &impl Executions,
+    pass: &mut PassReport,
+) -> Result<(), Error> {
+    let decision = decide(target, zone, journals);
 
     pass.problems.extend(journals.problems.iter().cloned());
     let restored = write(target, decision, route53, pass).await?;
 
-    let mut reports = Reports::new(executions, target, &zone);
+    let mut reports = Reports::new(executions, target, zone);
     for entry in &journals.completed {
         reports.add_name(&entry.journal, Outcome::Completed);
     }
     for RestoredName { entry, differences } in restored {
         pass.restored += 1;
         pass.wait_seconds = pass.wait_seconds.max(zone.ttl_seconds(&entry.name));
-        reports.add_restored_name(&entry.journal, differences);
+        reports.add_restored_name(entry, differences);
     }
     match target.reaction {
         Reaction::Hold => {
@@ -170,41 +214,14 @@ async fn roll_back(
         Reaction::Rollback => {
             reports.add_remaining_names(&journals.entries);
             pass.executions
-                .extend(rolled_back_executions(target, &journals));
+                .extend(rolled_back_executions(target, journals));
         }
     }
-    pass.message = summary(target, &zone, reports.as_slice());
-    let reports = reports.finish(&stopped);
+    pass.add_message(&summary(target, zone, &reports));
+    let reports = reports.finish();
     emit_metrics(&reports);
     pass.migrations.extend(reports);
     Ok(())
-}
-
-/// If names are requested, stops the executions that are running and have journals there. Returns
-/// all executions of the target that were stopped, by the names of the executions.
-async fn stop_running_executions(
-    target: &RollbackTarget,
-    entries: &[JournalEntry<'_>],
-    executions: &impl Executions,
-) -> Result<BTreeSet<String>, Error> {
-    let mut stopped = BTreeSet::new();
-    if let Some(migration) = target.migration() {
-        stopped.extend(migration.is_stopped.then(|| migration.name.clone()));
-        return Ok(stopped);
-    }
-    let journaled: BTreeSet<_> = entries
-        .iter()
-        .map(|entry| &entry.journal.execution)
-        .collect();
-    for name in journaled {
-        let execution = executions.describe(name).await?;
-        if execution.as_ref().is_some_and(Execution::is_running)
-            && stop_for_rollback(name, &target.reason, executions).await?
-        {
-            stopped.insert(name.clone());
-        }
-    }
-    Ok(stopped)
 }
 
 /// What a pass writes in one zone.
@@ -318,16 +335,20 @@ fn rolled_back_executions(
 ) -> BTreeSet<String> {
     match &target.scope {
         Scope::Migration(migration) => BTreeSet::from([migration.name.clone()]),
-        Scope::Names(_) => {
-            let entries = journals.entries.iter().chain(&journals.completed);
-            entries
-                .map(|entry| entry.journal.execution.clone())
-                .collect()
-        }
+        Scope::Names(_) => journals.executions(),
     }
 }
 
 impl PassReport {
+    /// Adds a sentence about one target.
+    fn add_message(&mut self, message: &str) {
+        if !self.message.is_empty() {
+            self.message.push_str("; ");
+        }
+        self.message.push_str(message);
+        self.message = shortened(&self.message, LONGEST_MESSAGE);
+    }
+
     fn add_applied(&mut self, applied: Applied) {
         let Applied {
             change_ids,

@@ -24,6 +24,10 @@ const LONGEST_LIST: usize = 1_000;
 const MAYBE_GIVEN_BACK: &str = "ExternalDNS owns the records again: if the annotations already have the weights that the migration reached, \
      ExternalDNS writes these weights again within its interval; set the annotations back to the original weights";
 
+/// Why names were restored that were not requested.
+const STOPPED_EXECUTION: &str =
+    "the execution was running and was stopped for this rollback, so nothing would watch them";
+
 /// What a pass did to one migration.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,6 +77,8 @@ pub(crate) struct Reports<'a, E> {
     target: &'a RollbackTarget,
     zone: &'a Zone,
     migrations: Vec<MigrationReport>,
+    /// How many of the restored names were not requested.
+    unrequested: usize,
 }
 
 impl MigrationReport {
@@ -92,11 +98,8 @@ impl<'a, E: Executions> Reports<'a, E> {
             target,
             zone,
             migrations: Vec::new(),
+            unrequested: 0,
         }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[MigrationReport] {
-        &self.migrations
     }
 
     /// Counts the name of a journal in the report of its migration, and returns that report.
@@ -123,7 +126,14 @@ impl<'a, E: Executions> Reports<'a, E> {
         report
     }
 
-    pub(crate) fn add_restored_name(&mut self, journal: &Journal, differences: Vec<String>) {
+    pub(crate) fn add_restored_name(&mut self, entry: &JournalEntry<'_>, differences: Vec<String>) {
+        let journal = &entry.journal;
+        let requested = self.target.migration().and_then(|it| it.requested.as_ref());
+        let is_requested = requested.is_none_or(|patterns| {
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| pattern.matches(&entry.name))
+        });
+        self.unrequested += usize::from(!is_requested);
         let report = self.add_name(journal, Outcome::RolledBack);
         report.found.extend(differences);
         if journal.is_leased() && journal.percent == Percent::ALL {
@@ -158,7 +168,8 @@ impl<'a, E: Executions> Reports<'a, E> {
         &mut self.migrations[position]
     }
 
-    /// If names are requested, adds how many other names of the same executions are not restored.
+    /// If names are requested, adds how many other names of the same executions are not restored. These
+    /// executions had ended before, or are rolling themselves back.
     pub(crate) fn add_remaining_names(&mut self, entries: &[JournalEntry<'_>]) {
         if self.target.migration().is_some() {
             return;
@@ -185,29 +196,29 @@ impl<'a, E: Executions> Reports<'a, E> {
         }
     }
 
-    /// All reports. They include migrations without a journal that were stopped or are to be announced.
-    pub(crate) fn finish(mut self, stopped: &BTreeSet<String>) -> Vec<MigrationReport> {
-        let announced = self
-            .target
-            .migration()
-            .filter(|migration| migration.notify)
-            .map(|migration| &migration.name);
-        let reported: BTreeSet<_> = announced.into_iter().chain(stopped).collect();
-        for name in reported {
+    /// All reports. They include a migration without a journal that was stopped or is to be announced.
+    pub(crate) fn finish(mut self) -> Vec<MigrationReport> {
+        if let Some(migration) = self.target.migration() {
             let outcome = match self.target.reaction {
                 Reaction::Rollback => Outcome::RolledBack,
                 Reaction::Hold => Outcome::Held,
             };
-            if !self
-                .migrations
-                .iter()
-                .any(|report| report.execution == *name)
-            {
-                self.find_or_add(name, outcome);
+            let is_reported = |report: &MigrationReport| report.execution == migration.name;
+            if migration.notify && !self.migrations.iter().any(is_reported) {
+                self.find_or_add(&migration.name, outcome);
+            }
+            for report in &mut self.migrations {
+                report.stopped = migration.is_stopped && report.execution == migration.name;
+                if self.unrequested > 0 && report.status == Outcome::RolledBack {
+                    report.add_common_finding(&format!(
+                        "restored although not requested: {} {}; {STOPPED_EXECUTION}",
+                        self.unrequested,
+                        names(self.unrequested)
+                    ));
+                }
             }
         }
         for report in &mut self.migrations {
-            report.stopped = stopped.contains(&report.execution);
             report.found = limit_findings(std::mem::take(&mut report.found));
         }
         self.migrations
@@ -223,7 +234,11 @@ pub(crate) fn emit_metrics(reports: &[MigrationReport]) {
 }
 
 /// One sentence about a target.
-pub(crate) fn summary(target: &RollbackTarget, zone: &Zone, reports: &[MigrationReport]) -> String {
+pub(crate) fn summary<E: Executions>(
+    target: &RollbackTarget,
+    zone: &Zone,
+    reports: &Reports<'_, E>,
+) -> String {
     let subject = match &target.scope {
         Scope::Migration(migration) => {
             format!("execution {}", shortened(&migration.name, LONGEST_NAME))
@@ -234,16 +249,25 @@ pub(crate) fn summary(target: &RollbackTarget, zone: &Zone, reports: &[Migration
         }
     };
     let count = |outcome: Outcome| -> usize {
-        let counted = reports.iter().filter(|report| report.status == outcome);
+        let counted = reports.migrations.iter();
+        let counted = counted.filter(|report| report.status == outcome);
         counted.map(|report| report.names).sum()
     };
     let [restored, held, completed] =
         [Outcome::RolledBack, Outcome::Held, Outcome::Completed].map(count);
     if restored > 0 {
-        format!(
+        let mut message = format!(
             "restored the original weights of {restored} {} ({subject})",
             names(restored)
-        )
+        );
+        if reports.unrequested > 0 {
+            let unrequested = format!(
+                ", {} of them not requested: {STOPPED_EXECUTION}",
+                reports.unrequested
+            );
+            message.push_str(&unrequested);
+        }
+        message
     } else if held > 0 {
         format!(
             "held the migration: kept the weights and journals of {held} {} ({subject})",

@@ -55,6 +55,9 @@ pub(crate) struct MigrationScope {
     pub(crate) is_stopped: bool,
     /// Whether it is announced even if it has no journal left.
     pub(crate) notify: bool,
+    /// If only some of its names were requested, and the others are restored because it was stopped: the
+    /// requested ones.
+    pub(crate) requested: Option<Vec<NamePattern>>,
 }
 
 pub(crate) struct RollbackTargets {
@@ -149,6 +152,7 @@ async fn execution_target(
             adopted: adopted.clone(),
             is_stopped,
             notify: is_stopped || *is_own_request,
+            requested: None,
         })),
         reaction: Reaction::Rollback,
         reason: reason.clone(),
@@ -207,8 +211,8 @@ async fn ended_execution_targets(
     // The migration state machine announces its own failure, and a rollback the executions that it
     // stops.
     let notify = status != "FAILED" && error != Some(STOPPED);
-    let reaction = if error == Some(ROLLBACK_FAILED) {
-        // Its own rollback had begun, whatever `onFailure` is.
+    let reaction = if [Some(ROLLBACK_FAILED), Some(STOPPED)].contains(&error) {
+        // A rollback of it had begun, whatever `onFailure` is.
         Reaction::Rollback
     } else if status != "FAILED" && executions.state(name).await?.as_deref() == Some(HOLDING) {
         // It had decided to hold, whatever `onFailure` is: because of another writer's change, for
@@ -230,6 +234,7 @@ async fn ended_execution_targets(
             adopted: BTreeSet::new(),
             is_stopped: false,
             notify,
+            requested: None,
         })),
     }))
 }
@@ -279,6 +284,7 @@ async fn alarm_targets(
                 adopted: BTreeSet::new(),
                 is_stopped,
                 notify: !execution.is_running() || is_stopped,
+                requested: None,
             })),
         });
     }
@@ -320,16 +326,43 @@ enum StopOutcome {
     HadEnded,
 }
 
-/// Stops an execution before its names are restored, so that it writes no more. Returns whether it
-/// was stopped.
-pub(crate) async fn stop_for_rollback(
-    name: &str,
-    reason: &str,
+/// The migrations among `names` that are stopped for a rollback of some of their names: those that are
+/// running, which this function stops, and those that an earlier pass or attempt has stopped. All of their
+/// names are rolled back, because nothing watches the others any more.
+pub(crate) async fn stopped_migrations(
+    target: &RollbackTarget,
+    requested: &[NamePattern],
+    names: BTreeSet<String>,
     executions: &impl Executions,
-) -> Result<bool, Error> {
-    Ok(stop(name, STOPPED, reason, executions).await? == StopOutcome::Stopped)
+) -> Result<Vec<RollbackTarget>, Error> {
+    let mut stopped = Vec::new();
+    for name in names {
+        let Some(execution) = executions.describe(&name).await? else {
+            continue;
+        };
+        let is_stopped = execution.is_running()
+            && stop(&name, STOPPED, &target.reason, executions).await? == StopOutcome::Stopped;
+        if !is_stopped && execution.error.as_deref() != Some(STOPPED) {
+            continue;
+        }
+        stopped.push(RollbackTarget {
+            hosted_zone_id: target.hosted_zone_id.clone(),
+            reaction: Reaction::Rollback,
+            reason: target.reason.clone(),
+            scope: Scope::Migration(Box::new(MigrationScope {
+                name,
+                input: input::parse(&execution.input).ok(),
+                adopted: BTreeSet::new(),
+                is_stopped,
+                notify: is_stopped,
+                requested: Some(requested.to_vec()),
+            })),
+        });
+    }
+    Ok(stopped)
 }
 
+/// Stops an execution before its names are restored, so that it writes no more.
 async fn stop(
     name: &str,
     error: &str,

@@ -578,20 +578,6 @@ fn an_unreadable_journal_is_reported_by_the_rollback() {
 }
 
 #[test]
-fn a_rollback_by_name_reports_how_many_names_it_does_not_restore() {
-    let simulation = Simulation::blueprint();
-    let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
-    let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
-    let answer = run(simulation.roll_back(&request)).unwrap();
-    expect![[r#"
-        [
-          "not requested and so not restored: 6 more names of the execution run; to restore all of its names, roll back with {\"execution\": \"run\"}"
-        ]
-    "#]].assert_eq(&format!("{:#}\n", answer["migrations"][0]["found"]));
-}
-
-#[test]
 fn drift_is_found_and_not_overwritten() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();

@@ -23,6 +23,7 @@
 //! | `refusals` | inputs and zones that the plan refuses |
 //! | `warnings` | warnings of the plan |
 //! | `events` | rollbacks that an event starts |
+//! | `rollbacks_by_name` | rollbacks of names, whichever migrations have moved them |
 //! | `external_dns`, `releases` | migrations and releases while the model of ExternalDNS runs |
 //! | `regressions` | shortest forms of failures that random histories found |
 
@@ -59,6 +60,8 @@ mod refusals;
 mod regressions;
 #[cfg(test)]
 mod releases;
+#[cfg(test)]
+mod rollbacks_by_name;
 #[cfg(test)]
 mod warnings;
 
