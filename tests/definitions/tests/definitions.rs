@@ -27,9 +27,9 @@ fn own_errors() -> Vec<&'static str> {
 
 #[test]
 fn every_error_of_the_functions_is_final_or_may_pass() {
-    let mut names = BTreeSet::from_iter(Error::NAMES.iter().copied());
+    let mut names: BTreeSet<_> = Error::NAMES.iter().copied().collect();
     names.insert("Redriven");
-    assert_eq!(BTreeSet::from_iter(own_errors()), names);
+    assert_eq!(own_errors().into_iter().collect::<BTreeSet<_>>(), names);
 
     let final_errors = blocks()["final-errors"].clone();
     let final_errors: Vec<String> = yaml_serde::from_value(final_errors).unwrap();

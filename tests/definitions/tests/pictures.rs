@@ -1,10 +1,5 @@
 //! The pictures in `statemachine/README.md` are drawn from the definitions.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a definition that can't be read shall fail the test"
-)]
-
 use definitions::{draw, project};
 use expect_test::{expect, expect_file};
 use serde_json::json;
