@@ -211,10 +211,16 @@ async fn ended_execution_targets(
     // The migration state machine announces its own failure, and a rollback the executions that it
     // stops.
     let notify = status != "FAILED" && error != Some(STOPPED);
-    let reaction = if [Some(ROLLBACK_FAILED), Some(STOPPED)].contains(&error) {
+    let has_begun = [Some(ROLLBACK_FAILED), Some(STOPPED)].contains(&error);
+    // An execution that failed has ended in a state of its own choice.
+    let state = match status.as_str() {
+        "FAILED" => None,
+        _ => executions.state(name).await?,
+    };
+    let reaction = if has_begun || state.as_deref() == Some(ROLLING_BACK) {
         // A rollback of it had begun, whatever `onFailure` is.
         Reaction::Rollback
-    } else if status != "FAILED" && executions.state(name).await?.as_deref() == Some(HOLDING) {
+    } else if state.as_deref() == Some(HOLDING) {
         // It had decided to hold, whatever `onFailure` is: because of another writer's change, for
         // example.
         Reaction::Hold

@@ -367,6 +367,22 @@ fn an_execution_aborted_while_it_announces_a_hold_stays_held() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
+/// Found with seed 329: a migration whose `onFailure` is `hold` was rolling back because of drift, and
+/// timed out.
+#[test]
+fn an_execution_that_ends_while_it_rolls_back_is_rolled_back_whatever_on_failure_is() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let mut input = canary();
+    input["onFailure"] = json!("hold");
+    at_50_percent(&simulation, "run", &input);
+    simulation.executions.enter("run", ROLLING_BACK);
+    simulation.executions.time_out("run");
+    let answers = run(simulation.roll_back_all(&status_event("run", "TIMED_OUT"))).unwrap();
+    assert_eq!(answers[0]["migrations"][0]["status"], "RolledBack");
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
 #[test]
 fn an_aborted_migration_with_on_failure_hold_is_reported_and_keeps_its_weights() {
     let simulation = Simulation::blueprint();

@@ -58,6 +58,8 @@ impl FaultKind {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Disturbance {
     Fault(FaultKind),
+    /// A fault at a call that Step Functions makes for a Task, other than of a function.
+    Integration(FaultKind),
     /// From this call on no call arrives, for longer than all retries take.
     Outage,
     /// Step Functions loses the connection to the function and invokes it again, while the first
@@ -87,9 +89,12 @@ impl Afterwards {
 }
 
 /// A migration and its zone. The migration has two steps, each with a bake of two health checks. With
-/// many names it has one step, to save time: a second one would make the same calls again.
+/// many names it has one step, and only every fifth call is disturbed, to save time: the calls are
+/// those of few names.
 pub(crate) struct Scenario {
     names: usize,
+    /// Every so many calls are disturbed.
+    stride: usize,
     record_sets: Vec<RecordSet>,
     pub(crate) input: Value,
     /// The end of the migration without a disturbance: `Completed` or the error of the execution.
@@ -107,6 +112,7 @@ impl Scenario {
         };
         Self {
             names,
+            stride: if names > 2 { 5 } else { 1 },
             record_sets: record_sets_from_cli_json(&zone(names)),
             input: json!({
                 "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
@@ -177,6 +183,44 @@ pub fn a_fault_at_any_call_of_a_rollback_is_repaired_by_the_next_rollback(names:
     })
 }
 
+/// Plays a migration with a fault at each call that Step Functions makes for it to another service or
+/// to itself: its end is always the same.
+pub fn a_fault_at_any_call_of_step_functions_does_not_change_the_end(names: usize) -> Report {
+    let mut scenario = Scenario::new(names, zones::registered);
+    scenario.input["steps"] = json!([{"percent": 10, "approval": true}, 100]);
+    let undisturbed = play(&scenario, None, Afterwards::Continues, |_| {});
+    let calls = undisturbed.integration_calls;
+    let mut all = undisturbed;
+    for number in 0..calls {
+        for kind in FaultKind::ALL {
+            let fault = Disturbance::Integration(kind);
+            let mut report = play(
+                &scenario,
+                Some((number, fault)),
+                Afterwards::Continues,
+                |_| {},
+            );
+            if !report.ends.contains_key(scenario.end) {
+                let end = format!("it ends as {:?}", report.ends);
+                report.violations.push(end);
+            }
+            label(
+                &mut report,
+                &format!("{names} names, {fault:?} at call {number}"),
+            );
+            all.add(report);
+        }
+    }
+    all
+}
+
+/// Puts what was disturbed before each violation.
+fn label(report: &mut Report, disturbed: &str) {
+    for violation in &mut report.violations {
+        *violation = format!("{disturbed}: {violation}");
+    }
+}
+
 fn faults() -> Vec<Disturbance> {
     let faults = FaultKind::ALL.map(Disturbance::Fault);
     let others = [Disturbance::InvocationLost, Disturbance::Late];
@@ -207,15 +251,13 @@ fn disturb_every_call(
         );
         all.violations.push(violation);
     }
-    for number in 0..calls {
+    for number in (0..calls).step_by(scenario.stride) {
         for disturbance in disturbances {
             for afterwards in continuations {
                 let mut report = play(scenario, Some((number, *disturbance)), *afterwards, &set_up);
-                for violation in &mut report.violations {
-                    *violation = format!(
-                        "{names} names, {disturbance:?} at call {number}, {afterwards:?}: {violation}"
-                    );
-                }
+                let disturbed =
+                    format!("{names} names, {disturbance:?} at call {number}, {afterwards:?}");
+                label(&mut report, &disturbed);
                 all.add(report);
             }
         }
@@ -241,6 +283,9 @@ pub(crate) fn play(
             match disturbed {
                 Some((number, Disturbance::Fault(kind))) => {
                     world.network.inject_fault(number, kind.fault());
+                }
+                Some((number, Disturbance::Integration(kind))) => {
+                    world.integrations.inject_fault(number, kind.fault());
                 }
                 Some((number, Disturbance::Outage)) => {
                     for call in number..number + OUTAGE_CALLS {

@@ -20,8 +20,10 @@ use crate::world::{COMPLETION, World};
 pub struct Report {
     /// The number of histories.
     pub histories: usize,
-    /// The number of calls to AWS.
+    /// The number of calls of the functions to AWS.
     pub calls: usize,
+    /// The number of calls of Step Functions for Tasks, except those of functions.
+    pub integration_calls: usize,
     /// The number of injected faults. An edit of another writer at a call counts as one.
     pub faults: usize,
     /// The number of writes of other writers that changed the zone.
@@ -44,6 +46,7 @@ impl Report {
     pub fn add(&mut self, other: Self) {
         self.histories += other.histories;
         self.calls += other.calls;
+        self.integration_calls += other.integration_calls;
         self.faults += other.faults;
         self.outside_writes += other.outside_writes;
         self.batches += other.batches;
@@ -95,7 +98,8 @@ pub fn run(
     let oracle = lock(&world.oracle);
     Report {
         histories: 1,
-        calls: world.network.calls() + world.integrations.calls(),
+        calls: world.network.calls(),
+        integration_calls: world.integrations.calls(),
         faults: world.network.injected() + world.integrations.injected(),
         outside_writes: world.outside_writes.load(Ordering::Relaxed),
         batches: oracle.batches,
@@ -174,7 +178,8 @@ fn may_hold(world: &World, execution: &str) -> bool {
     match reasons.get(execution).map(String::as_str) {
         Some("Drift") => inputs[execution]["onDrift"] != "rollback",
         Some("ApprovalRefused" | "ApprovalTimedOut") => is_hold("onRefusal"),
-        Some(COMPLETION) => true,
+        // An operator's answer, or none because nobody could be asked.
+        Some(COMPLETION | "Hold" | "ApprovalNotRequested") => true,
         // No reason: the rollback function held it after an alarm or a status event.
         Some(_) | None => is_hold("onFailure"),
     }

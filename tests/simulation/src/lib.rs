@@ -34,6 +34,7 @@
 
 mod account;
 pub mod clock;
+pub mod coverage;
 pub mod exhaustive;
 pub mod history;
 pub mod limits;

@@ -4,7 +4,6 @@
 //! named elsewhere give other histories.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fakes::{Fault, record_sets_from_cli_json};
@@ -17,7 +16,7 @@ use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::exhaustive::FaultKind;
 use crate::history::{self, Report};
-use crate::world::{ALARM, Approval, World};
+use crate::world::{ALARM, Answer, Approval, World};
 use crate::writers::Writer;
 use crate::zones::{BLUE, GREEN, alias, registry, soa};
 
@@ -36,7 +35,7 @@ pub fn play(seed: u64) -> Report {
     let mut report = history::run(
         zone.clone(),
         latency,
-        |world| prepare(world, &mut random, &Arc::new(zone), &input),
+        |world| prepare(world, &mut random, &zone, &input),
         |_| {},
     );
     for violation in &mut report.violations {
@@ -45,7 +44,7 @@ pub fn play(seed: u64) -> Report {
     report
 }
 
-fn prepare(world: &Rc<World>, random: &mut Rng, zone: &Arc<Vec<RecordSet>>, input: &Value) {
+fn prepare(world: &Rc<World>, random: &mut Rng, zone: &[RecordSet], input: &Value) {
     let chance = *pick(random, &[0.0, 0.0, 0.01, 0.03, 0.1]);
     for number in 0..FAULTY_CALLS {
         if random.f64() < chance {
@@ -77,10 +76,22 @@ fn prepare(world: &Rc<World>, random: &mut Rng, zone: &Arc<Vec<RecordSet>>, inpu
         (after, *pick(&mut answers, &given))
     });
     let names: Vec<RecordName> = moved_names(zone);
+    let integration_chance = *pick(random, &[0.0, 0.0, 0.0, 0.02, 0.1]);
+    for number in 0..FAULTY_CALLS {
+        if random.f64() < integration_chance {
+            let kind = *pick(random, &FaultKind::ALL);
+            world.integrations.inject_fault(number, kind.fault());
+        }
+    }
     world.start("execution-1", input);
+    if random.u8(0..3) == 0 {
+        let is_annotated = random.u8(0..3) > 0;
+        let name = pick(random, &names).clone();
+        world.spawn(release_after_completion(world.clone(), name, is_annotated));
+    }
     for _ in 0..random.usize(0..=6) {
         let at = Duration::from_millis(random.u64(0..=1_000) * random.u64(0..=LATEST_SECONDS));
-        let event = outside_event(random, &names, zone.clone(), input);
+        let event = outside_event(random, &names, input);
         let world = world.clone();
         world.clone().spawn(async move {
             world.clock.sleep(at).await;
@@ -92,15 +103,10 @@ fn prepare(world: &Rc<World>, random: &mut Rng, zone: &Arc<Vec<RecordSet>>, inpu
 type OutsideEvent = Box<dyn FnOnce(&Rc<World>)>;
 
 /// Draws an event that the migration does not cause: an abort, an alarm, another writer and so on.
-fn outside_event(
-    random: &mut Rng,
-    names: &[RecordName],
-    zone: Arc<Vec<RecordSet>>,
-    input: &Value,
-) -> OutsideEvent {
+fn outside_event(random: &mut Rng, names: &[RecordName], input: &Value) -> OutsideEvent {
     let name = pick(random, names).clone();
     let weight = random.u8(..);
-    match random.u8(0..14) {
+    match random.u8(0..20) {
         0 => Box::new(|world| world.abort("execution-1")),
         1 => Box::new(|world| world.time_out("execution-1")),
         2 => Box::new(|world| world.set_alarm("ALARM")),
@@ -126,13 +132,41 @@ fn outside_event(
             world.roll_back(&json!({"hostedZoneId": ZONE_ID, "names": ["*"]}));
         }),
         8 => Box::new(|world| world.lose_invocations()),
-        writer => {
-            let writer = Writer::ALL[usize::from(writer - 9)];
-            Box::new(move |world| {
-                let edit = writer.edit(name.clone(), weight, zone, world.outside_writes.clone());
-                world.write(&format!("another writer: {writer:?} at {name}"), edit);
-            })
+        9 => Box::new(|world| world.redrive("execution-1")),
+        10 => Box::new(|world| world.stop_watch("execution-1")),
+        11 | 12 => {
+            let answer = *pick(random, &Answer::ALL);
+            Box::new(move |world| world.answer("execution-1", answer))
         }
+        13 => Box::new(|world| world.update_annotations()),
+        14 => Box::new(|world| world.release(&release_of("execution-1"))),
+        writer => {
+            let writer = Writer::ALL[usize::from(writer - 15)];
+            Box::new(move |world| world.write_as(writer, &name, weight))
+        }
+    }
+}
+
+fn release_of(execution: &str) -> Value {
+    json!({"hostedZoneId": ZONE_ID, "execution": execution})
+}
+
+/// Releases the names of the first migration once it has completed, while ExternalDNS makes passes.
+/// `is_annotated` says whether the annotations have the reached weights.
+async fn release_after_completion(world: Rc<World>, name: RecordName, is_annotated: bool) {
+    while world.executions.is_running("execution-1") {
+        world.clock.sleep(Duration::from_mins(1)).await;
+    }
+    if !world.executions.has_succeeded("execution-1") {
+        return;
+    }
+    if is_annotated {
+        world.update_annotations();
+    }
+    world.release(&release_of("execution-1"));
+    for _ in 0..8 {
+        world.clock.sleep(Duration::from_mins(1)).await;
+        world.write_as(Writer::ExternalDns, &name, 0);
     }
 }
 

@@ -20,7 +20,7 @@ use futures_util::task::LocalSpawnExt;
 use interpreter::{End, ExecutionId, Failure, JValue, StepFunctions};
 use migration::Error;
 use migration::dns::HostedZoneId;
-use migration::dns::RecordSet;
+use migration::dns::{RecordName, RecordSet};
 use migration::executions::ROLLING_BACK;
 use migration::plan::Migration;
 use migration::route53::read_names;
@@ -29,8 +29,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
 use crate::clock::{Clock, Latency};
-use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK};
+use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK, WATCH};
 use crate::oracle::{Oracle, lock};
+use crate::writers::Writer;
+use crate::zones::is_same;
 
 const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
 const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
@@ -99,6 +101,8 @@ pub struct World {
     pub largest_payload: Cell<usize>,
     /// The number of writes of other writers that changed the zone.
     pub outside_writes: Arc<AtomicUsize>,
+    /// The zone with the weights of the annotations of ExternalDNS, and of Terraform's configuration.
+    annotated: RefCell<Arc<Vec<RecordSet>>>,
     /// What has happened, each line with its time.
     pub timeline: RefCell<Vec<String>>,
     /// Returns the delays of the deliveries of an event: several, because EventBridge may deliver an
@@ -125,6 +129,21 @@ pub struct World {
 /// the connection is lost.
 type Caller = Rc<Cell<Option<oneshot::Sender<Result<Value, Failure>>>>>;
 
+/// The answer of an operator to the token of a watch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// Ends a bake early.
+    Promote,
+    /// Stops here, and keeps weights and journals.
+    Hold,
+    RollBack,
+    Refuse,
+}
+
+impl Answer {
+    pub const ALL: [Self; 4] = [Self::Promote, Self::Hold, Self::RollBack, Self::Refuse];
+}
+
 /// The answer to a request for approval.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Approval {
@@ -147,6 +166,7 @@ impl World {
         let clock = Clock::new(latency);
         let network = Arc::new(Network::new(clock.clone()));
         let oracle = Arc::default();
+        let annotated = RefCell::new(Arc::new(record_sets.clone()));
         let route53 = FakeRoute53::new(crate::ZONE_ID, record_sets)
             .with_network(network.clone())
             .with_observer(Oracle::observer(&oracle));
@@ -177,6 +197,7 @@ impl World {
             notifications: RefCell::default(),
             largest_payload: Cell::default(),
             outside_writes: Arc::default(),
+            annotated,
             timeline: RefCell::default(),
             deliveries: RefCell::new(Box::new(|| vec![Duration::from_secs(1)])),
             approvals: RefCell::new(Box::new(|| (Duration::from_mins(1), Approval::Given))),
@@ -269,6 +290,90 @@ impl World {
             self.note(format!("{execution} is aborted"));
             self.executions.abort(execution);
         }
+    }
+
+    /// Redrives an execution, as a person does in the console.
+    pub fn redrive(&self, execution: &str) {
+        let id = ExecutionId::new(MIGRATION, execution);
+        if self.executions.is_running(execution) || self.executions.has_succeeded(execution) {
+            return;
+        }
+        self.note(format!("{execution} is redriven"));
+        self.executions.redrive(execution);
+        lock(&self.oracle).running.insert(execution.to_owned());
+        if let Err(failure) = self.step_functions.redrive(&id) {
+            self.violation(&format!("{execution} can't be redriven: {failure}"));
+        }
+    }
+
+    /// The token in the input of the watch that runs for a migration, found as the runbook says.
+    pub fn token(&self, execution: &str) -> Option<String> {
+        let mut running = self.step_functions.executions().into_iter();
+        running.find_map(|(id, described)| {
+            let is_watch = is_of(&id, WATCH) && described.end.is_none();
+            let token = described.input["token"].as_str();
+            (is_watch && described.input["execution"] == execution)
+                .then(|| token.map(str::to_owned))
+                .flatten()
+        })
+    }
+
+    /// Answers the token of the watch of a migration, if one runs.
+    pub fn answer(&self, execution: &str, answer: Answer) {
+        let Some(token) = self.token(execution) else {
+            return;
+        };
+        self.note(format!("an operator answers {execution}: {answer:?}"));
+        let failure = |error| Failure::new(error, "by an operator");
+        // An error says that the migration has an answer already.
+        let _ = match answer {
+            Answer::Promote => self.step_functions.send_task_success(&token, &json!({})),
+            Answer::Hold => self
+                .step_functions
+                .send_task_failure(&token, failure("Hold")),
+            Answer::RollBack => self
+                .step_functions
+                .send_task_failure(&token, failure("RollBack")),
+            Answer::Refuse => self
+                .step_functions
+                .send_task_failure(&token, failure("Refused")),
+        };
+    }
+
+    /// Stops the watch of a migration, as a person does in the console.
+    pub fn stop_watch(&self, execution: &str) {
+        let executions = self.step_functions.executions();
+        let watch = executions.iter().find(|(id, described)| {
+            is_of(id, WATCH) && described.end.is_none() && described.input["execution"] == execution
+        });
+        if let Some((id, _)) = watch {
+            self.note(format!("{} is stopped", id.name()));
+            self.step_functions
+                .stop(id, Failure::new("Stopped", "by a person"));
+        }
+    }
+
+    /// Sets the annotations of ExternalDNS to the weights in the zone.
+    pub fn update_annotations(&self) {
+        self.note("the annotations get the weights in the zone");
+        let live = self.route53.record_sets();
+        let mut annotated = self.annotated.borrow().to_vec();
+        for record_set in &mut annotated {
+            let same = live.iter().find(|live| is_same(live, record_set));
+            if let Some((_, weight)) = same.and_then(RecordSet::weighted)
+                && record_set.weighted().is_some()
+            {
+                *record_set = record_set.with_weight(weight);
+            }
+        }
+        *self.annotated.borrow_mut() = Arc::new(annotated);
+    }
+
+    /// Another writer changes the zone.
+    pub fn write_as(&self, writer: Writer, name: &RecordName, weight: u8) {
+        let annotated = self.annotated.borrow().clone();
+        let edit = writer.edit(name.clone(), weight, annotated, self.outside_writes.clone());
+        self.write(&format!("another writer: {writer:?} at {name}"), edit);
     }
 
     /// Ends an execution by its `TimeoutSeconds`.
