@@ -62,6 +62,8 @@ pub struct Execution {
     pub status: Status,
     /// The time of the last redrive.
     pub redriven_at: Option<SystemTime>,
+    /// How often it was redriven.
+    pub redrive_count: u32,
     pub error: Option<String>,
     pub cause: Option<String>,
     /// The input; null if it can't be parsed.

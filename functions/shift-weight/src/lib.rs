@@ -6,7 +6,7 @@
 //! | operation | further fields | what it does |
 //! |---|---|---|
 //! | `plan` | `execution`, `input` | checks the input against the zone; writes nothing |
-//! | `shift` | `execution`, `migration`, `step` | shifts all names to the step's percent |
+//! | `shift` | `execution`, `migration`, `step`, optional `redrives` | shifts all names to the step's percent; an error if the execution was redriven since it had this number of redrives |
 //! | `confirm` | `execution`, `migration`, `changeIds` | checks that the weights are those in the journals, and that the changes are in sync; writes nothing |
 //! | `complete` | `execution`, `migration` | deletes the journals, unless names are leased |
 //! | `planRelease` | `input` | finds the journals of a completed migration; writes nothing |
@@ -36,8 +36,8 @@ use migration::change::{
     Applied, Closing, Moment, Shift, apply, complete, journals_to_delete, shift,
 };
 use migration::dns::{Percent, RecordName, Zone, count_weights};
-use migration::error::{Drift, InvalidInput};
-use migration::executions::{Executions, Status, execution_name};
+use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
+use migration::executions::{Execution, Executions, Status, execution_name};
 use migration::journal::{EndedExecutions, PairedName, Writer, journal_at, lowest_percent, pair};
 use migration::json::{from_json, to_json};
 use migration::plan::{self, Awaited, Migration, Plan, awaited, literal_names};
@@ -76,6 +76,9 @@ struct ShiftRequest {
     execution: String,
     migration: Migration,
     step: usize,
+    /// How often the execution had been redriven when it was planned. Without it, a redrive is not
+    /// noticed.
+    redrives: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +234,7 @@ async fn shift_weights(
         execution,
         migration,
         step,
+        redrives,
     } = request;
     let Some(percent) = migration.steps.get(step).map(|step| step.percent) else {
         return Err(Error::from(InvalidInput::NoSuchStep {
@@ -239,7 +243,10 @@ async fn shift_weights(
         }));
     };
     let execution = execution_name(&execution);
-    let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
+    let (zone, ()) = tokio::try_join!(
+        read_names(route53, &migration.hosted_zone_id, migration.record_names()),
+        reject_redriven(execution, redrives, executions),
+    )?;
     let is_first = step == 0;
     let ended = if is_first {
         adopted_executions(&zone, &migration, execution, executions).await?
@@ -386,6 +393,37 @@ async fn complete_migration(
         leased_weights,
         weights,
     })
+}
+
+/// Refuses an execution that was redriven after its plan. It continues with the variables of then, and its
+/// plan, its probe and its check of the alarms may be days old; its status event has rolled it back in most
+/// cases.
+///
+/// `DescribeExecution` is eventually consistent, so it may not show a redrive of the last seconds.
+///
+/// Source: Step Functions Developer Guide, "Restarting state machine executions with redrive".
+async fn reject_redriven(
+    execution: &str,
+    redrives: Option<u32>,
+    executions: &impl Executions,
+) -> Result<(), Error> {
+    let Some(planned) = redrives else {
+        return Ok(());
+    };
+    let Some(Execution { redrive_count, .. }) = executions.describe(execution).await? else {
+        return Err(Error::from(Unavailable::Unusable {
+            action: "states:DescribeExecution".to_owned(),
+            problem: format!("it does not know the execution {execution}, which is running"),
+        }));
+    };
+    if redrive_count > planned {
+        return Err(Error::from(Redriven {
+            execution: execution.to_owned(),
+            planned,
+            found: redrive_count,
+        }));
+    }
+    Ok(())
 }
 
 /// The plan has left out the steps below the percent that it found. If a name has a lower percent by

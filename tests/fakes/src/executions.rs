@@ -44,6 +44,7 @@ impl FakeExecutions {
             described: Execution {
                 status: Status::Running,
                 redriven_at: None,
+                redrive_count: 0,
                 error: None,
                 cause: None,
                 input,
@@ -91,6 +92,7 @@ impl FakeExecutions {
         if let Some(execution) = self.lock().get_mut(name) {
             execution.described.status = Status::Running;
             execution.described.redriven_at = Some(self.network.now());
+            execution.described.redrive_count += 1;
         }
     }
 

@@ -338,6 +338,40 @@ fn an_execution_redriven_after_its_status_event_is_not_rolled_back() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
+/// It was rolled back and continues with the plan, the probe and the alarms of then.
+#[test]
+fn a_redriven_execution_shifts_nothing() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    let shift = |step: usize, redrives: &Value| {
+        let event = json!({"operation": "shift", "execution": "run", "step": step,
+            "migration": planned["migration"], "redrives": redrives});
+        run(simulation.shift_weight(&event))
+    };
+    shift(0, &json!(0)).unwrap();
+    simulation.executions.abort("run");
+    run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
+    simulation.executions.redrive("run");
+    let restored = simulation.route53.to_cli_json();
+    for step in [0, 1] {
+        let error = shift(step, &json!(0)).unwrap_err();
+        assert_eq!(error.name(), "Redriven", "{error}");
+    }
+    let error = shift(0, &json!(0)).unwrap_err();
+    expect![[r#"
+        Redriven: the execution run was redriven after its plan (redrives now: 1, when it was planned: 0), and may have been rolled back since; nothing more is shifted; start a new execution with the same input
+    "#]].assert_eq(&format!("{}: {error}\n", error.name()));
+    assert_eq!(simulation.route53.to_cli_json(), restored);
+    // A parent that was started before this field existed does not send it.
+    shift(0, &Value::Null).unwrap();
+    // An execution that was redriven before its plan is planned anew.
+    let event = json!({"operation": "plan", "execution": "run", "input": canary()});
+    run(simulation.shift_weight(&event)).unwrap();
+    shift(1, &json!(1)).unwrap();
+    let error = shift(1, &json!(-1)).unwrap_err();
+    assert_eq!(error.name(), "InvalidInput", "{error}");
+}
+
 /// For example because of drift, whatever `onFailure` says.
 #[test]
 fn an_execution_that_failed_as_held_keeps_its_weights() {

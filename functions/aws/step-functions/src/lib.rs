@@ -117,6 +117,10 @@ impl Executions for StepFunctionsClient {
                     ExecutionStatus::Succeeded => Status::Succeeded,
                     _ => Status::Unsuccessful,
                 },
+                redrive_count: output
+                    .redrive_count()
+                    .and_then(|count| count.try_into().ok())
+                    .unwrap_or_default(),
                 redriven_at: output.redrive_date().copied().and_then(system_time),
                 error: output.error().map(str::to_owned),
                 cause: output.cause().map(str::to_owned),

@@ -38,6 +38,18 @@ pub enum NotPermitted {
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "the execution {execution} was redriven after its plan (redrives now: {found}, when it was planned: {planned}), and \
+     may have been rolled back since; nothing more is shifted; start a new execution with the same input"
+)]
+pub struct Redriven {
+    pub execution: String,
+    /// The number of redrives when the migration was planned.
+    pub planned: u32,
+    pub found: u32,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{action} was throttled ({answer}); all callers of this account share its quota")]
 pub struct Throttled {
     /// The API call, in IAM's spelling.

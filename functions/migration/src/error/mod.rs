@@ -18,8 +18,8 @@ mod journal;
 mod records;
 
 pub use aws::{
-    AlarmNotFound, ChangeRefused, ExecutionNotFound, NoSuchHostedZone, NotPermitted, Throttled,
-    Unavailable,
+    AlarmNotFound, ChangeRefused, ExecutionNotFound, NoSuchHostedZone, NotPermitted, Redriven,
+    Throttled, Unavailable,
 };
 pub use input::InvalidInput;
 pub use journal::{
@@ -96,6 +96,8 @@ errors! {
     AlarmNotFound,
     /// The execution to be rolled back or released does not exist.
     ExecutionNotFound,
+    /// The execution was redriven after its migration was planned.
+    Redriven,
     /// The function's role lacks a permission.
     NotPermitted,
     /// AWS throttled the call, also after the SDK's own retries.
