@@ -60,6 +60,7 @@ pub enum Status {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
     pub status: Status,
+    pub started_at: SystemTime,
     /// The time of the last redrive.
     pub redriven_at: Option<SystemTime>,
     /// How often it was redriven.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use migration::Error;
 use migration::dns::{Percent, RecordName, Zone};
-use migration::executions::{Executions, Status};
+use migration::executions::{Execution, Executions, Status};
 use migration::input::Input;
 use migration::journal::{Journal, JournalEntry, journal_at};
 
@@ -103,12 +103,18 @@ async fn executions_in_scope(
         let other = &entry.journal.execution;
         // An execution adopts others with its first shift; before it, only its own request lists them.
         let is_adopted = has_begun || migration.adopted.contains(other);
-        if is_adopted
-            && !in_scope.contains(other)
-            && executions
-                .describe(other)
-                .await?
-                .is_some_and(|execution| execution.status == Status::Unsuccessful)
+        if !is_adopted || in_scope.contains(other) {
+            continue;
+        }
+        // One that started later has adopted this migration's journals, and not the reverse.
+        let may_be_adopted = |execution: Execution| {
+            execution.status == Status::Unsuccessful
+                && Some(execution.started_at) <= migration.started_at
+        };
+        if executions
+            .describe(other)
+            .await?
+            .is_some_and(may_be_adopted)
         {
             in_scope.insert(other.clone());
         }

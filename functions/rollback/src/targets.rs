@@ -2,6 +2,7 @@
 //! to hold them. Stops running executions before their zone is read, so that what is read stays valid.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use migration::Error;
 use migration::dns::HostedZoneId;
@@ -47,7 +48,8 @@ pub(crate) enum Scope {
 
 pub(crate) struct MigrationScope {
     pub(crate) name: String,
-    /// None if Step Functions no longer knows the execution.
+    /// None if Step Functions no longer knows the execution, and so for its input.
+    pub(crate) started_at: Option<SystemTime>,
     pub(crate) input: Option<Input>,
     /// If it requests the rollback itself, the executions that it was about to adopt.
     pub(crate) adopted: BTreeSet<String>,
@@ -148,6 +150,7 @@ async fn execution_target(
         hosted_zone_id,
         scope: Scope::Migration(Box::new(MigrationScope {
             name: name.clone(),
+            started_at: execution.as_ref().map(|execution| execution.started_at),
             input: execution.and_then(|execution| input::parse(&execution.input).ok()),
             adopted: adopted.clone(),
             is_stopped,
@@ -236,6 +239,7 @@ async fn ended_execution_targets(
         ),
         scope: Scope::Migration(Box::new(MigrationScope {
             name: name.clone(),
+            started_at: Some(execution.started_at),
             input: Some(input),
             adopted: BTreeSet::new(),
             is_stopped: false,
@@ -286,6 +290,7 @@ async fn alarm_targets(
             reason: alarm.reason.clone(),
             scope: Scope::Migration(Box::new(MigrationScope {
                 name,
+                started_at: Some(execution.started_at),
                 input: Some(input),
                 adopted: BTreeSet::new(),
                 is_stopped,
@@ -357,6 +362,7 @@ pub(crate) async fn stopped_migrations(
             reason: target.reason.clone(),
             scope: Scope::Migration(Box::new(MigrationScope {
                 name,
+                started_at: Some(execution.started_at),
                 input: input::parse(&execution.input).ok(),
                 adopted: BTreeSet::new(),
                 is_stopped,

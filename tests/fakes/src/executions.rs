@@ -25,7 +25,6 @@ struct FakeExecution {
     state: Option<String>,
     /// The error with which it has failed, although it is still described as running.
     unseen_error: Option<String>,
-    started_at: SystemTime,
     aborted_at: Option<SystemTime>,
 }
 
@@ -43,6 +42,7 @@ impl FakeExecutions {
         let execution = FakeExecution {
             described: Execution {
                 status: Status::Running,
+                started_at: self.network.now(),
                 redriven_at: None,
                 redrive_count: 0,
                 error: None,
@@ -51,7 +51,6 @@ impl FakeExecutions {
             },
             state: None,
             unseen_error: None,
-            started_at: self.network.now(),
             aborted_at: None,
         };
         self.lock().insert(name.to_owned(), execution);
@@ -166,7 +165,7 @@ impl Executions for FakeExecutions {
                 .filter(|(_, execution)| is_listed(execution))
                 .map(|(name, execution)| Listed {
                     name: name.clone(),
-                    started_at: execution.started_at,
+                    started_at: execution.described.started_at,
                 });
             Ok(listed.collect())
         };

@@ -503,6 +503,22 @@ fn a_rollback_leaves_names_that_its_migration_did_not_adopt() {
     assert_eq!(answer["restored"], 1);
 }
 
+/// The second execution continued with one name, and holds it. Its journal is not the first one's.
+#[test]
+fn a_rollback_leaves_names_that_a_later_execution_has_adopted() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &canary())).unwrap();
+    run(simulation.shift("first", &planned, 0)).unwrap();
+    simulation.executions.fail("first", "Held", "Drift");
+    let planned = run(simulation.plan("second", &of_one_name())).unwrap();
+    run(simulation.shift("second", &planned, 0)).unwrap();
+    simulation.executions.fail("second", "Held", "Drift");
+    let answer = run(simulation.roll_back(&json!({"execution": "first"}))).unwrap();
+    assert_eq!(answer["restored"], 6);
+    let answer = run(simulation.roll_back(&json!({"execution": "second"}))).unwrap();
+    assert_eq!(answer["restored"], 1);
+}
+
 /// The plan skipped the steps that were reached. A rollback since then must not make the first shift
 /// jump over them.
 #[test]

@@ -117,6 +117,7 @@ impl Executions for StepFunctionsClient {
                     ExecutionStatus::Succeeded => Status::Succeeded,
                     _ => Status::Unsuccessful,
                 },
+                started_at: system_time(output.start_date).unwrap_or(SystemTime::UNIX_EPOCH),
                 redrive_count: output
                     .redrive_count()
                     .and_then(|count| count.try_into().ok())
