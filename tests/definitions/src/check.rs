@@ -35,8 +35,8 @@ pub const FINAL_ERRORS: [&str; 13] = [
 ///
 /// Source: Step Functions Developer Guide, "Handling errors in Step Functions workflows", "Start
 /// workflow executions from a task state", "Learning to use AWS service SDK integrations"; Step
-/// Functions API Reference, `SendTaskSuccess`.
-const SERVICE_ERRORS: [&str; 16] = [
+/// Functions API Reference, `SendTaskSuccess` and "Common Errors".
+const SERVICE_ERRORS: [&str; 17] = [
     "Sfn.InvalidToken",
     "Sfn.InvalidTokenException",
     "Sfn.TaskDoesNotExist",
@@ -49,8 +49,9 @@ const SERVICE_ERRORS: [&str; 16] = [
     "StepFunctions.AWSStepFunctionsException",
     "StepFunctions.ExecutionLimitExceeded",
     "StepFunctions.ExecutionLimitExceededException",
-    "StepFunctions.InternalServerException",
+    "StepFunctions.InternalFailure",
     "StepFunctions.SdkClientException",
+    "StepFunctions.ServiceUnavailable",
     "StepFunctions.ServiceUnavailableException",
     "StepFunctions.ThrottlingException",
 ];
