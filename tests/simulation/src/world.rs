@@ -393,7 +393,7 @@ impl World {
         let text = |field: &str| detail[field].as_str().unwrap_or_default().to_owned();
         let (execution, status) = (text("execution"), text("status"));
         self.note(format!("status {status} of {execution}"));
-        if detail["rollbackExecutionArn"].is_string() {
+        if detail["rollbackExecutionArn"].is_string() && status != "RollbackFailed" {
             self.check_report(&execution, &status);
         }
         self.notifications
