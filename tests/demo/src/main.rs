@@ -176,6 +176,7 @@ async fn keep(stack: &Stack) -> Result<()> {
     );
     for arn in [
         stack.migration_state_machine_arn()?,
+        stack.watch_state_machine_arn()?,
         stack.rollback_state_machine_arn()?,
         stack.release_state_machine_arn()?,
     ] {

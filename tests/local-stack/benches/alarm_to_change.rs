@@ -86,8 +86,7 @@ async fn roll_back(stack: &Stack, round: usize) -> Result<(Execution, Duration)>
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     // While the migration's own function runs, the measured time would include a conflict with it.
-    while migration.states().await?.last().map(String::as_str) != Some("Wait before the next check")
-    {
+    while migration.states().await?.last().map(String::as_str) != Some("Bake") {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     let fired = Instant::now();

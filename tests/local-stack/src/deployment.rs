@@ -13,10 +13,11 @@ use crate::http;
 use crate::workspace;
 
 const BUCKET: &str = "code";
+const TEMPLATE: &str = "template.yaml";
 const STACK_NAME: &str = "cutover";
 /// The functions that may change records.
 const WRITERS: [&str; 2] = ["shift-weight", "rollback"];
-const STATE_MACHINES: [&str; 4] = ["migration", "notification", "release", "rollback"];
+const STATE_MACHINES: [&str; 5] = ["migration", "notification", "release", "rollback", "watch"];
 
 pub(crate) struct Deployment {
     /// The outputs of the template, by key.
@@ -30,18 +31,52 @@ pub(crate) fn function_name(function: &str) -> String {
     format!("{STACK_NAME}-{function}")
 }
 
-/// Deploys the template with these functions and parameters.
-pub(crate) async fn deploy(
+impl Deployment {
+    /// Creates the stack with these functions and parameters.
+    pub(crate) async fn create(
+        endpoint: SocketAddr,
+        functions: &[Function],
+        parameters: &[(&str, String)],
+    ) -> Result<Self> {
+        // A PUT without a key creates the bucket.
+        upload(endpoint, "", Vec::new()).await?;
+        deploy(endpoint, "CreateStack", functions, parameters).await?;
+        let description = wait_until(endpoint, "CREATE_COMPLETE").await?;
+        let roles = roles(endpoint).await?;
+        for writer in WRITERS {
+            let role = roles.get(writer);
+            let role = role.with_context(|| format!("the function {writer} has no role"))?;
+            permit_get_change(endpoint, role).await?;
+        }
+        let outputs = http::elements(&description, "member")
+            .into_iter()
+            .filter_map(|member| {
+                let key = http::element(member, "OutputKey")?;
+                Some((
+                    key.to_owned(),
+                    http::element(member, "OutputValue")?.to_owned(),
+                ))
+            })
+            .collect();
+        Ok(Self { outputs, roles })
+    }
+}
+
+/// Packages the template with these functions, and begins to create or update the stack.
+async fn deploy(
     endpoint: SocketAddr,
+    action: &str,
     functions: &[Function],
     parameters: &[(&str, String)],
-    approval_timeout_seconds: u32,
-) -> Result<Deployment> {
-    let template = package(endpoint, functions, approval_timeout_seconds).await?;
-    let mut form = request("CreateStack")
+) -> Result<()> {
+    let template = package(endpoint, functions).await?;
+    // Through S3, as `sam deploy` does: it is larger than a request may be.
+    upload(endpoint, TEMPLATE, template.into_bytes()).await?;
+    let mut form = request(action)
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec();
-    form.push(("TemplateBody".to_owned(), template));
+    let url = format!("https://s3.amazonaws.com/{BUCKET}/{TEMPLATE}");
+    form.push(("TemplateURL".to_owned(), url));
     for (index, capability) in ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
         .iter()
         .enumerate()
@@ -57,28 +92,7 @@ pub(crate) async fn deploy(
         form.push((format!("{member}.ParameterValue"), value.clone()));
     }
     http::query(endpoint, "cloudformation", &form).await?;
-    let description = wait_until_created(endpoint).await?;
-    let roles = roles(endpoint).await?;
-    for writer in WRITERS {
-        permit_get_change(
-            endpoint,
-            roles
-                .get(writer)
-                .with_context(|| format!("the function {writer} has no role"))?,
-        )
-        .await?;
-    }
-    let outputs = http::elements(&description, "member")
-        .into_iter()
-        .filter_map(|member| {
-            let key = http::element(member, "OutputKey")?;
-            Some((
-                key.to_owned(),
-                http::element(member, "OutputValue")?.to_owned(),
-            ))
-        })
-        .collect();
-    Ok(Deployment { outputs, roles })
+    Ok(())
 }
 
 fn request(action: &str) -> [(&str, &str); 3] {
@@ -91,33 +105,28 @@ fn request(action: &str) -> [(&str, &str); 3] {
 
 /// Uploads the local files that the template names, and returns the template with their S3 URIs
 /// in place of the paths.
-async fn package(
-    endpoint: SocketAddr,
-    functions: &[Function],
-    approval_timeout_seconds: u32,
-) -> Result<String> {
+async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String> {
     let root = workspace::root()?;
-    // A PUT without a key creates the bucket.
-    upload(endpoint, "", Vec::new()).await?;
     let mut artifacts = Vec::new();
     for function in functions {
-        let key = format!("{}.zip", function.name);
-        upload(endpoint, &key, function.package()?).await?;
-        artifacts.push((format!("../functions/{}", function.name), key));
+        let local = format!("../functions/{}", function.name);
+        artifacts.push((local, function.name, "zip", function.package()?));
     }
     for name in STATE_MACHINES {
-        let key = format!("{name}.asl.json");
-        let path = root.join("statemachine").join(&key);
+        let file = format!("{name}.asl.json");
+        let path = root.join("statemachine").join(&file);
         let definition = fs::read_to_string(&path)
             .with_context(|| format!("failed to read {}", path.display()))?;
-        let definition = with_constant_timeout(&definition, approval_timeout_seconds);
-        upload(endpoint, &key, definition.into_bytes()).await?;
-        artifacts.push((format!("../statemachine/{key}"), key));
+        let definition = without_redrives(&definition);
+        let local = format!("../statemachine/{file}");
+        artifacts.push((local, name, "asl.json", definition.into_bytes()));
     }
     let path = root.join("infra").join("template.yaml");
     let mut template =
         fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    for (local, key) in artifacts {
+    for (local, name, extension, content) in artifacts {
+        let key = format!("{name}.{extension}");
+        upload(endpoint, &key, content).await?;
         let count = template.matches(&local).count();
         ensure!(
             count == 1,
@@ -128,13 +137,10 @@ async fn package(
     Ok(template)
 }
 
-/// Replaces the expression for the approval timeout with a constant, because the emulator accepts
-/// no expression as the timeout of a Task.
-fn with_constant_timeout(definition: &str, seconds: u32) -> String {
-    definition.replace(
-        "\"TimeoutSeconds\": \"{% $migration.approvalTimeoutSeconds %}\"",
-        &format!("\"TimeoutSeconds\": {seconds}"),
-    )
+/// Replaces the number of redrives with 0, because the emulator can't redrive an execution and has no
+/// such field in the context.
+fn without_redrives(definition: &str) -> String {
+    definition.replace("$states.context.Execution.RedriveCount", "0")
 }
 
 async fn upload(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()> {
@@ -150,16 +156,16 @@ async fn upload(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()>
     Ok(())
 }
 
-/// Waits until the stack is created and returns its description, an XML document.
-async fn wait_until_created(endpoint: SocketAddr) -> Result<String> {
+/// Waits until the stack has a status, and returns its description, an XML document.
+async fn wait_until(endpoint: SocketAddr, expected: &str) -> Result<String> {
     loop {
         let description =
             http::query(endpoint, "cloudformation", &request("DescribeStacks")).await?;
         let status = http::element(&description, "StackStatus").unwrap_or_default();
-        if status == "CREATE_COMPLETE" {
+        if status == expected {
             return Ok(description);
         }
-        if !status.ends_with("_IN_PROGRESS") || status.starts_with("ROLLBACK") {
+        if !status.ends_with("_IN_PROGRESS") || status.contains("ROLLBACK") {
             let events =
                 http::query(endpoint, "cloudformation", &request("DescribeStackEvents")).await?;
             let reasons: Vec<_> = http::elements(&events, "member")

@@ -1,6 +1,7 @@
-//! Follows an execution while it runs, for display: plan, states, weights and verdicts.
+//! Follows an execution while it runs, for display: plan, states, weights and verdicts. The verdicts of
+//! a migration are those of the executions that watch it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use crate::execution::{Execution, ExecutionResult, POLL_INTERVAL};
 use crate::name_weights::NameWeights;
-use crate::zone::Zone;
+use crate::stack::Stack;
 
 /// The names and sides to follow the weights of.
 #[derive(Clone, Debug)]
@@ -62,10 +63,12 @@ pub struct Moment {
 
 /// Follows one execution to its end.
 pub struct Follower<'a> {
+    stack: &'a Stack,
     execution: &'a Execution,
-    zone: &'a Zone,
     target: &'a WatchTarget,
     last_event: i64,
+    /// The executions of the state machine watch, by ARN.
+    watches: BTreeMap<String, Watch>,
     state: String,
     /// The weights at the last poll.
     weights: Option<NameWeights>,
@@ -75,14 +78,23 @@ pub struct Follower<'a> {
     has_ended: bool,
 }
 
+/// An execution of the state machine watch.
+enum Watch {
+    /// It watches the followed execution. Its events up to this one have been read.
+    Followed { last_event: i64 },
+    /// It watches another execution, or it has ended and all its events have been read.
+    Done,
+}
+
 impl<'a> Follower<'a> {
     /// Follows `execution` from its first state.
-    pub fn new(execution: &'a Execution, zone: &'a Zone, target: &'a WatchTarget) -> Self {
+    pub fn new(stack: &'a Stack, execution: &'a Execution, target: &'a WatchTarget) -> Self {
         Self {
+            stack,
             execution,
-            zone,
             target,
             last_event: 0,
+            watches: BTreeMap::new(),
             state: String::new(),
             weights: None,
             has_plan: false,
@@ -116,7 +128,7 @@ impl<'a> Follower<'a> {
 
     async fn read_updates(&mut self) -> Result<()> {
         let events = self.execution.events_after(self.last_event).await?;
-        let now = self.zone.weights(&self.target.names).await?;
+        let now = self.stack.zone.weights(&self.target.names).await?;
         let mut shown = self.weights.take().unwrap_or_else(|| now.clone());
         for event in &events {
             self.last_event = event.id();
@@ -134,6 +146,37 @@ impl<'a> Follower<'a> {
             self.push_moment(&now, DateTime::from(SystemTime::now()));
         }
         self.weights = Some(now);
+        self.read_verdicts().await
+    }
+
+    /// Reads the verdicts of the executions that watch the followed one.
+    async fn read_verdicts(&mut self) -> Result<()> {
+        // The list is newest first.
+        for watch in self.stack.watches().await?.into_iter().rev() {
+            let last_event = match self.watches.get(watch.arn()) {
+                Some(Watch::Done) => continue,
+                Some(Watch::Followed { last_event }) => *last_event,
+                None => 0,
+            };
+            let watched = watch.input().await?;
+            if watched.get("executionArn") != Some(&Value::from(self.execution.arn())) {
+                self.watches.insert(watch.arn().to_owned(), Watch::Done);
+                continue;
+            }
+            // Asked before the history is read, so that no event before the end is missed.
+            let has_ended = watch.ended().await?.is_some();
+            let events = watch.events_after(last_event).await?;
+            for event in &events {
+                self.push_plan_and_verdicts(event);
+            }
+            let watch_now = if has_ended {
+                Watch::Done
+            } else {
+                let last_event = events.last().map_or(last_event, HistoryEvent::id);
+                Watch::Followed { last_event }
+            };
+            self.watches.insert(watch.arn().to_owned(), watch_now);
+        }
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! The notifications that migrations send, and the answers to their approval requests.
 
 use anyhow::{Context, Result};
+use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 
+use crate::execution::Execution;
 use crate::http;
 use crate::stack::Stack;
 
@@ -113,8 +115,32 @@ impl Stack {
         Ok(serde_json::from_str(&answer).unwrap_or_default())
     }
 
-    /// Answers a pending approval as the AWS CLI does with `command`, one of the two commands in the
-    /// approval's notification.
+    /// The task token with which an operator answers in place of the execution that watches
+    /// `migration`, found as the runbook does. `None` if nothing watches it.
+    pub async fn task_token(&self, migration: &Execution) -> Result<Option<String>> {
+        let listed = self
+            .step_functions
+            .list_executions()
+            .state_machine_arn(self.watch_state_machine_arn()?)
+            .status_filter(ExecutionStatus::Running)
+            .send()
+            .await?;
+        // The list is newest first.
+        for item in listed.executions {
+            let client = self.step_functions.clone();
+            let input = Execution::from_arn(client, item.execution_arn)
+                .input()
+                .await?;
+            let text = |key: &str| input.get(key).and_then(Value::as_str);
+            if text("execution") == Some(migration.name()) {
+                return Ok(text("token").map(str::to_owned));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Answers a migration as the AWS CLI does with `command`: one of the commands in the notification
+    /// of an approval or in the runbook.
     pub async fn run_command(&self, command: &str) -> Result<()> {
         let option = |name: &str| {
             let rest = command.split_once(&format!("--{name} "))?.1;

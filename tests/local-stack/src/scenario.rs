@@ -320,10 +320,9 @@ impl Play<'_> {
         circumstance: Circumstance,
     ) -> Result<ExecutionResult> {
         let eventful = percent(EVENTFUL_STEP)?;
-        let (mut is_at_eventful, mut is_pending) = (false, true);
+        let (mut is_baking, mut is_pending) = (false, true);
         let target = self.target.clone();
-        let zone = self.stack.zone.clone();
-        let mut follower = Follower::new(execution, &zone, &target);
+        let mut follower = Follower::new(self.stack, execution, &target);
         while let Some(mut seen) = follower.next().await? {
             self.report_external_dns();
             if let Seen::Moment(moment) = &mut seen {
@@ -344,12 +343,12 @@ impl Play<'_> {
                     self.expect(is_valid || !is_leased, || {
                         format!("a name has different weights by type, or only weights of 0: {weights:?}")
                     });
-                    is_at_eventful = weights.is_at(eventful, &target.from, &target.to);
+                    is_baking =
+                        moment.state == "Bake" && weights.is_at(eventful, &target.from, &target.to);
                     self.timeline.push(moment);
                 }
-                // A verdict of the step's bake: the shift is done, and the next one has not begun.
                 Seen::Verdict { .. }
-                    if is_at_eventful
+                    if is_baking
                         && is_pending
                         && circumstance != Circumstance::ApprovalIsRequested =>
                 {

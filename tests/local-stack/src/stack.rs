@@ -26,25 +26,12 @@ const THRESHOLD_CROSSED: &str =
     "Threshold Crossed: 1 datapoint [42.0] was greater than the threshold (5.0).";
 
 /// Settings of a stack.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The approval timeout in seconds of real time. It replaces `approvalTimeoutSeconds` of the
-    /// input, because the emulator accepts no expression as the timeout of a Task.
-    pub approval_timeout_seconds: u32,
     /// Additional parameters of the template. `$ZONE` in a value is replaced with the zone's id.
     pub parameters: Vec<(&'static str, String)>,
     /// Whether the functions call Route 53 through a [`Route53Proxy`].
     pub has_route53_proxy: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            approval_timeout_seconds: 300,
-            parameters: Vec::new(),
-            has_route53_proxy: false,
-        }
-    }
 }
 
 /// Cutover deployed on this machine. The stack is stopped on drop.
@@ -117,14 +104,9 @@ impl Stack {
         let with_zone = |value: String| value.replace("$ZONE", zone.id());
         let additional = settings.parameters.into_iter();
         parameters.extend(additional.map(|(key, value)| (key, with_zone(value))));
-        let deployment = deployment::deploy(
-            endpoint,
-            &functions,
-            &parameters,
-            settings.approval_timeout_seconds,
-        )
-        .await
-        .with_context(|| format!("the emulator's log:\n{}", emulator.log()))?;
+        let deployment = Deployment::create(endpoint, &functions, &parameters)
+            .await
+            .with_context(|| format!("the emulator's log:\n{}", emulator.log()))?;
         let stack = Self {
             blue,
             green,
@@ -168,6 +150,11 @@ impl Stack {
         self.executions(self.rollback_state_machine_arn()?).await
     }
 
+    /// All executions of the watch state machine, newest first.
+    pub async fn watches(&self) -> Result<Vec<Execution>> {
+        self.executions(self.watch_state_machine_arn()?).await
+    }
+
     async fn executions(&self, state_machine_arn: &str) -> Result<Vec<Execution>> {
         let listed = self
             .step_functions
@@ -182,6 +169,10 @@ impl Stack {
 
     pub fn migration_state_machine_arn(&self) -> Result<&str> {
         self.output("MigrationStateMachineArn")
+    }
+
+    pub fn watch_state_machine_arn(&self) -> Result<&str> {
+        self.output("WatchStateMachineArn")
     }
 
     pub fn rollback_state_machine_arn(&self) -> Result<&str> {

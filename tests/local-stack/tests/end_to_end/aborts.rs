@@ -8,9 +8,9 @@ use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::{
-    ALARM, BURNHAM, LATE_WAIT_SCALE, WAIT_SCALE, assert_failed, assert_succeeded, input, long_bake,
-    roll_back, stack_with_proxy, until_entered, until_rollback_by_status_event, until_weight,
-    weight_of,
+    ALARM, BURNHAM, LATE_WAIT_SCALE, PROMOTE, WAIT_SCALE, answer, assert_failed, assert_succeeded,
+    input, long_bake, roll_back, stack_with_proxy, until_entered, until_rollback_by_status_event,
+    until_weight, weight_of,
 };
 
 const DEFINITION: &str = include_str!("../../../../statemachine/migration.asl.json");
@@ -39,6 +39,8 @@ enum Setup {
     /// All calls of `check-alarms` are throttled.
     AlarmsCannotBeRead,
     StepNeedsApproval,
+    /// An operator ends the bake.
+    BakeIsPromoted,
     AlarmFires,
     AlarmFiresWithHoldOnFailure,
     /// The old side's records are deleted at 50 percent. That ends the migration, and its rollback
@@ -90,17 +92,13 @@ const STATES: &[(&str, Setup, Expected)] = &[
     ("Announce that it did not start", Setup::NewSideDoesNotAnswerInTime, Expected::Untouched),
     ("Not started", Setup::NewSideDoesNotAnswerInTime, Expected::Untouched),
     ("Shift weight", Setup::Undisturbed, Expected::Untouched),
-    ("Wait for Route 53", Setup::Undisturbed, Expected::Restored),
     ("Confirm the change", Setup::Undisturbed, Expected::Restored),
-    ("In sync?", Setup::Undisturbed, Expected::Restored),
-    ("Announce the step", Setup::Undisturbed, Expected::Restored),
     ("Wait out the TTL", Setup::Undisturbed, Expected::Restored),
-    ("Check health", Setup::Undisturbed, Expected::Restored),
-    ("Check health", Setup::HoldOnFailure, Expected::Held),
-    ("Judge health", Setup::Undisturbed, Expected::Restored),
-    ("Healthy?", Setup::Undisturbed, Expected::Restored),
-    ("Wait before the next check", Setup::Undisturbed, Expected::Restored),
+    ("Bake", Setup::Undisturbed, Expected::Restored),
+    ("Bake", Setup::HoldOnFailure, Expected::Held),
+    ("Approval needed?", Setup::Undisturbed, Expected::Restored),
     ("Ask for approval", Setup::StepNeedsApproval, Expected::Restored),
+    ("Check health once more", Setup::BakeIsPromoted, Expected::Restored),
     ("More steps?", Setup::Undisturbed, Expected::Restored),
     ("Complete the migration", Setup::Undisturbed, Expected::Restored),
     ("Note that the completion failed", Setup::CompletionMarkIsRefused, Expected::Restored),
@@ -307,6 +305,11 @@ impl Setup {
             Setup::StepNeedsApproval => {
                 start(json!({ "steps": [{ "percent": 50, "approval": true }, 100] })).await
             }
+            Setup::BakeIsPromoted => {
+                let migration = start(long_bake()).await;
+                answer(stack, &migration, "bake", PROMOTE).await;
+                migration
+            }
             Setup::AlarmFires | Setup::AlarmFiresWithHoldOnFailure => {
                 let is_hold = matches!(self, Setup::AlarmFiresWithHoldOnFailure);
                 let mut overrides = long_bake();
@@ -356,6 +359,7 @@ impl Setup {
             | Setup::NewSideHasNoRecords
             | Setup::NewSideGetsRecordsLater
             | Setup::StepNeedsApproval
+            | Setup::BakeIsPromoted
             | Setup::OldSideIsDeleted
             | Setup::CompletionMarkIsRefused
             | Setup::JournalDeletionIsRefused => {}

@@ -1,11 +1,11 @@
 //! Steps that need an approval.
 
-use local_stack::{Execution, GREEN, Notification, Settings, Stack, blueprint, without_registry};
+use local_stack::{Execution, ExecutionResult, GREEN, Notification, Stack};
 use serde_json::{Value, json};
 
 use crate::{
-    ALARM, BURNHAM, assert_cause, assert_failed, assert_succeeded, input, stack,
-    stack_with_settings, until_notified, until_zone, weight_of,
+    ALARM, BURNHAM, assert_cause, assert_failed, assert_succeeded, input, stack, until_notified,
+    until_zone, weight_of,
 };
 
 /// Starts a migration whose first step needs an approval, and waits for the approval's notification.
@@ -68,7 +68,7 @@ async fn approval_request_contains_the_commands_and_approval_continues_the_migra
         .position(|state| state == "Ask for approval");
     let next = ended.states.get(approval.unwrap() + 1).unwrap();
     assert_eq!(
-        next, "Check health",
+        next, "Check health once more",
         "health must be checked again after the wait"
     );
 }
@@ -88,12 +88,9 @@ async fn refused_approval_rolls_back() {
 
 #[tokio::test]
 async fn approval_timeout_with_on_refusal_hold_holds() {
-    let settings = Settings {
-        approval_timeout_seconds: 1,
-        ..Settings::default()
-    };
-    let stack = stack_with_settings(without_registry(blueprint()), settings).await;
-    let (migration, _) = start_with_approval(&stack, json!({ "onRefusal": "hold" })).await;
+    let stack = stack().await;
+    let timing_out = json!({ "onRefusal": "hold", "approvalTimeoutSeconds": 60 });
+    let (migration, _) = start_with_approval(&stack, timing_out).await;
     let ended = migration.wait().await.unwrap();
     assert_failed(&ended, "Held", "Held");
     assert_cause(&ended, &["ApprovalTimedOut", "50 percent"]);
@@ -106,8 +103,9 @@ async fn alarm_event_during_a_pending_approval_rolls_back_at_once() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
-    let (migration, _) =
-        start_with_approval(&stack, json!({ "alarms": { "names": [ALARM] } })).await;
+    // The next check would find the alarm as well, but only after an hour.
+    let watching = json!({ "alarms": { "names": [ALARM] }, "checkSeconds": 3_600 });
+    let (migration, _) = start_with_approval(&stack, watching).await;
     stack.fire_alarm_with_event(ALARM).await.unwrap();
     until_zone(&stack, &before).await;
     let ended = migration.wait().await.unwrap();
@@ -116,23 +114,53 @@ async fn alarm_event_during_a_pending_approval_rolls_back_at_once() {
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 
-/// The alarm's event was lost, or its name does not begin with the prefix. The health check before
-/// the next shift finds it.
+/// The alarm's event was lost, or its name does not begin with the prefix. The next check finds it.
 #[tokio::test]
-async fn alarm_that_fired_during_a_pending_approval_rolls_back_after_the_approval() {
+async fn alarm_that_fires_and_clears_while_an_approval_is_pending_rolls_back() {
     let stack = stack().await;
     stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
-    let (migration, notification) =
+    let (migration, _) =
         start_with_approval(&stack, json!({ "alarms": { "names": [ALARM] } })).await;
     stack.fire_alarm(ALARM).await.unwrap();
     stack.clear_alarm(ALARM).await.unwrap();
-    stack
-        .run_command(&command(&notification, "Approve"))
-        .await
-        .unwrap();
     let ended = migration.wait().await.unwrap();
-    assert_failed(&ended, "Rolled back", "HealthCheckFailed");
+    assert_rolled_back_while_pending(&ended);
     assert_cause(&ended, &["50 percent", ALARM]);
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn new_side_that_fails_while_an_approval_is_pending_rolls_back() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let (migration, notification) = start_with_approval(&stack, json!({})).await;
+    stack.green.set_healthy(false);
+    let ended = migration.wait().await.unwrap();
+    assert_rolled_back_while_pending(&ended);
+    assert_cause(&ended, &["50 percent", BURNHAM, "500"]);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+    // An approval comes late: its token is no longer valid.
+    let approve = command(&notification, "Approve");
+    let error = stack.run_command(&approve).await.unwrap_err();
+    assert!(
+        format!("{error:?}").contains("TaskDoesNotExist"),
+        "{error:?}"
+    );
+}
+
+#[track_caller]
+fn assert_rolled_back_while_pending(ended: &ExecutionResult) {
+    assert_failed(ended, "Rolled back", "HealthCheckFailed");
+    let last_states = ended
+        .states
+        .rsplit(|state| state == "Ask for approval")
+        .next();
+    let expected = [
+        "Note the failure",
+        "Hold or roll back?",
+        "Roll back",
+        "Rolled back",
+    ];
+    assert_eq!(last_states.unwrap(), expected);
 }

@@ -1,15 +1,15 @@
 //! Other writers, a second execution of the same names, and continuing a held migration.
 
-use local_stack::RecordName;
+use local_stack::{Execution, RecordName, Stack};
 use migration::change::{NameChange, apply};
-use migration::dns::{RecordSet, Routing};
+use migration::dns::{RecordData, RecordSet, Routing};
 use migration::route53::read_names;
 use route53_adapter::Route53Client;
 use serde_json::json;
 
 use crate::{
-    ALARM, BLUE, BURNHAM, GREEN, assert_cause, assert_failed, assert_succeeded, input, long_bake,
-    migrate, roll_back, stack, until_weight, weight_of,
+    ALARM, ARGOCD, BLUE, BURNHAM, GREEN, assert_cause, assert_failed, assert_succeeded, input,
+    long_bake, migrate, roll_back, stack, until_watched, until_weight, weight_of,
 };
 
 #[tokio::test]
@@ -176,5 +176,77 @@ async fn adopting_execution_that_fails_restores_the_weights_from_before_the_held
     let ended = migrate(&stack, "second", &second).await;
     assert_failed(&ended, "Rolled back", "AlarmActive");
     assert_cause(&ended, &[ALARM, "restored the original weights of 1 name"]);
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+}
+
+/// Replaces the journal of a name with a TXT record of another writer, and returns the journal.
+async fn edit_journal(stack: &Stack, name: &str) -> RecordSet {
+    let name: RecordName = name.parse().unwrap();
+    let record_sets = stack.zone.record_sets().await.unwrap();
+    let is_journal = |set: &RecordSet| set.name.journaled().as_ref() == Some(&name);
+    let journal = record_sets.into_iter().find(is_journal).unwrap();
+    let mut edited = journal.clone();
+    if let RecordData::Values { values, .. } = &mut edited.data {
+        *values = vec!["\"edited\"".to_owned()];
+    }
+    stack
+        .zone
+        .delete(std::slice::from_ref(&journal))
+        .await
+        .unwrap();
+    stack.zone.create(&[edited]).await.unwrap();
+    journal
+}
+
+/// Starts a migration of two names, and edits the journal of one of them at 50 percent. Returns the
+/// migration and the original journal.
+async fn start_and_edit_journal(stack: &Stack, on_drift: &str) -> (Execution, RecordSet) {
+    let mut request = input(stack, long_bake());
+    request["names"] = json!([BURNHAM, ARGOCD]);
+    request["onDrift"] = on_drift.into();
+    let migration = stack.start_migration("edited", &request).await.unwrap();
+    until_watched(stack, &migration, "bake").await;
+    let journal = edit_journal(stack, ARGOCD).await;
+    (migration, journal)
+}
+
+#[tokio::test]
+async fn journal_that_is_edited_during_a_bake_holds_with_on_drift_hold() {
+    let stack = stack().await;
+    let (migration, _) = start_and_edit_journal(&stack, "hold").await;
+    let ended = migration.wait().await.unwrap();
+    assert_failed(&ended, "Held", "Held");
+    assert_cause(&ended, &["Drift: ", ARGOCD]);
+    for name in [BURNHAM, ARGOCD] {
+        assert_eq!(
+            weight_of(&stack.zone, name, GREEN).await,
+            Some(50),
+            "{name}"
+        );
+    }
+    assert_eq!(stack.zone.journals().await.unwrap().len(), 2);
+}
+
+/// The other name is restored. The name without its journal is restored when an operator has written
+/// the journal again.
+#[tokio::test]
+async fn journal_that_is_edited_during_a_bake_rolls_the_others_back_with_on_drift_rollback() {
+    let stack = stack().await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let (migration, journal) = start_and_edit_journal(&stack, "rollback").await;
+    let ended = migration.wait().await.unwrap();
+    assert_failed(&ended, "Rollback failed", "RollbackFailed");
+    assert_cause(&ended, &["Drift: ", ARGOCD]);
+    assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(0));
+    assert_eq!(weight_of(&stack.zone, ARGOCD, GREEN).await, Some(50));
+
+    let record_sets = stack.zone.record_sets().await.unwrap();
+    let mut edited = record_sets
+        .into_iter()
+        .filter(|set| set.name == journal.name);
+    stack.zone.delete(&[edited.next().unwrap()]).await.unwrap();
+    stack.zone.create(&[journal]).await.unwrap();
+    let ended = roll_back(&stack, "by-hand", &json!({ "execution": "edited" })).await;
+    assert_succeeded(&ended, "Rolled back");
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }

@@ -126,7 +126,7 @@ async fn killed_rollback_is_retried_and_restores_the_zone() {
         input["onFailure"] = "hold".into();
         input["alarms"] = json!({ "names": [ALARM] });
         let migration = stack.start_migration(&name, &input).await.unwrap();
-        until_entered(&migration, "Check health").await;
+        until_entered(&migration, "Bake").await;
         stack.fire_alarm(ALARM).await.unwrap();
         let by_event = until_rollback_by_status_event(&stack, &migration).await;
         assert_succeeded(&by_event.wait().await.unwrap(), "Nothing to roll back");

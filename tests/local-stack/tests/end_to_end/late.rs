@@ -44,7 +44,7 @@ async fn late_write_of_an_aborted_adopting_execution_is_rolled_back() {
     holding["onFailure"] = "hold".into();
     holding["alarms"] = json!({ "names": [ALARM] });
     let first = stack.start_migration("first", &holding).await.unwrap();
-    until_entered(&first, "Check health").await;
+    until_entered(&first, "Bake").await;
     stack.fire_alarm(ALARM).await.unwrap();
     let by_event = until_rollback_by_status_event(&stack, &first).await;
     assert_succeeded(&by_event.wait().await.unwrap(), "Nothing to roll back");

@@ -8,6 +8,7 @@
 )]
 
 mod aborts;
+mod answers;
 mod approvals;
 mod contention;
 mod events;
@@ -20,6 +21,7 @@ mod records;
 mod refusals;
 mod rollbacks;
 mod scenarios;
+mod watches;
 
 use std::time::Duration;
 
@@ -36,6 +38,7 @@ const WAIT_SCALE: f64 = 0.004;
 /// migration's functions can no longer run; with this scale the change can arrive before that.
 const LATE_WAIT_SCALE: f64 = 0.02;
 const BURNHAM: &str = "burnham.eks-blueprint.example.com";
+const ARGOCD: &str = "argocd.eks-blueprint.example.com";
 const ALARM: &str = "eks-blueprint-green-5xx";
 
 /// A stack with the blueprint's zone, without ExternalDNS's registry.
@@ -139,6 +142,53 @@ async fn until_entered(execution: &Execution, state: &str) {
         is_entered.then_some(())
     })
     .await;
+}
+
+/// The commands of the runbook with which an operator answers a migration.
+const PROMOTE: &str = "send-task-success";
+const HOLD: &str = "--error Hold";
+const ROLL_BACK: &str = "--error RollBack";
+
+/// The command of the runbook that contains `part`, with a token filled in.
+fn runbook_command(part: &str, token: &str) -> String {
+    const DOCUMENT: &str = include_str!("../../../../infra/README.md");
+    let section = DOCUMENT
+        .split("\n### ")
+        .find(|section| section.starts_with("Promote, hold or roll back"));
+    let mut commands = section
+        .unwrap()
+        .split('`')
+        .filter(|text| text.starts_with("aws stepfunctions send-task-") && text.contains(part));
+    let command = commands.next().unwrap();
+    assert_eq!(commands.next(), None, "{part} is in two commands");
+    command.replace("\"$TOKEN\"", token)
+}
+
+/// Waits until an execution of the state machine watch watches a phase of a migration, and returns it.
+async fn until_watched(stack: &Stack, migration: &Execution, phase: &str) -> Execution {
+    until(&format!("watch of the phase {phase}"), async || {
+        for watch in stack.watches().await.unwrap() {
+            let input = watch.input().await.unwrap();
+            if input["executionArn"] == migration.arn()
+                && input["phase"] == phase
+                && watch.ended().await.unwrap().is_none()
+            {
+                return Some(watch);
+            }
+        }
+        let ended = migration.ended().await.unwrap();
+        assert!(ended.is_none(), "the execution ended before: {ended:#?}");
+        None
+    })
+    .await
+}
+
+/// Answers a migration in a phase with a command of the runbook.
+async fn answer(stack: &Stack, migration: &Execution, phase: &str, command: &str) {
+    until_watched(stack, migration, phase).await;
+    let token = stack.task_token(migration).await.unwrap().unwrap();
+    let command = runbook_command(command, &token);
+    stack.run_command(&command).await.unwrap();
 }
 
 /// Waits for the rollback that a migration's status event starts, and returns it.
