@@ -20,6 +20,9 @@ const WRITERS: [&str; 2] = ["shift-weight", "rollback"];
 const STATE_MACHINES: [&str; 5] = ["migration", "notification", "release", "rollback", "watch"];
 
 pub(crate) struct Deployment {
+    endpoint: SocketAddr,
+    /// The parameters of the template.
+    parameters: Vec<(&'static str, String)>,
     /// The outputs of the template, by key.
     pub(crate) outputs: BTreeMap<String, String>,
     /// The ARN of each function's role, by the name of the function's crate.
@@ -36,11 +39,11 @@ impl Deployment {
     pub(crate) async fn create(
         endpoint: SocketAddr,
         functions: &[Function],
-        parameters: &[(&str, String)],
+        parameters: Vec<(&'static str, String)>,
     ) -> Result<Self> {
         // A PUT without a key creates the bucket.
         upload(endpoint, "", Vec::new()).await?;
-        deploy(endpoint, "CreateStack", functions, parameters).await?;
+        deploy(endpoint, "CreateStack", functions, &parameters).await?;
         let description = wait_until(endpoint, "CREATE_COMPLETE").await?;
         let roles = roles(endpoint).await?;
         for writer in WRITERS {
@@ -58,7 +61,19 @@ impl Deployment {
                 ))
             })
             .collect();
-        Ok(Self { outputs, roles })
+        Ok(Self {
+            endpoint,
+            parameters,
+            outputs,
+            roles,
+        })
+    }
+
+    /// Updates the stack with these functions. Nothing else changes.
+    pub(crate) async fn update(&self, functions: &[Function]) -> Result<()> {
+        deploy(self.endpoint, "UpdateStack", functions, &self.parameters).await?;
+        wait_until(self.endpoint, "UPDATE_COMPLETE").await?;
+        Ok(())
     }
 }
 
@@ -125,7 +140,8 @@ async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String>
     let mut template =
         fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
     for (local, name, extension, content) in artifacts {
-        let key = format!("{name}.{extension}");
+        // A changed content has a new key: the key is what CloudFormation compares.
+        let key = format!("{name}-{:08x}.{extension}", crc32fast::hash(&content));
         upload(endpoint, &key, content).await?;
         let count = template.matches(&local).count();
         ensure!(

@@ -117,6 +117,11 @@ impl Emulator {
         }
     }
 
+    /// The directory of its files.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The output of the emulator and of the functions.
     pub(crate) fn log(&self) -> String {
         fs::read(self.directory.join("emulator.log"))

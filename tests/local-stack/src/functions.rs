@@ -1,7 +1,7 @@
 //! The four functions: building and packaging them for Lambda.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 
@@ -12,6 +12,9 @@ use crate::workspace;
 
 /// The names of the functions' crates.
 pub const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
+
+/// A program that runs a function and translates its migrations.
+const ANOTHER_FORMAT: &str = include_str!("../another_format.py");
 
 /// A function's release binary.
 #[derive(Clone, Debug)]
@@ -27,6 +30,23 @@ impl Function {
         let binary = fs::read(&self.binary)
             .with_context(|| format!("failed to read {}", self.binary.display()))?;
         zip("bootstrap", &binary)
+    }
+
+    /// A newer version of the function, in which a migration has another format: see
+    /// `another_format.py`, which `python` runs. The program is written into `directory`.
+    pub(crate) fn with_another_format(&self, python: &Path, directory: &Path) -> Result<Self> {
+        let program = format!(
+            "#!{}\nFUNCTION = {:?}\n{ANOTHER_FORMAT}",
+            python.display(),
+            self.binary.display().to_string()
+        );
+        let binary = directory.join(format!("{}-with-another-format", self.name));
+        fs::write(&binary, program)
+            .with_context(|| format!("failed to write {}", binary.display()))?;
+        Ok(Self {
+            name: self.name,
+            binary,
+        })
     }
 }
 

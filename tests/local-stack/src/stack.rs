@@ -1,6 +1,7 @@
 //! A running stack: emulator, functions, load balancers, zone and the deployed template.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -41,6 +42,8 @@ pub struct Stack {
     /// Answers for every target with `green` in its name, and for 192.0.2.19.
     pub green: LoadBalancer,
     pub zone: Zone,
+    /// The Python interpreter that runs the emulator.
+    python: PathBuf,
     functions: Vec<Function>,
     deployment: Deployment,
     pub(crate) step_functions: aws_sdk_sfn::Client,
@@ -104,13 +107,14 @@ impl Stack {
         let with_zone = |value: String| value.replace("$ZONE", zone.id());
         let additional = settings.parameters.into_iter();
         parameters.extend(additional.map(|(key, value)| (key, with_zone(value))));
-        let deployment = Deployment::create(endpoint, &functions, &parameters)
+        let deployment = Deployment::create(endpoint, &functions, parameters)
             .await
             .with_context(|| format!("the emulator's log:\n{}", emulator.log()))?;
         let stack = Self {
             blue,
             green,
             zone,
+            python,
             functions,
             deployment,
             step_functions: aws_sdk_sfn::Client::new(&sdk),
@@ -320,6 +324,22 @@ impl Stack {
 
     pub fn functions(&self) -> &[Function] {
         &self.functions
+    }
+
+    /// Updates the stack to newer versions of the functions that the state machine migration invokes.
+    /// In these versions a migration has another format: they add the field `format` to a plan, and
+    /// refuse a migration that does not have it, as the original functions refuse one that has it.
+    pub async fn deploy_another_format(&self) -> Result<()> {
+        let functions = self.functions.iter().map(|function| {
+            let is_invoked = function.name != "rollback";
+            if is_invoked {
+                function.with_another_format(&self.python, self.emulator.directory())
+            } else {
+                Ok(function.clone())
+            }
+        });
+        let functions = functions.collect::<Result<Vec<_>>>()?;
+        self.deployment.update(&functions).await
     }
 
     /// A Route 53 client with the role of the function in the crate `function`.
