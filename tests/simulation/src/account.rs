@@ -141,7 +141,12 @@ async fn reach(network: &Network, action: &'static str, service: &str) -> Arriva
         })
     };
     let work = Box::pin(call);
-    let answer = Process { work, network }.await;
+    let process = Process {
+        work,
+        network,
+        error: &format!("{service}.SdkClientException"),
+    };
+    let answer = process.await;
     Arrival {
         is_carried_out: has_arrived.load(Ordering::Relaxed),
         answer,

@@ -613,6 +613,7 @@ impl World {
             let process = Process {
                 work: Box::pin(world.handle(function, &event)),
                 network: &world.network,
+                error: "Lambda.Unknown",
             };
             let end = Box::pin(world.clock.sleep(function.timeout()));
             let outcome = match select(process, end).await {
@@ -696,6 +697,8 @@ impl World {
 pub(crate) struct Process<'a, F> {
     pub(crate) work: Pin<Box<F>>,
     pub(crate) network: &'a Network,
+    /// The error of its death.
+    pub(crate) error: &'a str,
 }
 
 impl<T, F: Future<Output = Result<T, Failure>>> Future for Process<'_, F> {
@@ -705,7 +708,7 @@ impl<T, F: Future<Output = Result<T, Failure>>> Future for Process<'_, F> {
         let polled = self.work.as_mut().poll(context);
         if polled.is_pending() && self.network.take_killed() {
             return Poll::Ready(Err(Failure::new(
-                "Lambda.Unknown",
+                self.error,
                 "the process ended without an answer",
             )));
         }
