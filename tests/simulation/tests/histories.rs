@@ -2,7 +2,7 @@
 //!
 //! | command | what it runs |
 //! |---|---|
-//! | `cargo test --package simulation --test histories` | all histories: each disturbance at each call, a migration of 2,000 names, and 4,000 random histories |
+//! | `cargo test --package simulation --test histories` | all histories: each disturbance at each call, a migration of 2,000 names, and 5,000 random histories |
 //! | the same with `HISTORIES=100000` | that many random histories |
 //! | the same with `SEED=42` | the random history of that seed, with its timeline |
 //!
@@ -37,7 +37,7 @@ use simulation::history::Report;
 use simulation::{coverage, exhaustive, limits, random};
 
 /// The number of random histories without `HISTORIES`. Their seeds count from 0.
-const HISTORIES: u64 = 4_000;
+const HISTORIES: u64 = 5_000;
 
 /// The random histories are divided so that several threads run them.
 const PARTS: u64 = 4;
