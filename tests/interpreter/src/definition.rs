@@ -1,9 +1,13 @@
 //! A state machine definition in the Amazon States Language, parsed.
 //!
 //! Only what this project's definitions use is known. Any other field, state type or query language is
-//! an error, so that nothing in a definition is ignored.
+//! an error, so that nothing in a definition is ignored. What Step Functions refuses when a state
+//! machine is created is an error too.
+//!
+//! Source: Amazon States Language specification; Step Functions Developer Guide, "Passing data between
+//! states with variables".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -122,7 +126,7 @@ struct BranchFields {
     states: Map<String, Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 enum StateType {
     Pass,
     Succeed,
@@ -177,10 +181,10 @@ struct ClauseFields {
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 struct RetrierFields {
     error_equals: Vec<String>,
-    interval_seconds: Option<f64>,
+    interval_seconds: Option<u32>,
     backoff_rate: Option<f64>,
     max_attempts: Option<u32>,
-    max_delay_seconds: Option<f64>,
+    max_delay_seconds: Option<u32>,
     jitter_strategy: Option<JitterStrategy>,
 }
 
@@ -216,6 +220,7 @@ impl Machine {
         let QueryLanguage::Jsonata = fields.query_language;
         let mut edges = Vec::new();
         let level = Level::parse(fields.start_at, fields.states, &mut edges)?;
+        level.check_scopes(&mut BTreeSet::new(), &BTreeSet::new())?;
         Ok(Self {
             level,
             timeout: fields.timeout_seconds.map(Duration::from_secs),
@@ -249,6 +254,41 @@ impl Level {
         Ok(level)
     }
 
+    /// Checks that no other state of the state machine has the same name, and that no branch assigns a
+    /// variable of the level around it.
+    fn check_scopes<'a>(
+        &'a self,
+        names: &mut BTreeSet<&'a str>,
+        outer: &BTreeSet<&str>,
+    ) -> Result<(), DefinitionError> {
+        let mut assigned = outer.clone();
+        for state in self.states.values() {
+            let invalid = |problem: String| DefinitionError::State {
+                state: state.name.clone(),
+                problem,
+            };
+            if !names.insert(&state.name) {
+                return Err(invalid("another state has this name".to_owned()));
+            }
+            for variable in state.assigned() {
+                if outer.contains(variable) {
+                    let problem =
+                        format!("it assigns {variable}, a variable outside of its branch");
+                    return Err(invalid(problem));
+                }
+                assigned.insert(variable);
+            }
+        }
+        for state in self.states.values() {
+            if let Kind::Parallel { branches } = &state.kind {
+                for branch in branches {
+                    branch.check_scopes(names, &assigned)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn state(&self, name: &str) -> Result<&State, DefinitionError> {
         self.states.get(name).ok_or_else(|| DefinitionError::State {
             state: name.to_owned(),
@@ -264,10 +304,15 @@ impl State {
                 state: name.clone(),
                 problem: error.to_string(),
             })?;
-        let missing = |field: &str| DefinitionError::State {
+        let invalid = |problem: String| DefinitionError::State {
             state: name.clone(),
-            problem: format!("it has no {field}"),
+            problem,
         };
+        if !(1..=80).contains(&name.chars().count()) {
+            return Err(invalid("a name has 1 to 80 characters".to_owned()));
+        }
+        fields.check().map_err(invalid)?;
+        let missing = |field: &str| invalid(format!("it has no {field}"));
         let required = |field: &str, value: Option<Value>| {
             value
                 .ok_or_else(|| missing(field))
@@ -346,13 +391,126 @@ impl State {
         })
     }
 
-    fn targets(&self) -> impl Iterator<Item = &str> {
+    /// All ways out of it.
+    fn clauses(&self) -> impl Iterator<Item = &Clause> {
         let rules: &[Clause] = match &self.kind {
             Kind::Choice { rules } => rules,
             _ => &[],
         };
-        let clauses = rules.iter().chain(&self.catch).chain([&self.exit]);
-        clauses.filter_map(|clause| clause.next.as_deref())
+        rules.iter().chain(&self.catch).chain([&self.exit])
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &str> {
+        self.clauses().filter_map(|clause| clause.next.as_deref())
+    }
+
+    /// The names of the variables that it assigns.
+    fn assigned(&self) -> impl Iterator<Item = &str> {
+        let assigned = self.clauses().filter_map(|clause| clause.assign.as_ref());
+        assigned.flat_map(Template::field_names)
+    }
+}
+
+impl StateFields {
+    /// Checks what the state types permit.
+    fn check(&self) -> Result<(), String> {
+        use StateType::{Choice, Fail, Parallel, Pass, Succeed, Task, Wait};
+        let kind = self.r#type;
+        let fields: [(&str, bool, &[StateType]); 16] = [
+            (
+                "Assign",
+                self.assign.is_some(),
+                &[Pass, Wait, Choice, Task, Parallel],
+            ),
+            (
+                "Output",
+                self.output.is_some(),
+                &[Pass, Wait, Choice, Task, Parallel, Succeed],
+            ),
+            ("Next", self.next.is_some(), &[Pass, Wait, Task, Parallel]),
+            ("End", self.end, &[Pass, Wait, Task, Parallel]),
+            ("Seconds", self.seconds.is_some(), &[Wait]),
+            ("Choices", !self.choices.is_empty(), &[Choice]),
+            ("Default", self.default.is_some(), &[Choice]),
+            ("Error", self.error.is_some(), &[Fail]),
+            ("Cause", self.cause.is_some(), &[Fail]),
+            ("Resource", self.resource.is_some(), &[Task]),
+            ("Arguments", self.arguments.is_some(), &[Task]),
+            ("TimeoutSeconds", self.timeout_seconds.is_some(), &[Task]),
+            (
+                "HeartbeatSeconds",
+                self.heartbeat_seconds.is_some(),
+                &[Task],
+            ),
+            ("Branches", !self.branches.is_empty(), &[Parallel]),
+            ("Retry", !self.retry.is_empty(), &[Task, Parallel]),
+            ("Catch", !self.catch.is_empty(), &[Task, Parallel]),
+        ];
+        for (field, is_given, kinds) in fields {
+            if is_given && !kinds.contains(&kind) {
+                return Err(format!("a {kind:?} state has no {field}"));
+            }
+        }
+        if kind == Choice && self.choices.is_empty() {
+            return Err("it has no Choices".to_owned());
+        }
+        if kind == Parallel && self.branches.is_empty() {
+            return Err("it has no Branches".to_owned());
+        }
+        if let Some(Value::String(error)) = &self.error
+            && error.starts_with("States.")
+        {
+            return Err("names that begin with States. are reserved".to_owned());
+        }
+        for rule in &self.choices {
+            if rule.condition.is_none() || !rule.error_equals.is_empty() {
+                return Err("a rule has a Condition and no ErrorEquals".to_owned());
+            }
+        }
+        if self.catch.iter().any(|catcher| catcher.condition.is_some()) {
+            return Err("a Catch has no Condition".to_owned());
+        }
+        check_errors(self.retry.iter().map(|retrier| &retrier.error_equals))?;
+        check_errors(self.catch.iter().map(|catcher| &catcher.error_equals))?;
+        self.retry.iter().try_for_each(RetrierFields::check)
+    }
+}
+
+/// Checks the `ErrorEquals` of all entries of a Retry or Catch.
+fn check_errors<'a>(entries: impl Iterator<Item = &'a Vec<String>>) -> Result<(), String> {
+    let mut has_all = false;
+    for names in entries {
+        if names.is_empty() {
+            return Err("ErrorEquals has no names".to_owned());
+        }
+        if has_all {
+            return Err("States.ALL is not in the last entry".to_owned());
+        }
+        has_all = names.iter().any(|name| name == "States.ALL");
+        if has_all && names.len() > 1 {
+            return Err("States.ALL is not alone".to_owned());
+        }
+    }
+    Ok(())
+}
+
+impl RetrierFields {
+    fn check(&self) -> Result<(), String> {
+        let interval = self.interval_seconds.unwrap_or(1);
+        if !(1..=99_999_999).contains(&interval) {
+            return Err("IntervalSeconds is from 1 to 99999999".to_owned());
+        }
+        if self.max_attempts.unwrap_or(0) > 99_999_999 {
+            return Err("MaxAttempts is from 0 to 99999999".to_owned());
+        }
+        if self.backoff_rate.unwrap_or(1.0) < 1.0 {
+            return Err("BackoffRate is at least 1".to_owned());
+        }
+        let max_delay = self.max_delay_seconds.unwrap_or(1);
+        if !(1..31_622_400).contains(&max_delay) {
+            return Err("MaxDelaySeconds is above 0 and below 31622400".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -389,7 +547,10 @@ impl Clause {
         Ok(Self {
             condition: template(fields.condition)?,
             errors: fields.error_equals,
-            assign: template(fields.assign)?,
+            assign: match fields.assign {
+                Some(assign) => Some(parse_assign(&assign, from)?),
+                None => None,
+            },
             output: template(fields.output)?,
             next,
             edge,
@@ -397,15 +558,36 @@ impl Clause {
     }
 }
 
+/// Parses the variables that a state assigns.
+fn parse_assign(assign: &Value, state: &str) -> Result<Template, DefinitionError> {
+    let invalid = |problem: String| DefinitionError::State {
+        state: state.to_owned(),
+        problem,
+    };
+    let fields = assign
+        .as_object()
+        .ok_or_else(|| invalid("Assign is not an object".to_owned()))?;
+    if let Some(name) = fields.keys().find(|name| !is_variable_name(name)) {
+        return Err(invalid(format!("'{name}' can't be assigned")));
+    }
+    Template::parse(assign)
+}
+
+fn is_variable_name(name: &str) -> bool {
+    let is_in_name = |character: char| character.is_alphanumeric() || character == '_';
+    let starts = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
+    starts && name.chars().all(is_in_name) && name.chars().count() <= 80 && name != "states"
+}
+
 impl Retrier {
     /// The defaults are those of the Amazon States Language.
     fn new(fields: RetrierFields) -> Self {
         Self {
             errors: fields.error_equals,
-            interval_seconds: fields.interval_seconds.unwrap_or(1.0),
+            interval_seconds: f64::from(fields.interval_seconds.unwrap_or(1)),
             backoff_rate: fields.backoff_rate.unwrap_or(2.0),
             max_attempts: fields.max_attempts.unwrap_or(3),
-            max_delay_seconds: fields.max_delay_seconds.unwrap_or(f64::INFINITY),
+            max_delay_seconds: fields.max_delay_seconds.map_or(f64::INFINITY, f64::from),
             has_full_jitter: matches!(fields.jitter_strategy, Some(JitterStrategy::Full)),
         }
     }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::UNIX_EPOCH;
 
 use jsonata_core::value::JValue;
 
 use crate::expression::Expression;
 use crate::services::Services;
-use crate::values::object;
+use crate::values::{millis, object};
 
 /// The variables of an execution, or of a branch of a Parallel state: a branch reads those of the
 /// execution, and what it assigns is not seen outside of it.
@@ -47,12 +46,7 @@ impl Environment<'_> {
 
     /// Milliseconds since 1970.
     pub(crate) fn now_millis(&self) -> i64 {
-        let since = self
-            .services
-            .now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        millis(self.services.now())
     }
 
     pub(crate) fn record(&self, expression: &Expression, result: Option<&JValue>) {

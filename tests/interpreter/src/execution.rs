@@ -1,6 +1,6 @@
 //! One execution: from state to state.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use jsonata_core::value::JValue;
 use crate::definition::{Clause, DefinitionError, Kind, Level, Machine, State};
 use crate::environment::{Environment, Variables};
 use crate::expression::Template;
-use crate::failure::{Failure, LARGEST_PAYLOAD, RUNTIME};
+use crate::failure::{Failure, LARGEST_PAYLOAD, QUERY_EVALUATION_ERROR, RUNTIME};
 use crate::history::History;
 use crate::services::Services;
 use crate::step_functions::{End, ExecutionId, StepFunctions};
@@ -33,9 +33,24 @@ pub(crate) struct Execution {
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) history: History,
+    place: Place,
+}
+
+/// Where an execution, or a branch of a Parallel state, is.
+#[derive(Default)]
+struct Place {
     variables: RefCell<Variables>,
     /// The state that it is in, with the input of this state.
     position: RefCell<Option<(String, JValue)>>,
+    /// The branches of this state, if it is a Parallel state.
+    branches: RefCell<Vec<Rc<Branch>>>,
+}
+
+#[derive(Default)]
+struct Branch {
+    place: Place,
+    /// Its output, if it has ended. A redrive does not run it again.
+    output: RefCell<Option<JValue>>,
 }
 
 /// What follows a state.
@@ -49,11 +64,15 @@ struct Entered<'a> {
     state: &'a State,
     input: JValue,
     at: SystemTime,
+    place: &'a Place,
+    /// The number of retries so far.
+    retries: Cell<u32>,
 }
 
 impl Progress {
+    /// The state that the execution is in.
     pub(crate) fn state(&self) -> Option<String> {
-        let position = self.position.borrow();
+        let position = self.place.position.borrow();
         position.as_ref().map(|(state, _)| state.clone())
     }
 }
@@ -75,32 +94,33 @@ impl Execution {
     }
 
     async fn work(&self) -> Result<JValue, Failure> {
-        // ExecutionStarted or ExecutionRedriven, and the end.
-        self.progress.history.add(2)?;
-        let position = self.progress.position.borrow().clone();
-        let start =
-            position.unwrap_or_else(|| (self.machine.level.start_at.clone(), self.input.clone()));
+        // ExecutionStarted or ExecutionRedriven.
+        self.progress.history.add(1)?;
         let level = &self.machine.level;
-        self.run_level(level, start, &self.progress.variables, true)
+        self.run_level(level, &self.input, &self.progress.place, true)
             .await
     }
 
+    /// Runs from the place to the end.
     async fn run_level(
         &self,
         level: &Level,
-        start: (String, JValue),
-        variables: &RefCell<Variables>,
+        input: &JValue,
+        place: &Place,
         is_top: bool,
     ) -> Result<JValue, Failure> {
-        let (mut name, mut input) = start;
+        let position = place.position.borrow().clone();
+        let (mut name, mut input) =
+            position.unwrap_or_else(|| (level.start_at.clone(), input.clone()));
         loop {
             let state = level.state(&name).map_err(|error| invalid(&error))?;
             if is_top {
                 self.services().on_enter(&self.id, &state.name, &input);
-                let position = Some((name, input.clone()));
-                *self.progress.position.borrow_mut() = position;
             }
-            match self.run_state(state, input, variables).await? {
+            *place.position.borrow_mut() = Some((name, input.clone()));
+            let step = self.run_state(state, input, place).await?;
+            place.branches.borrow_mut().clear();
+            match step {
                 Step::Next(next, output) => (name, input) = (next, output),
                 Step::End(output) => return Ok(output),
             }
@@ -111,64 +131,61 @@ impl Execution {
         &self,
         state: &State,
         input: JValue,
-        variables: &RefCell<Variables>,
+        place: &Place,
     ) -> Result<Step, Failure> {
         let entered = Entered {
             state,
             input,
             at: self.services().now(),
+            place,
+            retries: Cell::new(0),
         };
         let history = &self.progress.history;
         history.transition();
-        history.add(if matches!(state.kind, Kind::Fail { .. }) {
-            1
-        } else {
-            2
-        })?;
+        history.add(1)?;
         match &state.kind {
-            Kind::Pass | Kind::Succeed => self.exit(&entered, variables, &state.exit, None),
+            Kind::Pass | Kind::Succeed => self.exit(&entered, &state.exit, None),
             Kind::Wait { seconds } => {
-                let seconds = self.seconds(&entered, variables, seconds)?;
+                let seconds = self.seconds(&entered, seconds)?;
+                let aborted = history.abortable();
                 self.services().sleep(seconds).await;
-                self.exit(&entered, variables, &state.exit, None)
+                aborted.disarm();
+                self.exit(&entered, &state.exit, None)
             }
             Kind::Choice { rules } => {
                 for rule in rules {
-                    if self.applies(&entered, variables, rule)? {
-                        return self.exit(&entered, variables, rule, None);
+                    if self.applies(&entered, rule)? {
+                        return self.exit(&entered, rule, None);
                     }
                 }
-                self.exit(&entered, variables, &state.exit, None)
+                self.exit(&entered, &state.exit, None)
             }
             Kind::Fail { error, cause } => {
-                let error = self.text(&entered, variables, error)?;
-                let cause = self.text(&entered, variables, cause)?;
+                let error = self.text(&entered, error)?;
+                let cause = self.text(&entered, cause)?;
                 self.step_functions.cover(&self.id, state.exit.edge);
                 Err(Failure { error, cause })
             }
             Kind::Task(_) | Kind::Parallel { .. } => {
-                self.run_with_retries(&entered, variables).await
+                let aborted = history.abortable();
+                let step = self.run_with_retries(&entered).await;
+                aborted.disarm();
+                step
             }
         }
     }
 
     /// Runs a Task or Parallel state, with its Retry and Catch.
-    async fn run_with_retries(
-        &self,
-        entered: &Entered<'_>,
-        variables: &RefCell<Variables>,
-    ) -> Result<Step, Failure> {
+    async fn run_with_retries(&self, entered: &Entered<'_>) -> Result<Step, Failure> {
         let state = entered.state;
         let mut attempts: Vec<u32> = state.retry.iter().map(|_| 0).collect();
-        let mut count = 0;
         let failure = loop {
             let outcome = match &state.kind {
-                Kind::Parallel { branches } => self.branches(entered, variables, branches).await,
-                _ => self.attempt(entered, variables, count).await,
+                Kind::Parallel { branches } => self.branches(entered, branches).await,
+                _ => self.attempt(entered).await,
             };
-            let outcome = outcome.and_then(|result| {
-                self.exit(entered, variables, &state.exit, Some(("result", &result)))
-            });
+            let outcome = outcome
+                .and_then(|result| self.exit(entered, &state.exit, Some(("result", &result))));
             let failure = match outcome {
                 Ok(step) => return Ok(step),
                 Err(failure) => failure,
@@ -179,7 +196,8 @@ impl Execution {
                 Some((retrier, made)) if *made < retrier.max_attempts => {
                     let delay = retrier.delay(*made, self.services().random());
                     *made += 1;
-                    count += 1;
+                    entered.retries.set(entered.retries.get() + 1);
+                    entered.place.branches.borrow_mut().clear();
                     self.progress.history.transition();
                     self.services().sleep(delay).await;
                 }
@@ -191,30 +209,63 @@ impl Execution {
         let Some(catcher) = catcher else {
             return Err(failure);
         };
-        let output = object([
-            ("Error", JValue::from(failure.error)),
-            ("Cause", JValue::from(failure.cause)),
-        ]);
-        self.exit(entered, variables, catcher, Some(("errorOutput", &output)))
+        let fields = [("Error", failure.error), ("Cause", failure.cause)];
+        let given = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        let output = object(given.map(|(name, value)| (name, JValue::from(value))));
+        self.exit(entered, catcher, Some(("errorOutput", &output)))
     }
 
     /// Runs the branches until all have ended or one has failed, which ends the others.
-    async fn branches(
-        &self,
-        entered: &Entered<'_>,
-        variables: &RefCell<Variables>,
-        branches: &[Level],
-    ) -> Result<JValue, Failure> {
-        // ParallelStateStarted, and ParallelStateSucceeded or ParallelStateFailed.
-        self.progress.history.add(2)?;
-        let scopes: Vec<_> = branches.iter().map(|_| variables.clone()).collect();
-        let runs = branches.iter().zip(&scopes).map(|(branch, scope)| {
-            let start = (branch.start_at.clone(), entered.input.clone());
-            let run: Pin<Box<dyn Future<Output = _>>> =
-                Box::pin(self.run_level(branch, start, scope, false));
+    async fn branches(&self, entered: &Entered<'_>, levels: &[Level]) -> Result<JValue, Failure> {
+        // ParallelStateStarted.
+        self.progress.history.add(1)?;
+        if entered.place.branches.borrow().is_empty() {
+            let variables = &entered.place.variables;
+            let branch = |_| {
+                let place = Place {
+                    variables: variables.clone(),
+                    ..Place::default()
+                };
+                Rc::new(Branch {
+                    place,
+                    output: RefCell::default(),
+                })
+            };
+            let branches = levels.iter().map(branch).collect();
+            *entered.place.branches.borrow_mut() = branches;
+        }
+        let branches = entered.place.branches.borrow().clone();
+        let runs = levels.iter().zip(&branches).map(|(level, branch)| {
+            let run: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move {
+                let ended = branch.output.borrow().clone();
+                let output = match ended {
+                    Some(output) => output,
+                    None => {
+                        self.run_level(level, &entered.input, &branch.place, false)
+                            .await?
+                    }
+                };
+                *branch.output.borrow_mut() = Some(output.clone());
+                Ok(output)
+            });
             run
         });
-        Ok(JValue::array(try_join_all(runs).await?))
+        let outputs = try_join_all(runs).await;
+        // ParallelStateSucceeded or ParallelStateFailed.
+        self.progress.history.add(1)?;
+        let outputs = JValue::array(outputs?);
+        check_size("the result of a Parallel state", &outputs)?;
+        Ok(outputs)
+    }
+
+    /// Counts the event of an expression that has failed.
+    fn evaluated<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        if let Err(failure) = &result
+            && failure.error == QUERY_EVALUATION_ERROR
+        {
+            self.progress.history.add(1)?;
+        }
+        result
     }
 
     /// Leaves a state by one of its ways: evaluates what is assigned and passed on, both with the
@@ -222,36 +273,39 @@ impl Execution {
     fn exit(
         &self,
         entered: &Entered<'_>,
-        variables: &RefCell<Variables>,
         clause: &Clause,
         more: Option<(&str, &JValue)>,
     ) -> Result<Step, Failure> {
         let (output, assigned) = {
             let environment = Environment {
                 services: self.services(),
-                variables: &variables.borrow(),
-                context: &|| self.context(entered, 0, None),
+                variables: &entered.place.variables.borrow(),
+                context: &|| self.context(entered, None),
                 input: &entered.input,
                 more,
             };
             let output = match &clause.output {
                 Some(output) => {
-                    let output = output.evaluate(&environment)?;
+                    let output = self.evaluated(output.evaluate(&environment))?;
                     check_size("an output", &output)?;
                     output
                 }
                 None => more.map_or_else(|| entered.input.clone(), |(_, value)| value.clone()),
             };
             let assigned = match &clause.assign {
-                Some(assign) => assign.evaluate_fields(&environment)?,
+                Some(assign) => self.evaluated(assign.evaluate_fields(&environment))?,
                 None => Vec::new(),
             };
             (output, assigned)
         };
-        for (_, value) in &assigned {
-            check_size("a variable", value)?;
+        match assigned.iter().map(|(_, value)| size(value)).sum() {
+            bytes if bytes > LARGEST_PAYLOAD => {
+                return Err(Failure::too_large("what a state assigns", bytes));
+            }
+            _ => entered.place.variables.borrow_mut().extend(assigned),
         }
-        variables.borrow_mut().extend(assigned);
+        // The event that the state is exited.
+        self.progress.history.add(1)?;
         self.step_functions.cover(&self.id, clause.edge);
         Ok(match &clause.next {
             Some(next) => Step::Next(next.clone(), output),
@@ -259,70 +313,47 @@ impl Execution {
         })
     }
 
-    fn applies(
-        &self,
-        entered: &Entered<'_>,
-        variables: &RefCell<Variables>,
-        rule: &Clause,
-    ) -> Result<bool, Failure> {
+    fn applies(&self, entered: &Entered<'_>, rule: &Clause) -> Result<bool, Failure> {
         let Some(condition) = &rule.condition else {
             return Ok(false);
         };
-        match self.value(entered, variables, condition)? {
-            JValue::Bool(applies) => Ok(applies),
-            other => Err(query_error(&format!(
-                "the condition of a rule is {other:?}, expected true or false"
-            ))),
-        }
+        self.value(entered, condition, "true or false", JValue::as_bool)
     }
 
-    fn value(
+    fn text(&self, entered: &Entered<'_>, template: &Template) -> Result<String, Failure> {
+        let text = |value: &JValue| value.as_str().map(str::to_owned);
+        self.value(entered, template, "a text", text)
+    }
+
+    fn seconds(&self, entered: &Entered<'_>, template: &Template) -> Result<Duration, Failure> {
+        let expected = "a whole number of seconds from 0 to 99999999";
+        self.value(entered, template, expected, |value| seconds(value, 0))
+    }
+
+    /// The value of a field, converted to the type of the field.
+    fn value<T>(
         &self,
         entered: &Entered<'_>,
-        variables: &RefCell<Variables>,
         template: &Template,
-    ) -> Result<JValue, Failure> {
-        template.evaluate(&Environment {
+        expected: &str,
+        convert: impl FnOnce(&JValue) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let value = template.evaluate(&Environment {
             services: self.services(),
-            variables: &variables.borrow(),
-            context: &|| self.context(entered, 0, None),
+            variables: &entered.place.variables.borrow(),
+            context: &|| self.context(entered, None),
             input: &entered.input,
             more: None,
-        })
+        });
+        let converted =
+            value.and_then(|value| convert(&value).ok_or_else(|| query_error(&value, expected)));
+        self.evaluated(converted)
     }
 
-    fn text(
-        &self,
-        entered: &Entered<'_>,
-        variables: &RefCell<Variables>,
-        template: &Template,
-    ) -> Result<String, Failure> {
-        let value = self.value(entered, variables, template)?;
-        let text = value.as_str().map(str::to_owned);
-        text.ok_or_else(|| query_error(&format!("found {value:?}, expected a text")))
-    }
-
-    fn seconds(
-        &self,
-        entered: &Entered<'_>,
-        variables: &RefCell<Variables>,
-        template: &Template,
-    ) -> Result<Duration, Failure> {
-        let value = self.value(entered, variables, template)?;
-        let seconds = value
-            .as_i64()
-            .and_then(|seconds| u64::try_from(seconds).ok());
-        seconds.map(Duration::from_secs).ok_or_else(|| {
-            query_error(&format!(
-                "found {value:?}, expected a whole number of seconds"
-            ))
-        })
-    }
-
-    /// The context object.
+    /// The context object, without the ARN of the role.
     ///
     /// Source: Step Functions Developer Guide, "Accessing execution data from the Context object".
-    fn context(&self, entered: &Entered<'_>, retries: u32, token: Option<&str>) -> JValue {
+    fn context(&self, entered: &Entered<'_>, token: Option<&str>) -> JValue {
         let time = |time| JValue::from(self.services().format(time));
         let mut execution = vec![
             ("Id", JValue::from(self.id.arn())),
@@ -339,12 +370,15 @@ impl Execution {
                 object([
                     ("Name", JValue::from(entered.state.name.as_str())),
                     ("EnteredTime", time(entered.at)),
-                    ("RetryCount", JValue::from(i64::from(retries))),
+                    ("RetryCount", JValue::from(i64::from(entered.retries.get()))),
                 ]),
             ),
             (
                 "StateMachine",
-                object([("Name", JValue::from(self.id.machine_name()))]),
+                object([
+                    ("Id", JValue::from(self.id.machine_arn())),
+                    ("Name", JValue::from(self.id.machine_name())),
+                ]),
             ),
         ];
         context.extend(token.map(|token| ("Task", object([("Token", JValue::from(token))]))));
@@ -352,21 +386,16 @@ impl Execution {
     }
 
     /// One attempt of a Task.
-    async fn attempt(
-        &self,
-        entered: &Entered<'_>,
-        variables: &RefCell<Variables>,
-        retries: u32,
-    ) -> Result<JValue, Failure> {
+    async fn attempt(&self, entered: &Entered<'_>) -> Result<JValue, Failure> {
         let Kind::Task(task) = &entered.state.kind else {
             return Err(Failure::new(RUNTIME, "the state is not a Task"));
         };
         let token = self.step_functions.token(&task.integration);
-        let (arguments, timeout, heartbeat) = {
+        let evaluate = || {
             let environment = Environment {
                 services: self.services(),
-                variables: &variables.borrow(),
-                context: &|| self.context(entered, retries, token.as_deref()),
+                variables: &entered.place.variables.borrow(),
+                context: &|| self.context(entered, token.as_deref()),
                 input: &entered.input,
                 more: None,
             };
@@ -375,36 +404,25 @@ impl Execution {
                     return Ok(None);
                 };
                 let value = template.evaluate(&environment)?;
-                let seconds = value
-                    .as_i64()
-                    .and_then(|seconds| u64::try_from(seconds).ok());
-                match seconds {
-                    Some(seconds @ 1..=99_999_999) => Ok(Some(Duration::from_secs(seconds))),
-                    _ => Err(query_error(&format!(
-                        "found {value:?} as a time-out, expected 1 to 99999999 seconds"
-                    ))),
-                }
+                let expected = "a time-out from 1 to 99999999 seconds";
+                let time = seconds(&value, 1).ok_or_else(|| query_error(&value, expected))?;
+                Ok(Some(time))
             };
-            (
-                task.arguments.evaluate(&environment)?,
-                time(&task.timeout)?,
-                time(&task.heartbeat)?,
-            )
+            let arguments = task.arguments.evaluate(&environment)?;
+            check_size("the arguments of a Task", &arguments)?;
+            Ok((arguments, time(&task.timeout)?, time(&task.heartbeat)?))
         };
-        check_size("the arguments of a Task", &arguments)?;
-        let result = self
-            .step_functions
+        let (arguments, timeout, heartbeat) = self.evaluated(evaluate())?;
+        self.step_functions
             .carry_out(
                 self,
                 &task.integration,
                 arguments,
-                token,
+                token.clone(),
                 timeout,
                 heartbeat,
             )
-            .await?;
-        check_size("the result of a Task", &result)?;
-        Ok(result)
+            .await
     }
 
     pub(crate) fn services(&self) -> &Rc<dyn Services> {
@@ -412,15 +430,27 @@ impl Execution {
     }
 }
 
-fn check_size(what: &str, value: &JValue) -> Result<(), Failure> {
+/// A number of seconds that AWS accepts.
+///
+/// Source: Amazon States Language specification, "Timeouts", and Step Functions Developer Guide,
+/// "Wait workflow state".
+fn seconds(value: &JValue, least: u64) -> Option<Duration> {
+    let seconds = u64::try_from(value.as_i64()?).ok()?;
+    (least..=99_999_999)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
+}
+
+pub(crate) fn check_size(what: &str, value: &JValue) -> Result<(), Failure> {
     match size(value) {
         bytes if bytes > LARGEST_PAYLOAD => Err(Failure::too_large(what, bytes)),
         _ => Ok(()),
     }
 }
 
-fn query_error(problem: &str) -> Failure {
-    Failure::new("States.QueryEvaluationError", problem)
+fn query_error(found: &JValue, expected: &str) -> Failure {
+    let problem = format!("found {}, expected {expected}", to_json(found));
+    Failure::new(QUERY_EVALUATION_ERROR, problem)
 }
 
 fn invalid(error: &DefinitionError) -> Failure {

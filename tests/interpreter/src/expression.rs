@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::definition::DefinitionError;
 use crate::environment::Environment;
-use crate::failure::Failure;
+use crate::failure::{Failure, QUERY_EVALUATION_ERROR};
 use crate::functions;
 
 /// An expression, without its `{%` and `%}`.
@@ -70,7 +70,7 @@ impl Expression {
     fn result(&self, environment: &Environment<'_>) -> Result<JValue, Failure> {
         let failure = |problem: &str| {
             Failure::new(
-                "States.QueryEvaluationError",
+                QUERY_EVALUATION_ERROR,
                 format!("the expression '{}': {problem}", self.source),
             )
         };
@@ -107,6 +107,8 @@ impl Expression {
     }
 }
 
+const NO_EVAL: &str = "it uses $eval, which Step Functions does not have";
+
 /// Collects the variables in a serialized syntax tree. `has_context` says whether names without `$`
 /// have a value to be looked up in: within a path, after its first step, and in a predicate.
 fn walk(node: &Value, has_context: bool, variables: &mut BTreeSet<String>) -> Result<(), String> {
@@ -119,6 +121,7 @@ fn walk(node: &Value, has_context: bool, variables: &mut BTreeSet<String>) -> Re
                 ("Variable", Value::String(name)) if name.is_empty() => {
                     Err("it uses $, which Step Functions refuses".to_owned())
                 }
+                ("Variable", Value::String(name)) if name == "eval" => Err(NO_EVAL.to_owned()),
                 ("Variable", Value::String(name)) => {
                     variables.insert(name.clone());
                     Ok(())
@@ -127,9 +130,7 @@ fn walk(node: &Value, has_context: bool, variables: &mut BTreeSet<String>) -> Re
                 ("Name", Value::String(name)) if !has_context => {
                     Err(format!("the name {name} has no $"))
                 }
-                ("Function", function) if function["name"] == "eval" => {
-                    Err("it uses $eval, which Step Functions does not have".to_owned())
-                }
+                ("Function", function) if function["name"] == "eval" => Err(NO_EVAL.to_owned()),
                 ("Function", function) => {
                     // Of a variable that is bound to a function, its name.
                     if let Some(name) = function["name"].as_str() {
@@ -169,6 +170,12 @@ impl Template {
                 .and_then(|text| text.strip_suffix("%}"))
             {
                 Some(source) => Self::Expression(Box::new(Expression::parse(source.trim())?)),
+                None if text.starts_with("{%") || text.ends_with("%}") => {
+                    return Err(DefinitionError::Expression {
+                        source_text: text.clone(),
+                        problem: "it has only one of {% and %}".to_owned(),
+                    });
+                }
                 None => Self::Constant(JValue::from(text.as_str())),
             },
             Value::Array(items) => {
@@ -224,6 +231,18 @@ impl Template {
                 JValue::object(fields?)
             }
         })
+    }
+
+    /// The names of the fields of an object.
+    pub(crate) fn field_names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match self {
+            Self::Object(fields) => Box::new(fields.iter().map(|(name, _)| name.as_str())),
+            Self::Constant(value) => {
+                let fields = value.as_object().into_iter().flatten();
+                Box::new(fields.map(|(name, _)| name.as_str()))
+            }
+            Self::Expression(_) | Self::Array(_) => Box::new(std::iter::empty()),
+        }
     }
 
     /// Evaluates the fields of an `Assign`, each with the values of before.

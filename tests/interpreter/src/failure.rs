@@ -4,8 +4,10 @@
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{error}: {cause}")]
 pub struct Failure {
-    /// The error name, such as `States.Timeout` or the `errorType` of a function.
+    /// The error name, such as `States.Timeout` or the `errorType` of a function. Empty if there is
+    /// none, as when `SendTaskFailure` gives none.
     pub error: String,
+    /// Empty if there is none.
     pub cause: String,
 }
 
@@ -14,6 +16,8 @@ pub(crate) const RUNTIME: &str = "States.Runtime";
 const DATA_LIMIT_EXCEEDED: &str = "States.DataLimitExceeded";
 pub(crate) const TIMEOUT: &str = "States.Timeout";
 pub(crate) const HEARTBEAT_TIMEOUT: &str = "States.HeartbeatTimeout";
+/// An expression failed, or has no result.
+pub(crate) const QUERY_EVALUATION_ERROR: &str = "States.QueryEvaluationError";
 
 /// The largest input, output or variable of a state, and the largest argument or result of a Task, in
 /// bytes.
@@ -39,8 +43,9 @@ impl Failure {
 
     /// Whether an entry of `ErrorEquals` matches this error.
     ///
-    /// `States.ALL` matches neither `States.Runtime` nor `States.DataLimitExceeded`, and
-    /// `States.TaskFailed` matches every error but a time-out.
+    /// `States.ALL` matches neither `States.Runtime` nor `States.DataLimitExceeded`,
+    /// `States.TaskFailed` matches every other error but a time-out, and `States.Timeout` matches a
+    /// lost heartbeat too.
     ///
     /// Source: Step Functions Developer Guide, "Handling errors in Step Functions workflows".
     pub(crate) fn matches(&self, name: &str) -> bool {
@@ -50,6 +55,7 @@ impl Failure {
             "States.TaskFailed" => {
                 ![DATA_LIMIT_EXCEEDED, TIMEOUT, HEARTBEAT_TIMEOUT].contains(&self.error.as_str())
             }
+            TIMEOUT => [TIMEOUT, HEARTBEAT_TIMEOUT].contains(&self.error.as_str()),
             name => self.error == name,
         }
     }

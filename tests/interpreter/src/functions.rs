@@ -8,6 +8,10 @@ use jsonata_core::value::JValue;
 
 use crate::environment::Environment;
 
+/// Source: Step Functions Developer Guide, "Intrinsic functions for `JSONPath` states", whose
+/// `States.ArrayRange` is replaced by `$range`.
+const LONGEST_RANGE: usize = 1000;
+
 /// Registers those of the functions whose names are given.
 pub(crate) fn register<'a>(
     evaluator: &mut Evaluator,
@@ -54,7 +58,7 @@ fn parse(arguments: &[JValue]) -> Result<JValue, EvaluatorError> {
     JValue::from_json_str(text).map_err(|error| invalid(&format!("parse: {error}")))
 }
 
-/// `$range(first, last, step)`.
+/// `$range(first, last, step)`: at most 1,000 numbers.
 fn range(arguments: &[JValue]) -> Result<JValue, EvaluatorError> {
     let [first, last, step] = numbers(arguments)?;
     if step == 0 {
@@ -63,6 +67,9 @@ fn range(arguments: &[JValue]) -> Result<JValue, EvaluatorError> {
     let mut values = Vec::new();
     let mut value = first;
     while (step > 0 && value <= last) || (step < 0 && value >= last) {
+        if values.len() == LONGEST_RANGE {
+            return Err(invalid("range has more than 1000 numbers"));
+        }
         values.push(JValue::from(value));
         value += step;
     }
@@ -70,10 +77,15 @@ fn range(arguments: &[JValue]) -> Result<JValue, EvaluatorError> {
 }
 
 fn numbers(arguments: &[JValue]) -> Result<[i64; 3], EvaluatorError> {
-    let numbers: Option<Vec<i64>> = arguments.iter().map(JValue::as_i64).collect();
+    let numbers: Option<Vec<i64>> = arguments.iter().map(rounded_down).collect();
     numbers
         .and_then(|numbers| numbers.try_into().ok())
-        .ok_or_else(|| invalid("range expects three integers"))
+        .ok_or_else(|| invalid("range expects three numbers"))
+}
+
+/// Step Functions rounds the numbers that these functions get down.
+fn rounded_down(number: &JValue) -> Option<i64> {
+    JValue::from(number.as_f64()?.floor()).as_i64()
 }
 
 /// `$partition(array, size)`: the array in parts of at most this size.
@@ -81,7 +93,7 @@ fn partition(arguments: &[JValue]) -> Result<JValue, EvaluatorError> {
     let [array, size] = arguments else {
         return Err(invalid("partition expects an array and a size"));
     };
-    let size = size.as_i64().and_then(|size| usize::try_from(size).ok());
+    let size = rounded_down(size).and_then(|size| usize::try_from(size).ok());
     let (Some(array), Some(size @ 1..)) = (array.as_array(), size) else {
         return Err(invalid("partition expects an array and a size above 0"));
     };

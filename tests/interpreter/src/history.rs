@@ -6,8 +6,11 @@
 //! | Pass, Choice, Wait, Succeed | entered, exited |
 //! | Fail | entered |
 //! | Task | entered, exited, and for each attempt scheduled, started, and succeeded, failed or timed out |
-//! | Task with `.sync` or `.waitForTaskToken` | also submitted, for each attempt |
+//! | Task with `.sync` or `.waitForTaskToken` | for each attempt also submitted, or instead of failed: failed to submit |
 //! | Parallel | entered, started, succeeded or failed, exited, and the events of its branches |
+//! | a state that fails without a Catch | no exited |
+//! | a Task, Wait or Parallel that is ended from outside | aborted instead of what would follow |
+//! | an expression that fails | evaluation failed |
 //!
 //! Source: Step Functions API Reference, `HistoryEvent`; Developer Guide, "Viewing execution details".
 
@@ -15,7 +18,8 @@ use std::cell::Cell;
 
 use crate::failure::{Failure, RUNTIME};
 
-/// The number of events at which Step Functions ends an execution. No Catch applies.
+/// The number of events at which Step Functions ends an execution: the last of them says that it has
+/// failed. No Catch applies.
 ///
 /// Source: Step Functions Developer Guide, "Service quotas".
 pub const MOST_EVENTS: usize = 25_000;
@@ -27,10 +31,17 @@ pub(crate) struct History {
     transitions: Cell<usize>,
 }
 
+/// Adds the event of a state that is ended from outside, unless it was disarmed.
+pub(crate) struct Aborted<'a>(Option<&'a History>);
+
 impl History {
+    /// Adds events before the end of the execution.
+    ///
+    /// # Errors
+    /// If only the event of the end has a place left.
     pub(crate) fn add(&self, events: usize) -> Result<(), Failure> {
         let count = self.events.get() + events;
-        self.events.set(count);
+        self.events.set(count.min(MOST_EVENTS - 1));
         if count < MOST_EVENTS {
             return Ok(());
         }
@@ -38,6 +49,16 @@ impl History {
             RUNTIME,
             format!("the execution has reached {MOST_EVENTS} events"),
         ))
+    }
+
+    /// Adds the event of the end.
+    pub(crate) fn end(&self) {
+        self.events.set((self.events.get() + 1).min(MOST_EVENTS));
+    }
+
+    /// A state begins that has an event of its own if it is ended from outside.
+    pub(crate) fn abortable(&self) -> Aborted<'_> {
+        Aborted(Some(self))
     }
 
     pub(crate) fn transition(&self) {
@@ -50,5 +71,19 @@ impl History {
 
     pub(crate) fn transitions(&self) -> usize {
         self.transitions.get()
+    }
+}
+
+impl Aborted<'_> {
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Aborted<'_> {
+    fn drop(&mut self) {
+        if let Some(history) = self.0 {
+            history.end();
+        }
     }
 }

@@ -14,8 +14,9 @@
 //! | `services` | the time, chance, and other services |
 //!
 //! JSONata is evaluated by the crate `jsonata-core`. Where AWS's documentation is silent, this is
-//! chosen: the error of a lost heartbeat is `States.HeartbeatTimeout` and matches no
-//! `States.Timeout`; the arguments of a Task are evaluated again for each attempt.
+//! chosen: the error of a lost heartbeat is `States.HeartbeatTimeout`; the arguments of a Task are
+//! evaluated again for each attempt; an error without a name or a cause has no such field in
+//! `$states.errorOutput`; a redriven execution enters its state again.
 
 mod definition;
 mod environment;

@@ -9,16 +9,22 @@ use futures_executor::LocalSpawner;
 use futures_util::future::{AbortHandle, Either, abortable, select};
 use futures_util::task::LocalSpawnExt;
 use jsonata_core::value::JValue;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::definition::Machine;
-use crate::execution::{Execution, Progress};
+use crate::execution::{Execution, Progress, check_size};
 use crate::failure::{Failure, HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT};
+use crate::history::MOST_EVENTS;
 use crate::integration::{Call, Integration, Pattern};
 use crate::services::Services;
 use crate::tokens::{Message, Tokens, Waiting};
-use crate::values::{object, to_json};
+use crate::values::{millis, object, to_json};
+
+/// How long after its end an execution can be redriven.
+///
+/// Source: Step Functions API Reference, `RedriveExecution`.
+const REDRIVABLE: Duration = Duration::from_hours(14 * 24);
 
 /// The ARN of an execution.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -71,7 +77,7 @@ struct Record {
     redrives: u32,
     redriven_at: Option<SystemTime>,
     progress: Rc<Progress>,
-    end: Option<End>,
+    end: Option<(SystemTime, End)>,
     handle: AbortHandle,
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -96,7 +102,7 @@ impl ExecutionId {
         self.0.rsplit(':').nth(1).unwrap_or_default()
     }
 
-    fn machine_arn(&self) -> String {
+    pub(crate) fn machine_arn(&self) -> String {
         let machine = self.0.rsplit_once(':').map_or("", |(machine, _)| machine);
         machine.replace(":execution:", ":stateMachine:")
     }
@@ -154,9 +160,12 @@ impl StepFunctions {
     /// `StartExecution`. Without a name, one is made up.
     ///
     /// # Errors
-    /// `StepFunctions.StateMachineDoesNotExistException`, or
+    /// `StepFunctions.StateMachineDoesNotExistException`, `StepFunctions.InvalidNameException`,
+    /// `StepFunctions.InvalidExecutionInputException`, or
     /// `StepFunctions.ExecutionAlreadyExistsException`. A second start of a running execution with the
     /// same name and input is no error.
+    ///
+    /// Source: Step Functions API Reference, `StartExecution`.
     pub fn start(
         self: &Rc<Self>,
         machine_arn: &str,
@@ -170,11 +179,19 @@ impl StepFunctions {
             )
         })?;
         self.count.set(self.count.get() + 1);
-        let id = match name {
-            Some(name) => ExecutionId::new(machine_arn, name),
-            None => ExecutionId::new(machine_arn, &format!("execution-{}", self.count.get())),
-        };
+        let name = name.map_or_else(|| format!("execution-{}", self.count.get()), str::to_owned);
+        if !is_execution_name(&name) {
+            return Err(Failure::new(
+                "StepFunctions.InvalidNameException",
+                format!("'{name}' is not a name of an execution"),
+            ));
+        }
+        let id = ExecutionId::new(machine_arn, &name);
         let input = JValue::from(input.clone());
+        check_size("the input of an execution", &input).map_err(|failure| Failure {
+            error: "StepFunctions.InvalidExecutionInputException".to_owned(),
+            ..failure
+        })?;
         if let Some(record) = self.records.borrow().get(&id) {
             if record.end.is_none() && record.input == input {
                 return Ok(id);
@@ -200,19 +217,26 @@ impl StepFunctions {
     }
 
     /// `RedriveExecution`: continues an unsuccessful execution at the state that it was in, with the
-    /// input of this state and the variables of then. A Parallel state runs all its branches again;
-    /// Step Functions runs those again that did not succeed.
+    /// input of this state and the variables of then. Retries count from 0, and the time-out of the
+    /// machine starts again. A Parallel state runs those branches again that did not succeed.
     ///
     /// Source: Step Functions Developer Guide, "Restarting state machine executions with redrive".
     ///
     /// # Errors
-    /// `ExecutionNotRedrivable` if it runs, has succeeded, or does not exist.
+    /// `ExecutionNotRedrivable` if it runs, has succeeded, ended 14 days ago, has no events left, or
+    /// does not exist.
     pub fn redrive(self: &Rc<Self>, id: &ExecutionId) -> Result<(), Failure> {
         let not_redrivable = || Failure::new("ExecutionNotRedrivable", id.arn());
         let record = {
             let mut records = self.records.borrow_mut();
             let record = records.get(id).ok_or_else(not_redrivable)?;
-            if matches!(record.end, None | Some(End::Succeeded(_))) {
+            let ended = match &record.end {
+                None | Some((_, End::Succeeded(_))) => return Err(not_redrivable()),
+                Some((ended, _)) => *ended,
+            };
+            let is_late = ended + REDRIVABLE < self.services.now();
+            let is_full = record.progress.history.events() >= MOST_EVENTS - 1;
+            if is_late || is_full {
                 return Err(not_redrivable());
             }
             records.remove(id)
@@ -274,9 +298,11 @@ impl StepFunctions {
             let Some(record) = records.get_mut(id).filter(|record| record.end.is_none()) else {
                 return;
             };
-            record.end = Some(end.clone());
+            record.progress.history.end();
+            record.end = Some((self.services.now(), end.clone()));
             std::mem::take(&mut record.waiting)
         };
+        self.tokens.close(id);
         for parent in waiting {
             // Without a receiver, the parent was stopped.
             let _ = parent.send(());
@@ -347,34 +373,50 @@ impl StepFunctions {
         timeout: Option<Duration>,
         heartbeat: Option<Duration>,
     ) -> Result<JValue, Failure> {
-        // TaskScheduled, TaskStarted, and TaskSucceeded, TaskFailed or TaskTimedOut.
+        // TaskScheduled and TaskStarted.
         let history = &execution.progress.history;
-        history.add(3)?;
-        if integration.pattern != Pattern::RequestResponse {
-            // TaskSubmitted.
-            history.add(1)?;
-        }
-        let work = Box::pin(async move {
-            let waiting = token.map(|token| self.tokens.wait(token));
+        history.add(2)?;
+        let is_timed_out = Cell::new(false);
+        let work = Box::pin(async {
+            let waiting = token.map(|token| self.tokens.wait(token, &execution.id));
             let sent = self.send(execution, integration, &arguments).await?;
+            if integration.pattern != Pattern::RequestResponse {
+                // TaskSubmitted. TaskSubmitFailed takes the place of TaskFailed.
+                history.add(1)?;
+            }
             match (waiting, sent) {
                 (Some(waiting), _) => self.answer(waiting, heartbeat).await,
                 (None, Sent::Execution(id)) if integration.pattern == Pattern::Sync => {
-                    self.wait_for_end(id).await
+                    self.wait_for_end(id, &is_timed_out).await
                 }
-                (None, Sent::Execution(id)) => {
-                    Ok(object([("ExecutionArn", JValue::from(id.arn()))]))
-                }
+                (None, Sent::Execution(id)) => Ok(self.started(&id)),
                 (None, Sent::Result(result)) => Ok(result),
             }
         });
-        let Some(timeout) = timeout else {
-            return work.await;
+        let outcome = match timeout {
+            None => work.await,
+            Some(timeout) => match select(work, self.services.sleep(timeout)).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(_) => {
+                    is_timed_out.set(true);
+                    Err(Failure::new(TIMEOUT, ""))
+                }
+            },
         };
-        match select(work, self.services.sleep(timeout)).await {
-            Either::Left((outcome, _)) => outcome,
-            Either::Right(_) => Err(Failure::new(TIMEOUT, "")),
-        }
+        // TaskSucceeded, TaskFailed or TaskTimedOut.
+        history.add(1)?;
+        let result = outcome?;
+        check_size("the result of a Task", &result)?;
+        Ok(result)
+    }
+
+    /// The answer of `StartExecution`.
+    fn started(&self, id: &ExecutionId) -> JValue {
+        let started_at = self.describe(id).map(|execution| execution.started_at);
+        let started_at = started_at.map(|at| JValue::from(self.services.format(at)));
+        let started_at = started_at.map(|at| ("StartDate", at));
+        let arn = ("ExecutionArn", JValue::from(id.arn()));
+        object([arn].into_iter().chain(started_at))
     }
 
     async fn send(
@@ -420,7 +462,12 @@ impl StepFunctions {
             }
             Call::SendTaskFailure => {
                 let token = text("TaskToken")?;
-                let answer = Message::Answer(Err(Failure::new(text("Error")?, text("Cause")?)));
+                let optional = |field: &str| {
+                    let text = arguments.get(field).and_then(JValue::as_str);
+                    text.unwrap_or_default()
+                };
+                let failure = Failure::new(optional("Error"), optional("Cause"));
+                let answer = Message::Answer(Err(failure));
                 self.reach("SendTaskFailure", || self.message(token, answer))
                     .await
             }
@@ -476,40 +523,60 @@ impl StepFunctions {
         }
     }
 
-    /// Waits for the end of an execution. Step Functions stops it if the Task is stopped.
+    /// Waits for the end of an execution. Step Functions stops it if the execution that waits is
+    /// stopped, or if another branch fails, but not after the time-out of the Task.
     ///
-    /// Source: Step Functions Developer Guide, "Run a job (.sync)".
-    async fn wait_for_end(self: &Rc<Self>, id: ExecutionId) -> Result<JValue, Failure> {
+    /// Source: Step Functions Developer Guide, "Discover service integration patterns in Step
+    /// Functions", "Run a job (.sync)".
+    async fn wait_for_end(
+        self: &Rc<Self>,
+        id: ExecutionId,
+        is_timed_out: &Cell<bool>,
+    ) -> Result<JValue, Failure> {
         let (sender, receiver) = oneshot::channel();
         if let Some(record) = self.records.borrow_mut().get_mut(&id)
             && record.end.is_none()
         {
             record.waiting.push(sender);
         }
-        let guard = StopOnDrop(self, &id);
+        let guard = StopOnDrop {
+            step_functions: self,
+            child: &id,
+            is_timed_out,
+        };
         // An error says that the execution has ended already.
         let _ = receiver.await;
         std::mem::forget(guard);
-        let ended = self.describe(&id);
-        let end = ended
-            .as_ref()
-            .and_then(|description| description.end.as_ref());
-        match end {
-            Some(End::Succeeded(output)) => Ok(object([
-                ("ExecutionArn", JValue::from(id.arn())),
-                ("Status", JValue::from("SUCCEEDED")),
-                ("Output", JValue::from(output.clone())),
-            ])),
-            Some(end) => {
-                let mut described = json!({"ExecutionArn": id.arn(), "Status": end.status()});
-                if let (Some(failure), Some(fields)) = (end.failure(), described.as_object_mut()) {
-                    fields.insert("Error".to_owned(), json!(failure.error));
-                    fields.insert("Cause".to_owned(), json!(failure.cause));
-                }
-                Err(Failure::new("States.TaskFailed", described.to_string()))
-            }
-            None => Err(Failure::new(RUNTIME, "the execution does not exist")),
+        let records = self.records.borrow();
+        let record = records.get(&id);
+        let Some((record, (ended_at, end))) =
+            record.and_then(|record| Some((record, record.end.as_ref()?)))
+        else {
+            return Err(Failure::new(RUNTIME, "the execution does not exist"));
+        };
+        let mut described = vec![
+            ("ExecutionArn", JValue::from(id.arn())),
+            ("Name", JValue::from(id.name())),
+            ("RedriveCount", JValue::from(i64::from(record.redrives))),
+            ("StartDate", JValue::from(millis(record.started_at))),
+            ("StateMachineArn", JValue::from(id.machine_arn())),
+            ("Status", JValue::from(end.status())),
+            ("StopDate", JValue::from(millis(*ended_at))),
+        ];
+        if let End::Succeeded(output) = end {
+            described.push(("Input", record.input.clone()));
+            described.push(("Output", JValue::from(output.clone())));
+            return Ok(object(described));
         }
+        // The cause is a text, and within it the input is one.
+        let input = to_json(&record.input).to_string();
+        described.push(("Input", JValue::from(input)));
+        if let Some(failure) = end.failure() {
+            described.push(("Error", JValue::from(failure.error.as_str())));
+            described.push(("Cause", JValue::from(failure.cause.as_str())));
+        }
+        let cause = to_json(&object(described)).to_string();
+        Err(Failure::new("States.TaskFailed", cause))
     }
 }
 
@@ -518,21 +585,37 @@ enum Sent {
     Result(JValue),
 }
 
-struct StopOnDrop<'a>(&'a StepFunctions, &'a ExecutionId);
+struct StopOnDrop<'a> {
+    step_functions: &'a StepFunctions,
+    child: &'a ExecutionId,
+    is_timed_out: &'a Cell<bool>,
+}
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
-        let cause = "the execution that waited for it was stopped";
-        self.0
-            .stop(self.1, Failure::new("States.TaskStopped", cause));
+        if !self.is_timed_out.get() {
+            let cause = "the execution that waited for it was stopped";
+            self.step_functions
+                .stop(self.child, Failure::new("", cause));
+        }
     }
+}
+
+/// Source: Step Functions API Reference, `StartExecution`.
+fn is_execution_name(name: &str) -> bool {
+    let is_refused = |character: char| {
+        character.is_whitespace()
+            || character.is_control()
+            || r##"<>{}[]?*"#%\^|~`$&,;:/"##.contains(character)
+    };
+    (1..=80).contains(&name.chars().count()) && !name.contains(is_refused)
 }
 
 impl Record {
     fn describe(&self) -> Description {
         Description {
             input: to_json(&self.input),
-            end: self.end.clone(),
+            end: self.end.as_ref().map(|(_, end)| end.clone()),
             started_at: self.started_at,
             redrives: self.redrives,
             redriven_at: self.redriven_at,

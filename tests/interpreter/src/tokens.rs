@@ -1,18 +1,26 @@
 //! Task tokens: how an execution that waits gets its answer.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use jsonata_core::value::JValue;
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
+use crate::step_functions::ExecutionId;
 
-/// The tokens of the Tasks that wait now.
 #[derive(Default)]
 pub(crate) struct Tokens {
-    waiting: RefCell<BTreeMap<String, mpsc::UnboundedSender<Message>>>,
+    /// The Tasks that wait now, by token.
+    waiting: RefCell<BTreeMap<String, Waiter>>,
+    /// All tokens so far.
+    issued: RefCell<BTreeSet<String>>,
+}
+
+struct Waiter {
+    execution: ExecutionId,
+    sender: mpsc::UnboundedSender<Message>,
 }
 
 pub(crate) enum Message {
@@ -28,9 +36,12 @@ pub(crate) struct Waiting {
 }
 
 impl Tokens {
-    pub(crate) fn wait(self: &Rc<Self>, token: String) -> Waiting {
+    pub(crate) fn wait(self: &Rc<Self>, token: String, execution: &ExecutionId) -> Waiting {
         let (sender, messages) = mpsc::unbounded_channel();
-        self.waiting.borrow_mut().insert(token.clone(), sender);
+        let execution = execution.clone();
+        let waiter = Waiter { execution, sender };
+        self.issued.borrow_mut().insert(token.clone());
+        self.waiting.borrow_mut().insert(token.clone(), waiter);
         Waiting {
             tokens: self.clone(),
             token,
@@ -38,26 +49,34 @@ impl Tokens {
         }
     }
 
+    /// Closes the tokens of an execution, which has ended.
+    pub(crate) fn close(&self, execution: &ExecutionId) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.retain(|_, waiter| waiter.execution != *execution);
+    }
+
     /// Sends a message to the Task that waits. The first answer closes the token.
     ///
     /// # Errors
-    /// `Sfn.TaskTimedOutException` if no Task waits with this token.
+    /// `Sfn.TaskTimedOutException` if no Task waits with this token any more, and
+    /// `Sfn.InvalidTokenException` if none ever has.
     pub(crate) fn send(&self, token: &str, message: Message) -> Result<(), Failure> {
         let is_answer = matches!(message, Message::Answer(_));
         let mut waiting = self.waiting.borrow_mut();
         let is_sent = waiting
             .get(token)
-            .is_some_and(|sender| sender.send(message).is_ok());
+            .is_some_and(|waiter| waiter.sender.send(message).is_ok());
         if is_answer || !is_sent {
             waiting.remove(token);
         }
         if is_sent {
             return Ok(());
         }
-        Err(Failure::new(
-            "Sfn.TaskTimedOutException",
-            "the task is no longer waiting",
-        ))
+        Err(if self.issued.borrow().contains(token) {
+            Failure::new("Sfn.TaskTimedOutException", "the task is no longer waiting")
+        } else {
+            Failure::new("Sfn.InvalidTokenException", "the token is not valid")
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! JSON values.
 
 use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonata_core::value::JValue;
 use serde_json::Value;
@@ -12,6 +13,12 @@ pub(crate) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, JValue)>) ->
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
     )
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// As JSON, with whole numbers as integers.
