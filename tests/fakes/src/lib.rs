@@ -25,6 +25,6 @@ mod values;
 pub use cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
 pub use cloudwatch::FakeCloudWatch;
 pub use executions::{FakeExecutions, OnEnd};
-pub use network::{CHANGE, Edit, Fault, Network, Time};
+pub use network::{CHANGE, Edit, Fault, LIST, Network, Time};
 pub use record_sets::RecordSets;
 pub use route53::{BatchObserver, FakeRoute53, WrittenChange};

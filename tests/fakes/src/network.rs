@@ -12,6 +12,8 @@ use migration::error::{ChangeRefused, NotPermitted, Throttled, Unavailable};
 
 /// The only action that changes a zone.
 pub const CHANGE: &str = "ChangeResourceRecordSets";
+/// The action that reads a page of a zone.
+pub const LIST: &str = "ListResourceRecordSets";
 
 /// What happens to one call.
 pub enum Fault {
@@ -68,8 +70,23 @@ pub struct Network {
 struct NetworkState {
     actions: Vec<&'static str>,
     faults: BTreeMap<usize, Fault>,
+    /// Faults of the calls of an action: how many of its calls come before, and the fault.
+    faults_of: BTreeMap<&'static str, Vec<(usize, Fault)>>,
     injected: usize,
     killed: bool,
+}
+
+impl NetworkState {
+    /// Counts a call of `action`, and returns its fault.
+    fn next_fault_of(&mut self, action: &str) -> Option<Fault> {
+        let faults = self.faults_of.get_mut(action)?;
+        let position = faults.iter().position(|(before, _)| *before == 0);
+        let fault = position.map(|position| faults.swap_remove(position).1);
+        for (before, _) in faults {
+            *before = before.saturating_sub(1);
+        }
+        fault
+    }
 }
 
 impl Default for Network {
@@ -91,14 +108,33 @@ impl Network {
         self.lock().faults.insert(number, fault);
     }
 
+    /// Injects a fault into a call of `action`: of those that arrive from now on, the one with this
+    /// number. Numbers count from 0.
+    pub fn inject_fault_into(&self, action: &'static str, number: usize, fault: Fault) {
+        let mut state = self.lock();
+        state
+            .faults_of
+            .entry(action)
+            .or_default()
+            .push((number, fault));
+    }
+
     /// Removes the faults that have not happened yet.
     pub fn clear_faults(&self) {
-        self.lock().faults.clear();
+        let mut state = self.lock();
+        state.faults.clear();
+        state.faults_of.clear();
     }
 
     /// How many calls have arrived.
     pub fn calls(&self) -> usize {
         self.lock().actions.len()
+    }
+
+    /// How many calls of `action` have arrived.
+    pub fn calls_of(&self, action: &str) -> usize {
+        let state = self.lock();
+        state.actions.iter().filter(|it| **it == action).count()
     }
 
     /// The action of the call with this number.
@@ -136,7 +172,8 @@ impl Network {
             let mut state = self.lock();
             let number = state.actions.len();
             state.actions.push(action);
-            let fault = state.faults.remove(&number);
+            let of_action = state.next_fault_of(action);
+            let fault = state.faults.remove(&number).or(of_action);
             state.injected += usize::from(fault.is_some());
             state.killed = matches!(fault, Some(Fault::KilledBefore | Fault::KilledAfter));
             fault

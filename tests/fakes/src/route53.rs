@@ -11,7 +11,7 @@ use migration::route53::{Change, ChangeId, HostedZone, LARGEST_PAGE, ListStart, 
 use serde_json::json;
 
 use crate::cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
-use crate::network::{CHANGE, Edit, Fault, Network};
+use crate::network::{CHANGE, Edit, Fault, LIST, Network};
 use crate::record_sets::RecordSets;
 use crate::values::check_values;
 
@@ -94,6 +94,11 @@ impl FakeRoute53 {
     /// Injects a fault into the call with this number. Numbers count from 0.
     pub fn inject_fault(&self, number: usize, fault: Fault) {
         self.network.inject_fault(number, fault);
+    }
+
+    /// Injects a fault into a call of `action`, see [`Network::inject_fault_into`].
+    pub fn inject_fault_into(&self, action: &'static str, number: usize, fault: Fault) {
+        self.network.inject_fault_into(action, number, fault);
     }
 
     /// How many calls have arrived.
@@ -359,7 +364,7 @@ impl Route53 for FakeRoute53 {
         start: Option<&ListStart>,
         max_items: usize,
     ) -> Result<Page, Error> {
-        self.call("ListResourceRecordSets", Some(id), |state| {
+        self.call(LIST, Some(id), |state| {
             if max_items == 0 {
                 return Err(Error::from(InvalidInput::RefusedByAws {
                     action: "ListResourceRecordSets".to_owned(),

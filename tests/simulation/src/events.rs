@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use expect_test::expect;
-use fakes::Fault;
+use fakes::{CHANGE, Fault, LIST};
 use migration::executions::{HOLDING, ROLLING_BACK};
 use serde_json::{Value, json};
 
@@ -21,9 +21,8 @@ const FAR_FUTURE: &str = "9999-12-31T23:59:59.000+0000";
 
 /// More names than a shift or a completion writes in one batch.
 const NAMES: usize = 250;
-/// The calls that read the zone during a migration: `GetHostedZone`, and three pages with two record
-/// sets and a journal per name.
-const CALLS_OF_A_READ: usize = 1 + 3;
+/// The pages of that zone during a migration, with two record sets and a journal per name.
+const PAGES: usize = 3;
 
 fn alarm_event(alarm: &str) -> Value {
     let mut event = alarm_event_now(alarm);
@@ -482,10 +481,9 @@ fn adopts_only_some_names(zone: &str) -> Simulation {
     let planned = run(simulation.plan("second", &canary())).unwrap();
     let batches = simulation.route53.batches().len();
     // Its first batch is accepted and its second one throttled.
-    let second_batch = simulation.route53.calls() + CALLS_OF_A_READ + 1;
     simulation
         .route53
-        .inject_fault(second_batch, Fault::Throttled);
+        .inject_fault_into(CHANGE, 1, Fault::Throttled);
     run(simulation.shift("second", &planned, 0)).unwrap_err();
     assert_eq!(simulation.route53.batches().len(), batches + 1);
     simulation.executions.abort("second");
@@ -559,10 +557,9 @@ fn a_completion_is_refused_after_a_rollback_has_started() {
     let simulation = Simulation::new(&zone);
     let before = simulation.route53.record_sets();
     let planned = at_100_percent(&simulation);
-    let second_batch = simulation.route53.calls() + CALLS_OF_A_READ + 1;
     simulation
         .route53
-        .inject_fault(second_batch, Fault::Throttled);
+        .inject_fault_into(CHANGE, 1, Fault::Throttled);
     run(simulation.roll_back(&json!({"execution": "run"}))).unwrap_err();
     let error = run(simulation.complete("run", &planned)).unwrap_err();
     assert_eq!(error.name(), "Drift", "{error}");
@@ -635,14 +632,13 @@ fn a_change_between_two_pages_of_a_rollbacks_listing_is_rolled_back() {
     run(shifting.shift("run", &planned, 0)).unwrap();
     let shifted = shifting.route53.record_sets();
 
-    for page in 1..CALLS_OF_A_READ {
+    for page in 0..PAGES {
         let simulation = Simulation::new(&zone);
         run(simulation.plan("run", &canary())).unwrap();
         simulation.executions.abort("run");
         let late = shifted.clone();
         let change = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = late));
-        let call = simulation.route53.calls() + page;
-        simulation.route53.inject_fault(call, change);
+        simulation.route53.inject_fault_into(LIST, page, change);
         run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
         assert_eq!(simulation.route53.record_sets(), before, "page {page}");
     }
@@ -663,10 +659,9 @@ fn late_write_of_an_adopting_execution_is_rolled_back() {
     let first_pass = run(simulation.roll_back(&event)).unwrap();
     assert_eq!(first_pass["restored"], 0);
 
-    let second_batch = simulation.route53.calls() + CALLS_OF_A_READ + 1;
     simulation
         .route53
-        .inject_fault(second_batch, Fault::Throttled);
+        .inject_fault_into(CHANGE, 1, Fault::Throttled);
     run(simulation.shift("second", &planned, 0)).unwrap_err();
     let later_pass = json!({"request": event, "earlier": {
         "executions": first_pass["executions"], "changeIds": [],
@@ -696,9 +691,11 @@ fn one_refused_record_does_not_block_the_rollback_of_the_others() {
     let before = simulation.route53.to_cli_json();
     at_50_percent(&simulation, "run", &canary());
     // Route 53 refuses the batch, and then the first name by itself.
-    let batch = simulation.route53.calls() + 2;
-    simulation.route53.inject_fault(batch, Fault::Refused);
-    simulation.route53.inject_fault(batch + 3, Fault::Refused);
+    for change in [0, 1] {
+        simulation
+            .route53
+            .inject_fault_into(CHANGE, change, Fault::Refused);
+    }
     let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
     assert_eq!(answer["restored"], 6);
     let problems = answer["problems"].as_array().unwrap();
@@ -717,10 +714,9 @@ fn an_alarm_after_the_completion_does_not_roll_back() {
     input["steps"] = json!([100]);
     let planned = run(simulation.plan("run", &input)).unwrap();
     run(simulation.shift("run", &planned, 0)).unwrap();
-    let first_removal = simulation.route53.calls() + CALLS_OF_A_READ + 1;
     simulation
         .route53
-        .inject_fault(first_removal, Fault::Throttled);
+        .inject_fault_into(CHANGE, 1, Fault::Throttled);
     run(simulation.complete("run", &planned)).unwrap_err();
     let answers = run(simulation.roll_back_all(&alarm_event(ALARM))).unwrap();
     let reports = answers[0]["migrations"].as_array().unwrap();
@@ -779,18 +775,16 @@ fn a_completion_is_refused_when_a_rollback_writes_first() {
     let rolling_back = Simulation::new(&zone);
     let before = rolling_back.route53.record_sets();
     at_100_percent(&rolling_back);
-    let second_batch = rolling_back.route53.calls() + CALLS_OF_A_READ + 1;
     rolling_back
         .route53
-        .inject_fault(second_batch, Fault::Throttled);
+        .inject_fault_into(CHANGE, 1, Fault::Throttled);
     run(rolling_back.roll_back(&json!({"execution": "run"}))).unwrap_err();
     let partly_restored = rolling_back.route53.record_sets();
 
     let simulation = Simulation::new(&zone);
     let planned = at_100_percent(&simulation);
-    let mark = simulation.route53.calls() + CALLS_OF_A_READ;
     let rollback = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = partly_restored));
-    simulation.route53.inject_fault(mark, rollback);
+    simulation.route53.inject_fault_into(CHANGE, 0, rollback);
     let error = run(simulation.complete("run", &planned)).unwrap_err();
     assert_eq!(error.name(), "Conflict", "{error}");
     run(simulation.roll_back_whole("run")).unwrap();
@@ -830,10 +824,9 @@ fn an_interrupted_completion_is_finished_by_the_same_input_or_by_a_rollback() {
         let simulation = Simulation::new(&zone);
         let planned = at_100_percent(&simulation);
         // After the mark and the first batch of removals.
-        let second_removal = simulation.route53.calls() + CALLS_OF_A_READ + 2;
         simulation
             .route53
-            .inject_fault(second_removal, Fault::Throttled);
+            .inject_fault_into(CHANGE, 2, Fault::Throttled);
         run(simulation.complete("run", &planned)).unwrap_err();
         simulation.executions.fail("run", "Held", "Drift");
         simulation

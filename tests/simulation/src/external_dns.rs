@@ -3,7 +3,7 @@
 
 use expect_test::expect;
 use external_dns::{Action, Affix, Controller, Generation, Outcome, Policy, Provider, Settings};
-use fakes::{FakeRoute53, Fault};
+use fakes::{FakeRoute53, Fault, LIST};
 use migration::Error;
 use migration::dns::RecordName;
 use migration::dns::{RecordData, RecordSet, RecordType};
@@ -445,10 +445,8 @@ fn a_rollback_restores_txt_weights_when_the_zone_changes_between_two_pages() {
     simulation
         .route53
         .edit(|record_sets| *record_sets = unshifted);
-    // Calls: the zone, its first page, then the second.
-    let second_page = simulation.route53.calls() + 2;
     let shift = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = shifted));
-    simulation.route53.inject_fault(second_page, shift);
+    simulation.route53.inject_fault_into(LIST, 1, shift);
     run(simulation.roll_back_whole("run")).unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
 }

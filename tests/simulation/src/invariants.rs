@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
-use fakes::Fault;
+use fakes::{CHANGE, Fault, LIST};
 use migration::dns::RecordName;
 use migration::dns::{RecordData, RecordSet, RecordType, Routing};
 use proptest::prelude::*;
@@ -668,10 +668,9 @@ fn every_write_is_a_compare_and_swap() {
         for earlier in 0..step {
             run(simulation.shift("run", &planned, earlier)).unwrap();
         }
-        // The calls of a shift of one name: GetHostedZone, ListResourceRecordSets, then the change.
-        let change = simulation.route53.calls() + 2;
-        simulation.route53.inject_fault(
-            change,
+        simulation.route53.inject_fault_into(
+            CHANGE,
+            0,
             Fault::OtherWriter(Box::new(|record_sets| {
                 reweigh(record_sets, "burnham.eks-blueprint.example.com", BLUE, 77);
             })),
@@ -699,9 +698,10 @@ fn a_first_shift_conflicts_with_a_write_since_its_read() {
     run(simulation.shift("first", &planned, 1)).unwrap();
 
     let rolled_back = before.clone();
-    // Calls: the zone, the name, then its journal.
-    simulation.route53.inject_fault(
-        simulation.route53.calls() + 2,
+    // The first call lists the name, the second one its journal.
+    simulation.route53.inject_fault_into(
+        LIST,
+        1,
         Fault::OtherWriter(Box::new(move |record_sets| *record_sets = rolled_back)),
     );
     let error = run(simulation.shift("early", &early, 0)).unwrap_err();
@@ -720,7 +720,7 @@ fn a_lost_answer_is_recognised_and_its_propagation_waited_out() {
     let planned = run(simulation.plan("run", &canary())).unwrap();
     simulation
         .route53
-        .inject_fault(simulation.route53.calls() + 2, Fault::AnswerLost);
+        .inject_fault_into(CHANGE, 0, Fault::AnswerLost);
     let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
     assert_eq!(shifted["changeIds"], json!([]));
     let wait = |answer: &Value| answer["waitSeconds"].as_u64().unwrap();

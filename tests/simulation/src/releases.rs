@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use expect_test::{Expect, expect};
 use external_dns::{Controller, Generation, Provider, Settings};
-use fakes::Fault;
+use fakes::{CHANGE, Fault};
 use migration::dns::{RecordData, RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
@@ -102,11 +102,12 @@ fn a_migration_that_has_not_completed_is_not_released() {
 
 /// Ends a release up to the mark that decides it: the batch that deletes the journals never arrives.
 fn mark_only(simulation: &Simulation, planned: &Value) {
-    // Calls: the zone, its page, the mark; then that batch, and the read that checks whether it was
-    // applied.
-    for number in 3..5 {
-        let call = simulation.route53.calls() + number;
-        simulation.route53.inject_fault(call, Fault::Unavailable);
+    // The mark is the first change, and that batch the second one. Then the zone is read a second time, to
+    // check whether the batch was applied.
+    for action in [CHANGE, "GetHostedZone"] {
+        simulation
+            .route53
+            .inject_fault_into(action, 1, Fault::Unavailable);
     }
     run(simulation.end_release(planned)).unwrap_err();
 }
