@@ -29,10 +29,15 @@ pub trait Executions {
     fn describe(&self, name: &str)
     -> impl Future<Output = Result<Option<Execution>, Error>> + Send;
 
-    /// `ListExecutions`: the running executions, and those aborted at `aborted_since` or later.
-    fn list(
+    /// `ListExecutions` of all running executions.
+    fn list_running(&self) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
+
+    /// `ListExecutions` of executions that have ended: of the latest thousand with this status, those
+    /// that ended at `stopped_since` or later. It may not show the end of the last seconds yet.
+    fn list_ended(
         &self,
-        aborted_since: Option<SystemTime>,
+        status: EndedStatus,
+        stopped_since: Option<SystemTime>,
     ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
 
     /// `GetExecutionHistory`: the current state, or the last one of an execution that has ended; none
@@ -54,6 +59,14 @@ pub enum Status {
     Succeeded,
     /// `FAILED`, `TIMED_OUT` or `ABORTED`.
     Unsuccessful,
+}
+
+/// A status by which executions are listed that ended without success.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EndedStatus {
+    Failed,
+    Aborted,
+    TimedOut,
 }
 
 /// The answer of `DescribeExecution`.
@@ -82,6 +95,8 @@ impl Execution {
 pub struct Listed {
     pub name: String,
     pub started_at: SystemTime,
+    /// None while it is running.
+    pub stopped_at: Option<SystemTime>,
 }
 
 /// The zone of the execution `name`: `given`, or else the zone in its input.

@@ -6,14 +6,17 @@
 //! |---|---|
 //! | `{"execution": …}`, a name or an ARN | the names of that execution; with `hostedZoneId` if Step Functions no longer knows the execution |
 //! | `{"hostedZoneId": …, "names": […]}` | those names, for any execution; `*` matches any characters. An execution that is running there is stopped, and all of its names are restored, because nothing would watch the others |
-//! | `{"alarm": …}` | the names of every running migration that watches this alarm |
-//! | EventBridge's `CloudWatch Alarm State Change`, or `alarmData` from an alarm that has this function as its action | the names of every migration that watches this alarm and was running when it fired |
+//! | `{"alarm": …}` | the names of every migration that watches this alarm and is running or held |
+//! | EventBridge's `CloudWatch Alarm State Change` | the names of every migration that watches this alarm and was running or held when it fired |
+//! | `alarmData` from an alarm that has this function as its action | the names of every migration that watches this alarm and was running when it fired; the event of the same alarm rolls back those that are held, because only the state machine that the event starts announces it |
 //! | EventBridge's `Step Functions Execution Status Change` | the names of an execution that failed, was aborted or timed out |
 //!
 //! A request may give a `reason`. The migration state machine requests its own rollback with
 //! `requestedBy`, and waits for it, so this function does not stop it; `adopted` lists the executions
 //! whose journals it was about to adopt. A migration with `onFailure: "hold"` is stopped by its alarm
-//! but not restored, and is not restored when it is aborted.
+//! but not restored, and is not restored when it is aborted or while it is held. A migration that holds
+//! for another reason (drift, a refusal, an incomplete completion, an operator) is rolled back by its
+//! alarms as if it were running; `held.rs` has the limits.
 //!
 //! A rollback is made in passes, because stopping an execution does not stop a call of `shift-weight`
 //! that is already running: until its timeout, that call may write after the rollback. The first pass
@@ -29,6 +32,7 @@
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
+mod held;
 mod journals;
 mod report;
 mod request;
@@ -48,9 +52,10 @@ use migration::text::shortened;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::held::{held_targets, with_journals};
 use crate::journals::{SelectedJournals, select_journals};
 use crate::report::{Reports, emit_metrics, limit_findings, summary};
-use crate::request::{EarlierPasses, PassRequest};
+use crate::request::{AlarmRequest, EarlierPasses, PassRequest, Request};
 use crate::targets::{RollbackTarget, RollbackTargets, Scope, find_targets, stopped_migrations};
 
 pub use crate::report::{MigrationReport, Outcome};
@@ -99,25 +104,32 @@ pub async fn handle(
     executions: &impl Executions,
 ) -> Result<Value, Error> {
     let request = PassRequest::parse(event)?;
-    let RollbackTargets { targets, message } = find_targets(&request, executions).await?;
+    let found = find_targets(&request, executions).await?;
     let earlier = request.earlier.as_ref();
     let mut pass = PassReport {
         wait_seconds: LATE_WRITER_SECONDS,
         ..PassReport::default()
     };
     let mut first_error = None;
-    for target in &targets {
+    for target in &found.targets {
         // An error in one migration's rollback must not prevent another's.
         if let Err(error) = roll_back(target, earlier, route53, executions, &mut pass).await {
             tracing::error!(%error, zone = %target.hosted_zone_id, "a rollback target failed");
             first_error.get_or_insert(error);
         }
     }
+    if let Request::Alarm(alarm) = &request.request
+        && earlier.is_none()
+        && !alarm.is_alarm_action
+    {
+        let held = roll_back_held(alarm, &found, route53, executions, &mut pass).await;
+        first_error = first_error.or(held.err());
+    }
     if let Some(error) = first_error {
         return Err(error);
     }
-    if targets.is_empty() {
-        pass.message = message;
+    if pass.message.is_empty() {
+        pass.message = found.message;
     }
     let earlier_changes = earlier.map(|earlier| earlier.change_ids.clone());
     let pending = still_pending(route53, earlier_changes.unwrap_or_default()).await?;
@@ -169,6 +181,43 @@ async fn roll_back(
         }
     }
     roll_back_journals(target, &zone, &journals, route53, executions, pass).await
+}
+
+/// Rolls back the held migrations that watch an alarm, after those that were running: these still wait for
+/// their rollback, and the others are harder to find.
+///
+/// Only the answer of this call names the held migrations that it restores; another attempt finds no journal
+/// of them. So an error after the first of them is a problem of this pass, and a later pass repeats it.
+async fn roll_back_held(
+    alarm: &AlarmRequest,
+    found: &RollbackTargets,
+    route53: &impl Route53,
+    executions: &impl Executions,
+    pass: &mut PassReport,
+) -> Result<(), Error> {
+    let held = held_targets(alarm, &found.running, &found.ended, executions).await?;
+    let held = with_journals(held, route53).await;
+    let mut first_error = None;
+    let mut failed = Vec::new();
+    let restored_before = pass.restored;
+    for target in &held {
+        if let Err(error) = roll_back_migration(target, route53, executions, pass).await {
+            tracing::error!(%error, zone = %target.hosted_zone_id, "a held migration is not rolled back");
+            failed.extend(target.migration().map(|it| (&it.name, error.to_string())));
+            first_error.get_or_insert(error);
+        }
+    }
+    match first_error {
+        Some(error) if pass.restored == restored_before => Err(error),
+        _ => {
+            for (name, problem) in failed {
+                pass.problems
+                    .push(format!("execution {name} is not restored: {problem}"));
+                pass.executions.insert(name.clone());
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Rolls back all names of one migration, which is not running any more.

@@ -8,7 +8,7 @@ use migration::Error;
 use migration::dns::HostedZoneId;
 use migration::error::{ExecutionNotFound, Unavailable};
 use migration::executions::{
-    Execution, Executions, HOLDING, NOT_STARTED, ROLLING_BACK, Status, zone_of,
+    EndedStatus, Execution, Executions, HOLDING, NOT_STARTED, ROLLING_BACK, Status, zone_of,
 };
 use migration::input::{self, Input, NamePattern, Reaction};
 use migration::text::shortened;
@@ -19,18 +19,18 @@ use crate::request::{
 };
 
 /// The error of an execution that this function stopped in order to restore its names.
-const STOPPED: &str = "StoppedForRollback";
+pub(crate) const STOPPED: &str = "StoppedForRollback";
 /// The same, if an alarm invoked this function as its action. The status event of the execution then
 /// starts the rollback state machine, which announces the rollback.
-const STOPPED_BY_ACTION: &str = "StoppedByAlarmAction";
+pub(crate) const STOPPED_BY_ACTION: &str = "StoppedByAlarmAction";
 /// The error of an execution that keeps its weights and journals, whether it failed with this error
 /// or was stopped with it.
-const HELD: &str = "Held";
+pub(crate) const HELD: &str = "Held";
 /// The error of an execution that failed to roll itself back.
-const ROLLBACK_FAILED: &str = "RollbackFailed";
+pub(crate) const ROLLBACK_FAILED: &str = "RollbackFailed";
 
 /// Characters of a reason, which becomes part of notifications.
-const LONGEST_REASON: usize = 1_000;
+pub(crate) const LONGEST_REASON: usize = 1_000;
 
 /// What to restore or to hold in one zone.
 pub(crate) struct RollbackTarget {
@@ -62,10 +62,16 @@ pub(crate) struct MigrationScope {
     pub(crate) requested: Option<Vec<NamePattern>>,
 }
 
+#[derive(Default)]
 pub(crate) struct RollbackTargets {
     pub(crate) targets: Vec<RollbackTarget>,
     /// If there are no targets, why.
     pub(crate) message: String,
+    /// Of an alarm: the executions that were running when it fired.
+    pub(crate) running: BTreeSet<String>,
+    /// Those of them that had ended by themselves before they could be stopped. Their status events decide
+    /// whether they are rolled back, unless they hold.
+    pub(crate) ended: BTreeSet<String>,
 }
 
 impl RollbackTarget {
@@ -80,15 +86,15 @@ impl RollbackTarget {
 impl RollbackTargets {
     fn none(message: String) -> Self {
         Self {
-            targets: Vec::new(),
             message,
+            ..Self::default()
         }
     }
 
     fn one(target: RollbackTarget) -> Self {
         Self {
             targets: vec![target],
-            message: String::new(),
+            ..Self::default()
         }
     }
 }
@@ -258,7 +264,9 @@ async fn alarm_targets(
     executions: &impl Executions,
 ) -> Result<RollbackTargets, Error> {
     let mut targets = Vec::new();
-    for name in candidate_executions(alarm, earlier, executions).await? {
+    let mut ended = BTreeSet::new();
+    let running = candidate_executions(alarm, earlier, executions).await?;
+    for name in running.iter().cloned() {
         let Some(execution) = executions.describe(&name).await? else {
             continue;
         };
@@ -278,8 +286,10 @@ async fn alarm_targets(
             match stop(&name, error, &alarm.reason, executions).await? {
                 StopOutcome::Stopped => (true, input.on_failure),
                 StopOutcome::RollsBackItself => (false, Reaction::Rollback),
-                // Its status event decides whether it is rolled back.
-                StopOutcome::HadEnded => continue,
+                StopOutcome::HadEnded => {
+                    ended.insert(name);
+                    continue;
+                }
             }
         } else {
             (false, input.on_failure)
@@ -302,9 +312,11 @@ async fn alarm_targets(
     Ok(RollbackTargets {
         targets,
         message: format!(
-            "no running migration watches the alarm {}",
+            "no migration that is running or held watches the alarm {}",
             shortened(&alarm.name, LONGEST_NAME)
         ),
+        running,
+        ended,
     })
 }
 
@@ -312,20 +324,17 @@ async fn candidate_executions(
     alarm: &AlarmRequest,
     earlier: Option<&BTreeSet<String>>,
     executions: &impl Executions,
-) -> Result<Vec<String>, Error> {
+) -> Result<BTreeSet<String>, Error> {
     if let Some(earlier) = earlier {
-        return Ok(earlier.iter().cloned().collect());
+        return Ok(earlier.clone());
     }
-    let listed = executions.list(alarm.fired_at).await?;
-    let had_started = |started_at| alarm.fired_at.is_none_or(|fired_at| started_at <= fired_at);
-    let mut names: Vec<_> = listed
-        .into_iter()
-        .filter(|listed| had_started(listed.started_at))
-        .map(|listed| listed.name)
-        .collect();
-    names.sort();
-    names.dedup();
-    Ok(names)
+    let mut listed = executions.list_running().await?;
+    if let Some(fired_at) = alarm.fired_at {
+        let aborted = executions.list_ended(EndedStatus::Aborted, Some(fired_at));
+        listed.extend(aborted.await?);
+        listed.retain(|listed| listed.started_at <= fired_at);
+    }
+    Ok(listed.into_iter().map(|listed| listed.name).collect())
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use migration::Error;
-use migration::executions::{Execution, Executions, Listed, Status};
+use migration::executions::{EndedStatus, Execution, Executions, Listed, Status};
 use serde_json::Value;
 
 use crate::network::Network;
@@ -25,7 +25,8 @@ struct FakeExecution {
     state: Option<String>,
     /// The error with which it has failed, although it is still described as running.
     unseen_error: Option<String>,
-    aborted_at: Option<SystemTime>,
+    /// When it ended, and as what.
+    ended: Option<(SystemTime, EndedStatus)>,
 }
 
 impl FakeExecutions {
@@ -51,7 +52,7 @@ impl FakeExecutions {
             },
             state: None,
             unseen_error: None,
-            aborted_at: None,
+            ended: None,
         };
         self.lock().insert(name.to_owned(), execution);
     }
@@ -92,6 +93,7 @@ impl FakeExecutions {
             execution.described.status = Status::Running;
             execution.described.redriven_at = Some(self.network.now());
             execution.described.redrive_count += 1;
+            execution.ended = None;
         }
     }
 
@@ -109,7 +111,13 @@ impl FakeExecutions {
             };
             execution.described.error = error.map(str::to_owned);
             execution.described.cause = cause.map(str::to_owned);
-            execution.aborted_at = (status == "ABORTED").then(|| self.network.now());
+            let ended_as = match status {
+                "FAILED" => Some(EndedStatus::Failed),
+                "ABORTED" => Some(EndedStatus::Aborted),
+                "TIMED_OUT" => Some(EndedStatus::TimedOut),
+                _ => None,
+            };
+            execution.ended = ended_as.map(|status| (self.network.now(), status));
         } else {
             return;
         }
@@ -137,6 +145,17 @@ impl FakeExecutions {
             .is_some_and(|execution| execution.described.status == Status::Succeeded)
     }
 
+    fn listed(&self, is_listed: impl Fn(&FakeExecution) -> bool) -> Vec<Listed> {
+        let executions = self.lock();
+        let listed = executions.iter().filter(|(_, it)| is_listed(it));
+        let listed = listed.map(|(name, execution)| Listed {
+            name: name.clone(),
+            started_at: execution.described.started_at,
+            stopped_at: execution.ended.map(|(at, _)| at),
+        });
+        listed.collect()
+    }
+
     /// The error with which an execution ended.
     pub fn error(&self, name: &str) -> Option<String> {
         self.lock().get(name)?.described.error.clone()
@@ -153,21 +172,22 @@ impl Executions for FakeExecutions {
         self.network.call("DescribeExecution", describe).await
     }
 
-    async fn list(&self, aborted_since: Option<SystemTime>) -> Result<Vec<Listed>, Error> {
-        let is_listed = |execution: &FakeExecution| {
-            execution.described.is_running()
-                || aborted_since.is_some_and(|since| execution.aborted_at >= Some(since))
-        };
+    async fn list_running(&self) -> Result<Vec<Listed>, Error> {
+        let list = |_| Ok(self.listed(|execution| execution.described.is_running()));
+        self.network.call("ListExecutions", list).await
+    }
+
+    async fn list_ended(
+        &self,
+        status: EndedStatus,
+        stopped_since: Option<SystemTime>,
+    ) -> Result<Vec<Listed>, Error> {
         let list = |_| {
-            let executions = self.lock();
-            let listed = executions
-                .iter()
-                .filter(|(_, execution)| is_listed(execution))
-                .map(|(name, execution)| Listed {
-                    name: name.clone(),
-                    started_at: execution.described.started_at,
-                });
-            Ok(listed.collect())
+            Ok(self.listed(|execution| {
+                execution.ended.is_some_and(|(at, ended_as)| {
+                    ended_as == status && stopped_since.is_none_or(|since| at >= since)
+                })
+            }))
         };
         self.network.call("ListExecutions", list).await
     }

@@ -13,35 +13,35 @@ use crate::{Simulation, ZONE_ID};
 
 const COMPOSITE_ALARM_EVENT: &str =
     include_str!("../../events/cloudwatch-composite-alarm-state-change.json");
-const ALARM_ACTION: &str = include_str!("../../events/cloudwatch-alarm-action.json");
+pub(crate) const ALARM_ACTION: &str = include_str!("../../events/cloudwatch-alarm-action.json");
 
-const ALARM: &str = "green-5xx-errors";
+pub(crate) const ALARM: &str = "green-5xx-errors";
 /// A time after every other one of a test, in the format of CloudWatch.
-const FAR_FUTURE: &str = "9999-12-31T23:59:59.000+0000";
+pub(crate) const FAR_FUTURE: &str = "9999-12-31T23:59:59.000+0000";
 
 /// More names than a shift or a completion writes in one batch.
 const NAMES: usize = 250;
 /// The pages of that zone during a migration, with two record sets and a journal per name.
 const PAGES: usize = 3;
 
-fn alarm_event(alarm: &str) -> Value {
+pub(crate) fn alarm_event(alarm: &str) -> Value {
     let mut event = alarm_event_now(alarm);
     event["detail"]["state"]["timestamp"] = json!(FAR_FUTURE);
     event
 }
 
-fn alarm_event_now(alarm: &str) -> Value {
+pub(crate) fn alarm_event_now(alarm: &str) -> Value {
     world::alarm_event(alarm, "ALARM", SystemTime::now())
 }
 
-fn watching(alarms: &Value) -> Value {
+pub(crate) fn watching(alarms: &Value) -> Value {
     let mut input = canary();
     input["alarms"] = alarms.clone();
     input
 }
 
 /// Plans a migration and shifts it to 50 percent.
-fn at_50_percent(simulation: &Simulation, execution: &str, input: &Value) -> Value {
+pub(crate) fn at_50_percent(simulation: &Simulation, execution: &str, input: &Value) -> Value {
     let planned = run(simulation.plan(execution, input)).unwrap();
     run(simulation.shift(execution, &planned, 0)).unwrap();
     run(simulation.shift(execution, &planned, 1)).unwrap();
@@ -156,7 +156,7 @@ fn a_migration_that_does_not_watch_the_alarm_keeps_running() {
         &watching,
         &alarm_event(ALARM),
         &expect![[r#"
-            no running migration watches the alarm green-5xx-errors
+            no migration that is running or held watches the alarm green-5xx-errors
         "#]],
     );
 }
@@ -170,7 +170,7 @@ fn a_late_alarm_event_does_not_stop_a_migration_that_started_after_the_alarm() {
         &watching(&json!({"names": [ALARM]})),
         &event,
         &expect![[r#"
-            no running migration watches the alarm green-5xx-errors
+            no migration that is running or held watches the alarm green-5xx-errors
         "#]],
     );
 }
@@ -583,20 +583,6 @@ fn an_alarm_does_not_stop_a_migration_that_is_rolling_back() {
             assert_eq!(simulation.route53.to_cli_json(), before);
         }
     }
-}
-
-/// The execution is described as running, and ends as held before it can be stopped.
-#[test]
-fn an_alarm_just_after_a_hold_keeps_the_held_weights() {
-    let simulation = Simulation::blueprint();
-    at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
-    let at_50 = simulation.route53.to_cli_json();
-    simulation
-        .executions
-        .fail_while_described_as_running("run", "Held");
-    let answer = run(simulation.roll_back(&alarm_event(ALARM))).unwrap();
-    assert_eq!(answer["migrations"], json!([]));
-    assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
 /// The retry finds nothing left to restore, and reports the migration nevertheless.

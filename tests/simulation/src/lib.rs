@@ -23,6 +23,7 @@
 //! | `refusals` | inputs and zones that the plan refuses |
 //! | `warnings` | warnings of the plan |
 //! | `events` | rollbacks that an event starts |
+//! | `holds` | alarms that fire while a migration is held |
 //! | `rollbacks_by_name` | rollbacks of names, whichever migrations have moved them |
 //! | `external_dns`, `releases` | migrations and releases while the model of ExternalDNS runs |
 //! | `regressions` | shortest forms of failures that random histories found |
@@ -51,6 +52,8 @@ mod cases;
 mod events;
 #[cfg(test)]
 mod external_dns;
+#[cfg(test)]
+mod holds;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]

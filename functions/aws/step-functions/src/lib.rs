@@ -8,7 +8,7 @@ use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_smithy_types::DateTime;
 use migration::Error;
-use migration::executions::{Execution, Executions, Listed, Status};
+use migration::executions::{EndedStatus, Execution, Executions, Listed, Status};
 use migration::text::shortened;
 use serde_json::Value;
 
@@ -20,6 +20,13 @@ const STATE_MACHINE_VARIABLE: &str = "MIGRATION_STATE_MACHINE_ARN";
 ///
 /// Source: Step Functions API Reference, `HistoryEvent`.
 const LATEST_EVENTS: i32 = 50;
+/// The maximum number of executions in one page.
+///
+/// Source: Step Functions API Reference, `ListExecutions`.
+const LARGEST_PAGE: i32 = 1_000;
+/// The most executions of one status that are listed if they have ended: in most cases one page, of the 90
+/// days for which Step Functions keeps them.
+const MOST_ENDED: usize = 1_000;
 /// Characters of the cause with which an execution is stopped.
 ///
 /// Source: Step Functions API Reference, `StopExecution`.
@@ -58,16 +65,11 @@ impl StepFunctionsClient {
         }
     }
 
-    /// The executions of one status; of those that have ended, the ones that stopped at
-    /// `stopped_since` or later. Step Functions lists ended executions by stop time, latest first, so
-    /// the paging can end early.
+    /// The executions of one status, at most about `most`, the latest first. The API reference does not say
+    /// whether the latest are those that started or those that stopped last.
     ///
     /// Source: Step Functions API Reference, `ListExecutions`.
-    async fn list_by(
-        &self,
-        status: ExecutionStatus,
-        stopped_since: Option<SystemTime>,
-    ) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, status: ExecutionStatus, most: usize) -> Result<Vec<Listed>, Error> {
         let mut listed = Vec::new();
         let mut token = None;
         loop {
@@ -76,21 +78,17 @@ impl StepFunctionsClient {
                 .list_executions()
                 .state_machine_arn(&self.state_machine_arn)
                 .status_filter(status.clone())
+                .max_results(LARGEST_PAGE)
                 .set_next_token(token)
                 .send()
                 .await
                 .map_err(|error| classify("states:ListExecutions", &error))?;
-            for item in page.executions {
-                let stopped_at = item.stop_date.and_then(system_time);
-                if stopped_since.is_some_and(|since| stopped_at.is_some_and(|at| at < since)) {
-                    return Ok(listed);
-                }
-                listed.push(Listed {
-                    started_at: system_time(item.start_date).unwrap_or(SystemTime::UNIX_EPOCH),
-                    name: item.name,
-                });
-            }
-            if page.next_token.is_none() {
+            listed.extend(page.executions.into_iter().map(|item| Listed {
+                started_at: system_time(item.start_date).unwrap_or(SystemTime::UNIX_EPOCH),
+                stopped_at: item.stop_date.and_then(system_time),
+                name: item.name,
+            }));
+            if page.next_token.is_none() || listed.len() >= most {
                 return Ok(listed);
             }
             token = page.next_token;
@@ -137,14 +135,22 @@ impl Executions for StepFunctionsClient {
         }
     }
 
-    async fn list(&self, aborted_since: Option<SystemTime>) -> Result<Vec<Listed>, Error> {
-        let mut listed = self.list_by(ExecutionStatus::Running, None).await?;
-        if aborted_since.is_some() {
-            listed.extend(
-                self.list_by(ExecutionStatus::Aborted, aborted_since)
-                    .await?,
-            );
-        }
+    async fn list_running(&self) -> Result<Vec<Listed>, Error> {
+        self.list(ExecutionStatus::Running, usize::MAX).await
+    }
+
+    async fn list_ended(
+        &self,
+        status: EndedStatus,
+        stopped_since: Option<SystemTime>,
+    ) -> Result<Vec<Listed>, Error> {
+        let status = match status {
+            EndedStatus::Failed => ExecutionStatus::Failed,
+            EndedStatus::Aborted => ExecutionStatus::Aborted,
+            EndedStatus::TimedOut => ExecutionStatus::TimedOut,
+        };
+        let mut listed = self.list(status, MOST_ENDED).await?;
+        listed.retain(|it| stopped_since.is_none_or(|since| it.stopped_at >= Some(since)));
         Ok(listed)
     }
 

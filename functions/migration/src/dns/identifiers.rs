@@ -40,7 +40,7 @@ impl FromStr for SetIdentifier {
 }
 
 /// The id of a hosted zone. It is parsed with or without the prefix `/hostedzone/` of Route 53's answers.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct HostedZoneId(String);
 
 impl HostedZoneId {

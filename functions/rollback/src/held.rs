@@ -1,0 +1,190 @@
+//! Finds the held migrations that an alarm rolls back.
+//!
+//! Nothing runs for a held migration, so that only its journals, its execution's error and its input tell
+//! that it holds and which alarms it watches. `ListExecutions` gives neither error nor input, so each
+//! candidate costs one `DescribeExecution`, which is limited to 10 or 15 calls a second for the whole
+//! account. So the candidates are limited: [`MOST_CANDIDATES`], the latest first, of the last
+//! [`LONGEST_HOLD`]. An alarm does not roll back a migration that has held for longer.
+//!
+//! Calls for one alarm: `ListExecutions` once for each of three statuses; `DescribeExecution` for each
+//! candidate; `GetExecutionHistory` for each that was aborted or timed out and watches the alarm; and one
+//! read of each zone in which a migration that watches the alarm has held.
+//!
+//! Source: Step Functions Developer Guide, "Service quotas".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use migration::Error;
+use migration::dns::HostedZoneId;
+use migration::executions::{
+    EndedStatus, Execution, Executions, HOLDING, Listed, NOT_STARTED, Status,
+};
+use migration::input::{self, Reaction};
+use migration::journal::journal_at;
+use migration::route53::{Route53, read_zone};
+use migration::text::shortened;
+
+use crate::request::AlarmRequest;
+use crate::targets::{
+    HELD, LONGEST_REASON, MigrationScope, ROLLBACK_FAILED, RollbackTarget, STOPPED,
+    STOPPED_BY_ACTION, Scope,
+};
+
+/// The most executions that are described for one alarm.
+const MOST_CANDIDATES: usize = 100;
+/// How long before the alarm a migration may have held, at most: 30 days, as long as a migration can run.
+const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
+
+/// An execution that may be holding.
+struct Candidate {
+    name: String,
+    /// Whether it may have been aborted, or have timed out, while it announced its hold.
+    may_be_aborted: bool,
+}
+
+/// The migrations that hold and watch the alarm, unless they hold whatever their alarms say
+/// (`onFailure: "hold"`). `running` are the executions that were running when the alarm fired, and `ended`
+/// those among them that had ended by themselves. Some targets may have no journal left.
+pub(crate) async fn held_targets(
+    alarm: &AlarmRequest,
+    running: &BTreeSet<String>,
+    ended: &BTreeSet<String>,
+    executions: &impl Executions,
+) -> Result<Vec<RollbackTarget>, Error> {
+    let mut targets = Vec::new();
+    for candidate in candidates(alarm, running, ended, executions).await? {
+        let Some(execution) = executions.describe(&candidate.name).await? else {
+            continue;
+        };
+        // An input that can't be parsed was refused by the plan.
+        let Ok(input) = input::parse(&execution.input) else {
+            continue;
+        };
+        if !input.alarms.watch(&alarm.name)
+            || input.on_failure == Reaction::Hold
+            || !is_held(&candidate, &execution, executions).await?
+        {
+            continue;
+        }
+        targets.push(RollbackTarget {
+            hosted_zone_id: input.hosted_zone_id.clone(),
+            reaction: Reaction::Rollback,
+            reason: format!(
+                "{} (the migration was held)",
+                shortened(&alarm.reason, LONGEST_REASON)
+            ),
+            scope: Scope::Migration(Box::new(MigrationScope {
+                name: candidate.name,
+                started_at: Some(execution.started_at),
+                input: Some(input),
+                adopted: BTreeSet::new(),
+                is_stopped: false,
+                notify: false,
+                requested: None,
+            })),
+        });
+    }
+    Ok(targets)
+}
+
+async fn candidates(
+    alarm: &AlarmRequest,
+    running: &BTreeSet<String>,
+    ended: &BTreeSet<String>,
+    executions: &impl Executions,
+) -> Result<Vec<Candidate>, Error> {
+    let had_started = |listed: &Listed| {
+        alarm
+            .fired_at
+            .is_none_or(|fired_at| listed.started_at <= fired_at)
+    };
+    let since = alarm
+        .fired_at
+        .and_then(|fired_at| fired_at.checked_sub(LONGEST_HOLD));
+    let mut listed = Vec::new();
+    for (status, may_be_aborted) in [
+        (EndedStatus::Failed, false),
+        (EndedStatus::Aborted, true),
+        (EndedStatus::TimedOut, true),
+    ] {
+        let of_status = executions.list_ended(status, since).await?;
+        listed.extend(of_status.into_iter().map(|it| (it, may_be_aborted)));
+    }
+    listed.retain(|(it, _)| had_started(it) && !running.contains(&it.name));
+    listed.sort_by_key(|(it, _)| std::cmp::Reverse(it.stopped_at));
+    let latest = listed.into_iter().map(|(it, may_be_aborted)| Candidate {
+        name: it.name,
+        may_be_aborted,
+    });
+    // The lists may not show yet that these have ended.
+    let ended = ended.iter().map(|name| Candidate {
+        name: name.clone(),
+        may_be_aborted: true,
+    });
+    Ok(ended.chain(latest).take(MOST_CANDIDATES).collect())
+}
+
+/// Whether an execution has left its names at a step because it held, or because its rollback failed.
+async fn is_held(
+    candidate: &Candidate,
+    execution: &Execution,
+    executions: &impl Executions,
+) -> Result<bool, Error> {
+    if execution.status != Status::Unsuccessful
+        || execution
+            .cause
+            .as_deref()
+            .is_some_and(|cause| cause.ends_with(NOT_STARTED))
+    {
+        return Ok(false);
+    }
+    Ok(match execution.error.as_deref() {
+        Some(HELD | ROLLBACK_FAILED) => true,
+        // Its names are being restored, or were.
+        Some(STOPPED | STOPPED_BY_ACTION) => false,
+        _ => {
+            candidate.may_be_aborted
+                && executions.state(&candidate.name).await?.as_deref() == Some(HOLDING)
+        }
+    })
+}
+
+/// Those of the targets that have journals left, or whose zone can't be read now. The others were rolled
+/// back or continued since, or wrote nothing. Each zone is read once.
+pub(crate) async fn with_journals(
+    targets: Vec<RollbackTarget>,
+    route53: &impl Route53,
+) -> Vec<RollbackTarget> {
+    let mut journaled: BTreeMap<_, Result<BTreeSet<String>, Error>> = BTreeMap::new();
+    let mut retained = Vec::new();
+    for target in targets {
+        let id = &target.hosted_zone_id;
+        if !journaled.contains_key(id) {
+            journaled.insert(id.clone(), journaled_executions(route53, id).await);
+        }
+        let is_retained = match journaled.get(id) {
+            Some(Ok(found)) => target
+                .migration()
+                .is_some_and(|migration| found.contains(&migration.name)),
+            // Without the zone there is nothing to restore.
+            Some(Err(Error::NoSuchHostedZone(_))) => false,
+            Some(Err(_)) | None => true,
+        };
+        if is_retained {
+            retained.push(target);
+        }
+    }
+    retained
+}
+
+async fn journaled_executions(
+    route53: &impl Route53,
+    id: &HostedZoneId,
+) -> Result<BTreeSet<String>, Error> {
+    let zone = read_zone(route53, id).await?;
+    let journals = zone
+        .journaled_names()
+        .filter_map(|name| journal_at(&zone, &name).ok()?);
+    Ok(journals.map(|entry| entry.journal.execution).collect())
+}

@@ -1,0 +1,328 @@
+//! Alarms that fire while a migration is held.
+
+use expect_test::expect;
+use fakes::Fault;
+use migration::executions::HOLDING;
+use serde_json::{Value, json};
+
+use crate::Simulation;
+use crate::events::{
+    ALARM, ALARM_ACTION, FAR_FUTURE, alarm_event, alarm_event_now, at_50_percent, watching,
+};
+use crate::invariants::{of_one_name, reweigh, run};
+use crate::world::{documented, status_event};
+use crate::zones::BLUE;
+
+fn watching_alarm() -> Value {
+    watching(&json!({"names": [ALARM]}))
+}
+
+/// A migration of one name that watches the alarm.
+fn of(name: &str) -> Value {
+    let mut input = watching_alarm();
+    input["names"] = json!([format!("{name}.eks-blueprint.example.com")]);
+    input
+}
+
+/// A migration at 50 percent that ends by `end`.
+fn held(input: &Value, end: impl Fn(&Simulation)) -> Simulation {
+    let simulation = Simulation::blueprint();
+    at_50_percent(&simulation, "run", input);
+    end(&simulation);
+    simulation
+}
+
+fn hold(simulation: &Simulation) {
+    let cause = "Drift: another writer changed a weight";
+    simulation.executions.fail("run", "Held", cause);
+}
+
+/// The alarm rolls the migration back, and one report announces it.
+#[track_caller]
+fn check_rolled_back(simulation: &Simulation, event: &Value) {
+    let answers = run(simulation.roll_back_all(event)).unwrap();
+    let reports: Vec<_> = answers
+        .iter()
+        .flat_map(|answer| answer["migrations"].as_array().unwrap().clone())
+        .collect();
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_eq!(reports[0]["status"], "RolledBack");
+    assert_eq!(reports[0]["stopped"], false);
+    let original = Simulation::blueprint().route53.to_cli_json();
+    assert_eq!(simulation.route53.to_cli_json(), original);
+    // The event is delivered a second time.
+    let answers = run(simulation.roll_back_all(event)).unwrap();
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer["migrations"] == json!([]))
+    );
+}
+
+/// The alarm restores and reports nothing, and the rollback ends after its first pass.
+#[track_caller]
+fn check_kept(simulation: &Simulation, event: &Value) {
+    let before = simulation.route53.to_cli_json();
+    let answer = run(simulation.roll_back(event)).unwrap();
+    assert_eq!(answer["migrations"], json!([]));
+    assert_eq!(answer["problems"], json!([]));
+    assert_eq!(answer["done"], true);
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+#[test]
+fn an_alarm_rolls_a_held_migration_back() {
+    for event in [alarm_event_now, |alarm: &str| json!({"alarm": alarm})] {
+        let simulation = held(&watching_alarm(), hold);
+        // The status event of the hold has kept the weights.
+        check_kept(&simulation, &status_event("run", "FAILED"));
+        check_rolled_back(&simulation, &event(ALARM));
+    }
+}
+
+/// At the last step, because its journals could not be deleted.
+#[test]
+fn an_alarm_rolls_a_migration_back_that_could_not_complete() {
+    let simulation = Simulation::blueprint();
+    let planned = at_50_percent(&simulation, "run", &watching_alarm());
+    run(simulation.shift("run", &planned, 2)).unwrap();
+    simulation.executions.fail("run", "Held", "ChangeRefused");
+    check_rolled_back(&simulation, &alarm_event_now(ALARM));
+}
+
+#[test]
+fn an_alarm_rolls_a_migration_back_that_was_stopped_while_it_announced_its_hold() {
+    for stop in [
+        |simulation: &Simulation| simulation.executions.abort("run"),
+        |simulation: &Simulation| simulation.executions.time_out("run"),
+    ] {
+        let simulation = held(&watching_alarm(), |simulation| {
+            simulation.executions.enter("run", HOLDING);
+            stop(simulation);
+        });
+        run(simulation.roll_back_all(&status_event("run", "ABORTED"))).unwrap();
+        check_rolled_back(&simulation, &alarm_event_now(ALARM));
+    }
+}
+
+#[test]
+fn an_alarm_repeats_the_failed_rollback_of_a_migration() {
+    let simulation = held(&watching_alarm(), |simulation| {
+        simulation
+            .executions
+            .fail("run", "RollbackFailed", "HealthCheckFailed");
+    });
+    check_rolled_back(&simulation, &alarm_event_now(ALARM));
+}
+
+/// It is described as running, and ends as held before it can be stopped.
+#[test]
+fn an_alarm_rolls_a_migration_back_that_has_just_held() {
+    let simulation = held(&watching_alarm(), |simulation| {
+        simulation
+            .executions
+            .fail_while_described_as_running("run", "Held");
+    });
+    check_rolled_back(&simulation, &alarm_event_now(ALARM));
+}
+
+/// Whatever it holds because of.
+#[test]
+fn an_alarm_keeps_a_held_migration_with_on_failure_hold() {
+    let mut input = watching_alarm();
+    input["onFailure"] = json!("hold");
+    for event in [alarm_event_now(ALARM), json!({"alarm": ALARM})] {
+        check_kept(&held(&input, hold), &event);
+    }
+    // It ends as held before the alarm can stop it.
+    let just_held = held(&input, |simulation| {
+        simulation
+            .executions
+            .fail_while_described_as_running("run", "Held");
+    });
+    let at_50 = just_held.route53.to_cli_json();
+    let answer = run(just_held.roll_back(&alarm_event_now(ALARM))).unwrap();
+    assert_eq!(answer["restored"], 0);
+    assert_eq!(just_held.route53.to_cli_json(), at_50);
+}
+
+#[test]
+fn another_alarm_keeps_a_held_migration() {
+    let simulation = held(&watching_alarm(), hold);
+    check_kept(&simulation, &alarm_event_now("another"));
+    let simulation = held(&watching(&json!({"prefixes": ["blue-"]})), hold);
+    check_kept(&simulation, &alarm_event_now(ALARM));
+}
+
+/// It has checked the alarm at its start.
+#[test]
+fn an_alarm_from_before_the_start_keeps_a_held_migration() {
+    let event = alarm_event_now(ALARM);
+    check_kept(&held(&watching_alarm(), hold), &event);
+}
+
+/// The lookup of held executions is limited.
+#[test]
+fn an_alarm_keeps_a_migration_that_has_held_for_longer_than_30_days() {
+    let simulation = held(&watching_alarm(), hold);
+    assert!(alarm_event(ALARM).to_string().contains(FAR_FUTURE));
+    check_kept(&simulation, &alarm_event(ALARM));
+}
+
+#[test]
+fn an_alarm_looks_up_the_latest_hundred_executions_that_have_ended() {
+    let held_before = |count: usize| {
+        let simulation = held(&watching_alarm(), hold);
+        for number in 1..count {
+            let name = format!("refused-{number}");
+            simulation.executions.start(&name, watching_alarm());
+            let cause = "the name is locked -- No weight was changed.";
+            simulation.executions.fail(&name, "Busy", cause);
+        }
+        simulation
+    };
+    check_rolled_back(&held_before(100), &alarm_event_now(ALARM));
+    check_kept(&held_before(101), &alarm_event_now(ALARM));
+}
+
+/// Its journals belong to the newer execution, which does not watch the alarm, or holds as well.
+#[test]
+fn an_alarm_keeps_names_that_a_newer_execution_has_adopted() {
+    for newer_holds in [false, true] {
+        let simulation = held(&watching_alarm(), hold);
+        let planned = run(simulation.plan("newer", &of_one_name())).unwrap();
+        run(simulation.shift("newer", &planned, 0)).unwrap();
+        if newer_holds {
+            simulation
+                .executions
+                .fail("newer", "Held", "ApprovalRefused");
+        }
+        let answers = run(simulation.roll_back_all(&alarm_event_now(ALARM))).unwrap();
+        assert_eq!(answers[0]["restored"], 6);
+        assert_eq!(simulation.executions.is_running("newer"), !newer_holds);
+        let journals = simulation
+            .route53
+            .to_cli_json()
+            .matches("execution=newer")
+            .count();
+        assert_eq!(journals, 1);
+        check_kept(&simulation, &alarm_event_now(ALARM));
+    }
+}
+
+/// The operator had rolled it back already.
+#[test]
+fn an_alarm_after_the_rollback_of_a_held_migration_finds_nothing_to_do() {
+    let simulation = held(&watching_alarm(), hold);
+    run(simulation.roll_back_whole("run")).unwrap();
+    let answer = run(simulation.roll_back(&alarm_event_now(ALARM))).unwrap();
+    expect![[r#"
+        no migration that is running or held watches the alarm green-5xx-errors
+    "#]]
+    .assert_eq(&format!("{}\n", answer["message"].as_str().unwrap()));
+    check_kept(&simulation, &alarm_event_now(ALARM));
+}
+
+/// The weights that made it hold are overwritten, and reported.
+#[test]
+fn an_alarm_restores_the_original_weights_of_a_migration_that_holds_because_of_drift() {
+    let simulation = held(&of("burnham"), |simulation| {
+        simulation
+            .route53
+            .edit(|it| reweigh(it, "burnham.eks-blueprint.example.com", BLUE, 77));
+        hold(simulation);
+    });
+    let answer = run(simulation.roll_back(&alarm_event_now(ALARM))).unwrap();
+    let report = &answer["migrations"][0];
+    expect![[r#"
+        the alarm green-5xx-errors fired: Threshold Crossed: 1 out of the last 1 datapoints [99.50160229693434 (02/10/19 16:59:00)] was greater than the threshold (50.0) (minimum 1 datapoint for OK -> ALARM transition). (the migration was held)
+        [
+          "burnham.eks-blueprint.example.com: the A record of eks-blueprint-blue had weight 77 instead of 50",
+          "burnham.eks-blueprint.example.com: the AAAA record of eks-blueprint-blue had weight 77 instead of 50"
+        ]
+    "#]].assert_eq(&format!(
+        "{}\n{:#}\n",
+        report["reason"].as_str().unwrap(),
+        report["found"]
+    ));
+    let original = Simulation::blueprint().route53.to_cli_json();
+    assert_eq!(simulation.route53.to_cli_json(), original);
+}
+
+/// The state machine that the event of the same alarm starts announces it, and makes further passes.
+#[test]
+fn the_action_of_an_alarm_leaves_held_migrations_to_its_event() {
+    let simulation = held(&watching_alarm(), hold);
+    let mut event = documented(ALARM_ACTION);
+    event["alarmData"]["alarmName"] = json!(ALARM);
+    event["alarmData"]["state"]["timestamp"] =
+        alarm_event_now(ALARM)["detail"]["state"]["timestamp"].clone();
+    check_kept(&simulation, &event);
+    check_rolled_back(&simulation, &alarm_event_now(ALARM));
+}
+
+#[test]
+fn an_alarm_rolls_running_and_held_migrations_back() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    at_50_percent(&simulation, "held", &of("burnham"));
+    simulation.executions.fail("held", "Held", "Drift");
+    at_50_percent(&simulation, "running", &of("skiapp"));
+    let answers = run(simulation.roll_back_all(&alarm_event_now(ALARM))).unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), before);
+    expect![[r#"
+        restored the original weights of 1 name (execution running); restored the original weights of 1 name (execution held)
+    "#]].assert_eq(&format!("{}\n", answers[0]["message"].as_str().unwrap()));
+    assert_eq!(answers[0]["executions"], json!(["held", "running"]));
+}
+
+/// The zone of an old execution was deleted since.
+#[test]
+fn a_held_migration_of_a_deleted_zone_does_not_fail_the_rollback_of_another() {
+    let simulation = held(&watching_alarm(), hold);
+    let mut elsewhere = watching_alarm();
+    elsewhere["hostedZoneId"] = json!("Z0ELSEWHERE");
+    simulation.executions.start("elsewhere", elsewhere);
+    simulation.executions.fail("elsewhere", "Held", "Drift");
+    check_rolled_back(&simulation, &alarm_event_now(ALARM));
+}
+
+/// Nothing but the answer of the pass names the first of them, so a fault at the second must not lose it.
+#[test]
+fn two_held_migrations_are_rolled_back_and_announced_although_one_call_fails() {
+    let two_held = || {
+        let simulation = Simulation::blueprint();
+        for (execution, name) in [("first", "burnham"), ("second", "skiapp")] {
+            at_50_percent(&simulation, execution, &of(name));
+            simulation.executions.fail(execution, "Held", "Drift");
+        }
+        simulation
+    };
+    let before = Simulation::blueprint().route53.to_cli_json();
+    let calls = {
+        let simulation = two_held();
+        let first = simulation.route53.calls();
+        run(simulation.roll_back(&alarm_event_now(ALARM))).unwrap();
+        first..simulation.route53.calls()
+    };
+    for call in calls {
+        let simulation = two_held();
+        let event = alarm_event_now(ALARM);
+        simulation.route53.inject_fault(call, Fault::Throttled);
+        let answers = run(simulation.roll_back_all(&event)).unwrap();
+        assert_eq!(simulation.route53.to_cli_json(), before, "call {call}");
+        let mut announced: Vec<_> = answers
+            .iter()
+            .flat_map(|answer| answer["migrations"].as_array().unwrap())
+            .map(|report| report["execution"].as_str().unwrap().to_owned())
+            .collect();
+        announced.sort();
+        announced.dedup();
+        assert_eq!(announced, ["first", "second"], "call {call}");
+        assert_eq!(
+            answers.last().unwrap()["problems"],
+            json!([]),
+            "call {call}"
+        );
+    }
+}
