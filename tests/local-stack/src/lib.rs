@@ -49,4 +49,5 @@ pub use notifications::Notification;
 pub use route53_proxy::{HeldCall, HoldPoint, PendingHold, Route53Proxy};
 pub use scenario::{BLUE, CHECK_SECONDS, GREEN, NAMES, Report, SCENARIOS, Scenario};
 pub use stack::{Settings, Stack};
+pub use virtual_environment::python;
 pub use zone::{Zone, blueprint, without_registry};

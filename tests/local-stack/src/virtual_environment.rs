@@ -16,7 +16,7 @@ const REQUIREMENTS: &str = include_str!("../requirements.txt");
 ///
 /// The folder's name contains a hash of the requirements, and a marker file is written last, so
 /// neither an outdated nor an incomplete installation is used.
-pub(crate) fn python() -> Result<PathBuf> {
+pub fn python() -> Result<PathBuf> {
     let folder = workspace::target()?.join("local-stack");
     fs::create_dir_all(&folder)
         .with_context(|| format!("failed to create {}", folder.display()))?;

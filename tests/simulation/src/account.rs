@@ -12,6 +12,7 @@ use migration::Error;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::recording::Case;
 use crate::world::{Process, World, rfc3339};
 
 pub(crate) struct Account {
@@ -27,6 +28,10 @@ impl Account {
             world,
             uuids: Cell::new(0),
         }
+    }
+
+    fn last_uuid(&self) -> String {
+        format!("{:08x}-0000-4000-8000-000000000000", self.uuids.get())
     }
 
     /// The world, which exists as long as an execution runs in it.
@@ -56,7 +61,7 @@ impl Services for Account {
 
     fn uuid(&self) -> String {
         self.uuids.set(self.uuids.get() + 1);
-        format!("{:08x}-0000-4000-8000-000000000000", self.uuids.get())
+        self.last_uuid()
     }
 
     fn call<'a>(
@@ -117,6 +122,25 @@ impl Services for Account {
     fn on_end(&self, execution: &ExecutionId, end: &End) {
         if let Ok(world) = self.world() {
             world.on_end(execution, end);
+        }
+    }
+
+    fn is_recording(&self) -> bool {
+        self.world()
+            .is_ok_and(|world| world.recorder.borrow().is_some())
+    }
+
+    fn record(&self, expression: &str, variables: &JValue, result: Option<&JValue>) {
+        let Ok(world) = self.world() else { return };
+        if let Some(recorder) = &*world.recorder.borrow() {
+            let json = |value: &JValue| serde_json::to_value(value).unwrap_or_default();
+            recorder.add(Case {
+                expression: expression.to_owned(),
+                variables: json(variables),
+                now: self.format(self.now()),
+                uuid: self.last_uuid(),
+                result: result.map(json),
+            });
         }
     }
 }

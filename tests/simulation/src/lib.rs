@@ -13,6 +13,7 @@
 //! | [`oracle`] | checks every batch, and the zone after it, against the invariants |
 //! | [`history`] | runs one history and checks its end |
 //! | [`exhaustive`], [`random`], [`limits`] | the histories |
+//! | [`recording`] | the expressions that histories evaluate, with their variables and results |
 //!
 //! The other modules are tests that call the functions step by step with [`Simulation`]:
 //!
@@ -42,6 +43,7 @@ pub mod limits;
 pub mod machines;
 pub mod oracle;
 pub mod random;
+pub mod recording;
 pub mod world;
 pub mod writers;
 pub mod zones;

@@ -71,6 +71,15 @@ pub fn parse(definitions: &[(&str, &str)]) -> Result<Machines, DefinitionError> 
     definitions.iter().map(parse).collect()
 }
 
+/// A definition with what the template substitutes.
+pub(crate) fn substitute(definition: &str) -> String {
+    let mut text = definition.to_owned();
+    for (name, value) in SUBSTITUTIONS {
+        text = text.replace(&format!("${{{name}}}"), value);
+    }
+    text
+}
+
 /// The ARN of an execution of the migration state machine.
 pub fn arn(execution: &str) -> String {
     ExecutionId::new(MIGRATION, execution).arn().to_owned()

@@ -27,6 +27,11 @@ const FAULTY_CALLS: usize = 400;
 
 /// Plays the history of a seed.
 pub fn play(seed: u64) -> Report {
+    play_with(seed, |_| {})
+}
+
+/// Plays the history of a seed, and calls `observe` at its start.
+pub(crate) fn play_with(seed: u64, observe: impl FnOnce(&Rc<World>)) -> Report {
     let mut random = Rng::with_seed(seed);
     let zone = zone(&mut random);
     let input = input(&mut random);
@@ -35,7 +40,10 @@ pub fn play(seed: u64) -> Report {
     let mut report = history::run(
         zone.clone(),
         latency,
-        |world| prepare(world, &mut random, &zone, &input),
+        |world| {
+            observe(world);
+            prepare(world, &mut random, &zone, &input);
+        },
         |_| {},
     );
     for violation in &mut report.violations {

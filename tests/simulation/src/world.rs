@@ -31,6 +31,7 @@ use crate::account::Account;
 use crate::clock::{Clock, Latency};
 use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK, WATCH};
 use crate::oracle::{Oracle, lock};
+use crate::recording::Recorder;
 use crate::writers::Writer;
 use crate::zones::is_same;
 
@@ -117,6 +118,8 @@ pub struct World {
     pub inputs: RefCell<BTreeMap<String, Value>>,
     /// The error because of which an execution holds, or `completion`, by execution.
     pub hold_reasons: RefCell<BTreeMap<String, String>>,
+    /// Gets every expression that is evaluated.
+    pub(crate) recorder: RefCell<Option<Rc<Recorder>>>,
     /// Draws the jitter of retries.
     pub(crate) random: RefCell<Rng>,
     /// The executions that a rollback has found, by rollback.
@@ -204,6 +207,7 @@ impl World {
             is_notifying: Cell::new(true),
             inputs: RefCell::default(),
             hold_reasons: RefCell::default(),
+            recorder: RefCell::default(),
             in_flight: RefCell::default(),
             spawner,
         });
