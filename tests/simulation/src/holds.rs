@@ -1,5 +1,7 @@
 //! Alarms that fire while a migration is held.
 
+use std::time::{Duration, SystemTime};
+
 use expect_test::expect;
 use fakes::Fault;
 use migration::executions::HOLDING;
@@ -10,7 +12,7 @@ use crate::events::{
     ALARM, ALARM_ACTION, FAR_FUTURE, alarm_event, alarm_event_now, at_50_percent, watching,
 };
 use crate::invariants::{of_one_name, reweigh, run};
-use crate::world::{documented, status_event};
+use crate::world::{self, documented, status_event};
 use crate::zones::BLUE;
 
 fn watching_alarm() -> Value {
@@ -181,8 +183,10 @@ fn an_alarm_looks_up_the_latest_hundred_executions_that_have_ended() {
         }
         simulation
     };
-    check_rolled_back(&held_before(100), &alarm_event_now(ALARM));
-    check_kept(&held_before(101), &alarm_event_now(ALARM));
+    // Later than the start of the last one, in the milliseconds of an event.
+    let event = || world::alarm_event(ALARM, "ALARM", SystemTime::now() + Duration::from_secs(1));
+    check_rolled_back(&held_before(100), &event());
+    check_kept(&held_before(101), &event());
 }
 
 /// Its journals belong to the newer execution, which does not watch the alarm, or holds as well.

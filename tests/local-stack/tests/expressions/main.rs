@@ -105,18 +105,18 @@ fn evaluate(cases: &[&Case]) -> Vec<Value> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines: String = cases
+    let lines: Vec<String> = cases
         .iter()
         .map(|case| {
             let case = json!({
                 "expression": case.expression, "variables": case.variables,
                 "now": case.now, "uuid": case.uuid,
             });
-            format!("{case}\n")
+            case.to_string()
         })
         .collect();
     let mut input = python.stdin.take().unwrap();
-    let writer = thread::spawn(move || input.write_all(lines.as_bytes()));
+    let writer = thread::spawn(move || input.write_all(lines.join("\n").as_bytes()));
     let output = python.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
     assert!(output.status.success(), "{}", output.status);
