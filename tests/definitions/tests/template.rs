@@ -151,6 +151,7 @@ fn alarm_actions_invoke_the_newest_code_and_failed_calls_are_kept() {
 }
 
 /// The statements of the policies of a role that the template defines, its managed ones included.
+#[expect(clippy::indexing_slicing, reason = "a missing field is read as null")]
 fn permissions<'a>(template: &'a Value, role: &str) -> Vec<&'a Mapping> {
     let role = &template["Resources"][role]["Properties"];
     let policies = resources(template, "AWS::IAM::ManagedPolicy").into_iter();

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::account::{Outcome, error};
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "each case is written out")]
 fn check(choice: &str, input: Value, expected: Value) {
     let states = format!(
         r#""A": {{"Type": "Pass", "Assign": {{"x": 0}}, "Next": "Choice"}},

@@ -1,4 +1,4 @@
-//! Time-outs, StopExecution and redrive.
+//! Time-outs, `StopExecution` and redrive.
 
 use interpreter::{End, Failure};
 use serde_json::json;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::account::{Account, Outcome, error};
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "each case is written out")]
 fn check(states: &str, input: Value, expected: Value) {
     crate::account::check(states, &input, &Outcome::Output(expected));
 }
