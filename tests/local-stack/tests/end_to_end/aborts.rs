@@ -300,6 +300,11 @@ impl Setup {
             }
             Setup::AlarmsCannotBeRead => {
                 stack.throttle("check-alarms", true).await.unwrap();
+                // The emulator does not throttle versions.
+                let mut definition = stack.migration_definition().await.unwrap();
+                let check = &mut definition["States"]["Check alarms before the start"];
+                check["Arguments"]["FunctionName"] = "cutover-check-alarms".into();
+                stack.set_migration_definition(&definition).await.unwrap();
                 start(json!({ "alarms": { "names": [ALARM] } })).await
             }
             Setup::StepNeedsApproval => {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     BURNHAM, GREEN, HOLD, PROMOTE, ROLL_BACK, answer, assert_cause, assert_failed,
-    assert_succeeded, input, long_bake, roll_back, stack, until_weight, weight_of,
+    assert_succeeded, input, long_bake, roll_back, stack, until, until_weight, weight_of,
 };
 
 /// The bakes would last longer than the test, and nobody approves the step by itself.
@@ -48,7 +48,11 @@ async fn held_bake_keeps_weights_and_journals_until_a_rollback() {
     assert_cause(&ended, &["Hold: ", "who and why"]);
     assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(50));
     assert_eq!(stack.zone.journals().await.unwrap().len(), 1);
-    assert_eq!(stack.task_token(&migration).await.unwrap(), None);
+    until("end of its watch", async || {
+        let token = stack.task_token(&migration).await.unwrap();
+        token.is_none().then_some(())
+    })
+    .await;
 
     let ended = roll_back(&stack, "by-hand", &json!({ "execution": "held" })).await;
     assert_succeeded(&ended, "Rolled back");

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::{
     ALARM, ARGOCD, BLUE, BURNHAM, GREEN, assert_cause, assert_failed, assert_succeeded, input,
-    long_bake, migrate, roll_back, stack, until_watched, until_weight, weight_of,
+    long_bake, migrate, roll_back, stack, until_rollback_by_status_event, until_watched,
+    until_weight, weight_of,
 };
 
 #[tokio::test]
@@ -239,6 +240,10 @@ async fn journal_that_is_edited_during_a_bake_rolls_the_others_back_with_on_drif
     assert_cause(&ended, &["Drift: ", ARGOCD]);
     assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(0));
     assert_eq!(weight_of(&stack.zone, ARGOCD, GREEN).await, Some(50));
+    // The status event starts another rollback, which fails for the same reason.
+    let by_event = until_rollback_by_status_event(&stack, &migration).await;
+    let by_event = by_event.wait().await.unwrap();
+    assert_failed(&by_event, "Rollback failed", "NotRestored");
 
     let record_sets = stack.zone.record_sets().await.unwrap();
     let mut edited = record_sets

@@ -254,12 +254,13 @@ async fn event_delivered_twice_runs_one_migration() {
             .await
             .unwrap();
     }
-    // Either of the two executions is refused, while planning or at its first shift.
+    // Either of the two executions is refused while planning, or holds at its first shift.
     let refused = until("refusal", async || {
         let changes = stack.status_changes().await.unwrap();
         changes.into_iter().find_map(|change| {
             let reason = change.pointer("/detail/reason")?.as_str()?.to_owned();
-            reason.starts_with("Busy").then_some(change)
+            let is_refusal = reason.starts_with("Busy") || reason.starts_with("Drift");
+            is_refusal.then_some(change)
         })
     })
     .await;
