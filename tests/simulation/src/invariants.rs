@@ -134,7 +134,7 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
           "recordSets": 24,
           "ttlSeconds": 120,
           "expectedDurationSeconds": 1440,
-          "route53Calls": 98,
+          "route53Calls": 210,
           "leased": 5,
           "externalDnsOwners": {
             "eks-blueprint-blue": {

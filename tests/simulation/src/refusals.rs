@@ -5,6 +5,7 @@ use fakes::record_sets_from_cli_json;
 use migration::dns::{RecordSet, Routing};
 use serde_json::{Value, json};
 
+use crate::invariants::{canary, run};
 use crate::{Simulation, ZONE_ID};
 
 fn input(more: &Value) -> Value {
@@ -241,12 +242,35 @@ fn a_step_too_small_for_the_weights_beside_another_identifier_is_refused() {
 }
 
 #[test]
-fn more_checks_than_fit_into_the_execution_history_are_refused() {
+fn more_checks_before_the_start_than_fit_into_the_execution_history_are_refused() {
     check(
         unchanged,
-        &json!({"bakeSeconds": 86400, "checkSeconds": 30}),
+        &json!({"readyTimeoutSeconds": 86400, "checkSeconds": 30}),
         &expect![[r#"
-            InvalidInput: checkSeconds: 8643 health checks, one every 30 seconds, and the wait for readiness would need about 347340 events, and an execution may use 22000 of its 25000; increase checkSeconds, or shorten the bake times
+            InvalidInput: readyTimeoutSeconds: 5760 checks before the first shift, one every 30 seconds, would need about 69330 events with the steps, and an execution may use 22000 of its 25000; increase checkSeconds, or lower readyTimeoutSeconds
+        "#]],
+    );
+}
+
+/// The health checks of a bake are events of the state machine `watch`.
+#[test]
+fn a_bake_of_days_is_planned() {
+    let simulation = Simulation::blueprint();
+    let mut input = canary();
+    input["steps"] = json!([{"percent": 50, "bakeSeconds": 604_800}, 100]);
+    input["checkSeconds"] = json!(10);
+    input["maxBakeSeconds"] = json!(691_200);
+    run(simulation.plan("run", &input)).unwrap();
+}
+
+/// Each step may bake for `maxBakeSeconds`, also where its bake time is short.
+#[test]
+fn a_migration_that_could_outlast_its_state_machine_is_refused() {
+    check(
+        unchanged,
+        &json!({"steps": [10, 50, 100], "bakeSeconds": 60, "maxBakeSeconds": 1_209_600}),
+        &expect![[r#"
+            InvalidInput: maxBakeSeconds: the migration could take 3633660 seconds, more than the 2332800 that its state machine leaves for waits: 3 steps of up to 1209600 seconds (maxBakeSeconds) each, and 0 approvals of up to 86400 seconds (approvalTimeoutSeconds) with one more check of up to maxBakeSeconds each; lower maxBakeSeconds or approvalTimeoutSeconds, or make fewer steps
         "#]],
     );
 }

@@ -90,21 +90,30 @@ pub enum InvalidInput {
     )]
     NameTooLargeForBatch { name: RecordName },
     #[error(
-        "checkSeconds: {checks} health checks, one every {check_seconds} seconds, and the wait for readiness would need \
-         about {events} events, and an execution may use {budget} of its 25000; increase checkSeconds, or shorten the \
-         bake times"
+        "readyTimeoutSeconds: {polls} checks before the first shift, one every {check_seconds} seconds, would need about \
+         {events} events with the steps, and an execution may use {budget} of its 25000; increase checkSeconds, or \
+         lower readyTimeoutSeconds"
     )]
-    TooManyChecks {
-        checks: usize,
+    TooManyPolls {
+        polls: usize,
         check_seconds: u32,
         events: usize,
         budget: usize,
     },
     #[error(
-        "steps: the migration could take {seconds} seconds, and its state machine stops after {longest}; shorten the \
-         bake times, approvalTimeoutSeconds, readyTimeoutSeconds or recordsTimeoutSeconds"
+        "maxBakeSeconds: the migration could take {seconds} seconds, more than the {longest} that its state machine \
+         leaves for waits: {steps} steps of up to {max_bake_seconds} seconds (maxBakeSeconds) each, and {approvals} \
+         approvals of up to {approval_timeout_seconds} seconds (approvalTimeoutSeconds) with one more check of up to \
+         maxBakeSeconds each; lower maxBakeSeconds or approvalTimeoutSeconds, or make fewer steps"
     )]
-    TooLong { seconds: u64, longest: u64 },
+    TooLong {
+        seconds: u64,
+        longest: u64,
+        steps: usize,
+        max_bake_seconds: u32,
+        approvals: usize,
+        approval_timeout_seconds: u32,
+    },
     /// No total of weights makes every step exact.
     #[error("steps: {problem}")]
     InexactSteps { problem: String },

@@ -73,8 +73,8 @@ pub struct Input {
     /// After a shift, the migration waits for the longest TTL times this factor (1 to 10).
     #[serde(default)]
     pub ttl_factor: TtlFactor,
-    /// How long the migration waits before the first shift until `to` passes its probe, and then until
-    /// the alarms are quiet, in seconds each.
+    /// How long the migration waits before the first shift until `to` passes its probe and the alarms can
+    /// be judged, in seconds.
     #[serde(default = "defaults::ready_timeout_seconds")]
     pub ready_timeout_seconds: BoundedInteger<0, 86_400>,
     /// How long the migration waits until every name has records of `to`, in seconds: for a migration
@@ -309,7 +309,7 @@ mod tests {
         check(
             "steps",
             json!([{"percent": 10, "bakeSeconds": -5}, 100]),
-            "steps[0].bakeSeconds: expected a whole number from 0 to 86400, found -5",
+            "steps[0].bakeSeconds: expected a whole number from 0 to 604800, found -5",
         );
         check(
             "names",

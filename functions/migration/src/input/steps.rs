@@ -32,8 +32,8 @@ pub(super) struct StepInput {
     pub approval: bool,
 }
 
-/// The longest bake time of one step in seconds: a day.
-pub(super) const LONGEST_BAKE_SECONDS: u32 = 86_400;
+/// The longest bake time of one step in seconds: a week.
+pub(super) const LONGEST_BAKE_SECONDS: u32 = 604_800;
 
 impl<'de> Deserialize<'de> for StepInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

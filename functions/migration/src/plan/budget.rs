@@ -14,9 +14,10 @@ use crate::route53::PROPAGATION_SECONDS;
 /// still roll back or hold.
 ///
 /// Step Functions ends an execution at 25,000 events, and no Catch runs then. The 3,000 between are for
-/// what the state machine does not count, since its counter has the health checks and polls only: the
-/// other states of the steps, retries (3 events each), and the states that end the execution, such as
-/// those of a rollback (about 20 events).
+/// what the state machine does not count, since its counter has the polls before the first shift only:
+/// the steps, retries (3 events each), and the states that end the execution, such as those of a rollback
+/// (about 20 events). Health is checked by executions of the state machine `watch`, whose events are their
+/// own.
 ///
 /// Source: Step Functions Developer Guide, "Service quotas".
 pub const HISTORY_BUDGET: usize = 22_000;
@@ -25,32 +26,24 @@ pub const HISTORY_BUDGET: usize = 22_000;
 /// A Task has 5 events; a Choice, Wait or Pass has 2. So a poll has 5 (Task) + 2 (Choice) + 2 (Wait) = 9,
 /// rounded up to leave room for a retry.
 pub const EVENTS_OF_A_POLL: usize = 12;
-/// The events of one health check, rounded up in the same way:
-///
-/// | state | events |
-/// |---|---|
-/// | Check health (Parallel) | 4 |
-/// | Check alarms | 5 |
-/// | Probe needed?, Probe again | 2 + 5 |
-/// | Confirm weights | 5 |
-/// | Judge health, Healthy?, Wait before the next check | 2 + 2 + 2 |
-/// | sum | 27 |
-pub const EVENTS_OF_A_CHECK: usize = 40;
-/// The events of one step without its health checks, rounded up in the same way:
+/// The events of one step, rounded up:
 ///
 /// | state | events |
 /// |---|---|
 /// | Shift weight | 5 |
-/// | Wait for Route 53, Confirm the change, In sync? | 2 + 5 + 2 |
-/// | Announce the step, Wait out the TTL | 5 + 2 |
-/// | More steps? | 2 |
-/// | Ask for approval, and the health check after it | 5 + 27 |
-/// | sum | 55 |
-///
-/// Without an approval there is room for more polls of Route 53 (9 events each).
-pub const EVENTS_OF_A_STEP: usize = 60;
-/// The `TimeoutSeconds` of the migration state machine: a week.
-const LONGEST_MIGRATION_SECONDS: u64 = 604_800;
+/// | Confirm the change, Wait out the TTL, Bake, Ask for approval, Check health once more | 5 × 6 |
+/// | a second watch for each of these five | 5 × 4 |
+/// | Approval needed? (twice), More steps? | 3 × 2 |
+/// | sum | 61 |
+pub const EVENTS_OF_A_STEP: usize = 70;
+/// The longest migration: nine tenths of the 30 days (2,592,000 seconds) after which the migration state
+/// machine times out. The waits of a migration are counted here and not the calls between them, which take
+/// the rest.
+const LONGEST_MIGRATION_SECONDS: u64 = 2_332_800;
+/// How long the state machine `watch` waits until Route 53 has propagated a change.
+const LONGEST_PROPAGATION_SECONDS: u64 = 900;
+/// The time between two looks until Route 53 has propagated a change, at most.
+const PROPAGATION_CHECK_SECONDS: u32 = 10;
 /// The maximum size of a migration as JSON, in bytes.
 ///
 /// Step Functions limits the input and the output of a state to 256 KiB. A function's input and output
@@ -103,49 +96,67 @@ pub fn awaited(input: &Input, missing: &NoSuchPair) -> Result<Option<Awaited>, E
 /// The duration of the migration in seconds if every check passes, and the number of its health checks.
 ///
 /// # Errors
-/// [`InvalidInput::TooManyChecks`] or [`InvalidInput::TooLong`] if the migration exceeds the limits of an
-/// execution.
+/// [`InvalidInput::TooManyPolls`] or [`InvalidInput::TooLong`] if the migration could exceed the limits of
+/// an execution.
 pub(super) fn duration_and_checks(
     migration: &Migration,
     wait_seconds: u32,
     records_timeout_seconds: u32,
 ) -> Result<(u64, usize), Error> {
-    let bakes = || migration.steps.iter().map(|step| step.bake_seconds);
-    let checks: usize = bakes()
-        .map(|bake| {
-            1 + usize::try_from(bake.div_ceil(migration.check_seconds)).unwrap_or(usize::MAX)
-        })
-        .sum();
-    let polls = 2 * polls(migration.ready_timeout_seconds, migration.check_seconds);
-    let events = checks * EVENTS_OF_A_CHECK
-        + migration.steps.len() * EVENTS_OF_A_STEP
-        + polls * EVENTS_OF_A_POLL;
+    let check_seconds = migration.check_seconds;
+    // While the alarms are not quiet, the probe is repeated with each of their checks.
+    let polls = 2 * polls(migration.ready_timeout_seconds, check_seconds);
+    let events = migration.steps.len() * EVENTS_OF_A_STEP + polls * EVENTS_OF_A_POLL;
     if events > HISTORY_BUDGET {
-        return Err(Error::from(InvalidInput::TooManyChecks {
-            checks,
-            check_seconds: migration.check_seconds,
+        return Err(Error::from(InvalidInput::TooManyPolls {
+            polls,
+            check_seconds,
             events,
             budget: HISTORY_BUDGET,
         }));
     }
-    let seconds = bakes()
-        .map(|bake| u64::from(PROPAGATION_SECONDS) + u64::from(wait_seconds) + u64::from(bake))
-        .sum();
-    let approvals = migration.steps.iter().filter(|step| step.approval);
-    let longest = seconds
-        + u64::from(records_timeout_seconds)
-        // Once for the probe, and once for the alarms.
-        + 2 * u64::from(migration.ready_timeout_seconds)
-        + approvals
-            .map(|_| u64::from(migration.approval_timeout_seconds))
-            .sum::<u64>();
+    let longest = longest_seconds(migration, wait_seconds, records_timeout_seconds);
     if longest > LONGEST_MIGRATION_SECONDS {
         return Err(Error::from(InvalidInput::TooLong {
             seconds: longest,
             longest: LONGEST_MIGRATION_SECONDS,
+            steps: migration.steps.len(),
+            max_bake_seconds: migration.max_bake_seconds,
+            approvals: migration.steps.iter().filter(|step| step.approval).count(),
+            approval_timeout_seconds: migration.approval_timeout_seconds,
         }));
     }
+    let phases = migration.steps.iter().flat_map(|step| {
+        [
+            (
+                PROPAGATION_SECONDS,
+                check_seconds.min(PROPAGATION_CHECK_SECONDS),
+            ),
+            (wait_seconds, check_seconds),
+            (step.bake_seconds, check_seconds),
+        ]
+    });
+    let (mut seconds, mut checks) = (0, 0);
+    for (phase_seconds, check_seconds) in phases {
+        seconds += u64::from(phase_seconds);
+        checks += 1 + self::polls(phase_seconds, check_seconds);
+    }
     Ok((seconds, checks))
+}
+
+/// The time that a migration takes if everything waits for as long as the input permits, in seconds. After
+/// an approval, health is checked once more, which may take as long as a bake.
+fn longest_seconds(migration: &Migration, wait_seconds: u32, records_timeout_seconds: u32) -> u64 {
+    let max_bake_seconds = u64::from(migration.max_bake_seconds);
+    let step = LONGEST_PROPAGATION_SECONDS + u64::from(wait_seconds) + max_bake_seconds;
+    let approval = u64::from(migration.approval_timeout_seconds) + max_bake_seconds;
+    let steps = migration
+        .steps
+        .iter()
+        .map(|it| step + if it.approval { approval } else { 0 });
+    u64::from(records_timeout_seconds)
+        + u64::from(migration.ready_timeout_seconds)
+        + steps.sum::<u64>()
 }
 
 /// Refuses a migration that is too large to be passed from state to state.

@@ -11,9 +11,7 @@ mod migration;
 mod selection;
 mod step_table;
 
-pub use budget::{
-    Awaited, EVENTS_OF_A_CHECK, EVENTS_OF_A_POLL, EVENTS_OF_A_STEP, HISTORY_BUDGET, awaited,
-};
+pub use budget::{Awaited, EVENTS_OF_A_POLL, EVENTS_OF_A_STEP, HISTORY_BUDGET, awaited};
 pub use external_dns_warnings::OwnerCounts;
 pub use migration::Migration;
 pub use selection::literal_names;

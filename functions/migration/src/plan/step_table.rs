@@ -103,9 +103,9 @@ pub(super) fn describe(
         .record_names()
         .len()
         .min(record_set_count.div_ceil(LARGEST_PAGE));
-    // One read to plan. Per step: to shift, to confirm, and one in reserve for the probe before the start
-    // and the completion. Per health check: to confirm the weights, and to probe.
-    let reads = 1 + 3 * steps.len() + 2 * checks;
+    // One read to plan, and two in reserve for the probe before the start and the completion. Per step: to
+    // shift. Per health check: to confirm the weights, and to probe.
+    let reads = 3 + steps.len() + 2 * checks;
     let is_leased = |paired: &&PairedName<'_>| {
         let is_owned =
             |text: &RegistryText<'_>| text.record_type.is_some() && text.external_dns().is_some();
