@@ -75,7 +75,7 @@ impl Services for Account {
             match integration {
                 "lambda:invoke" => world.invoke_for(execution, &arguments).await,
                 "events:putEvents" => {
-                    let arrival = reach(&world.integrations, "PutEvents", "EventBridge").await;
+                    let arrival = reach(&world, "PutEvents", "EventBridge").await;
                     if arrival.is_carried_out {
                         let entries = arguments["Entries"].as_array().into_iter().flatten();
                         entries.for_each(|entry| world.on_status(&entry["Detail"]));
@@ -84,7 +84,7 @@ impl Services for Account {
                     arrival.answer.map(|()| done)
                 }
                 "sns:publish" => {
-                    let arrival = reach(&world.integrations, "Publish", "SNS").await;
+                    let arrival = reach(&world, "Publish", "SNS").await;
                     arrival.answer.map(|()| json!({"MessageId": self.uuid()}))
                 }
                 other => {
@@ -103,7 +103,7 @@ impl Services for Account {
                         "StartExecution" => "StepFunctions",
                         _ => "Sfn",
                     };
-                    reach(&world.integrations, action, service).await
+                    reach(&world, action, service).await
                 }
                 Err(failure) => Arrival {
                     is_carried_out: false,
@@ -147,7 +147,14 @@ impl Services for Account {
 
 /// Makes a call of Step Functions to a service. There is no process that a fault could kill, so such
 /// a fault is a lost connection.
-async fn reach(network: &Network, action: &'static str, service: &str) -> Arrival {
+async fn reach(world: &World, action: &'static str, service: &str) -> Arrival {
+    let network: &Network = &world.integrations;
+    if let Some(failure) = world.outage(action) {
+        return Arrival {
+            is_carried_out: false,
+            answer: Err(failure),
+        };
+    }
     let has_arrived = AtomicBool::new(false);
     let arrive = |_| {
         has_arrived.store(true, Ordering::Relaxed);

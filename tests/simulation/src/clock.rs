@@ -29,11 +29,24 @@ struct Sleepers {
 /// Deadline and number of a sleeper.
 type SleeperKey = (Duration, u64);
 
+/// The longest time of a call that hangs: less than the timeout of `shift-weight` and `rollback`.
+const LONGEST_CALL: Duration = Duration::from_secs(119);
+
 /// How long a call to AWS takes until it arrives.
 pub enum Latency {
     Same(Duration),
     /// Random up to this time, and in one of 256 calls 20 to 119 seconds.
     UpTo(Duration, Rng),
+}
+
+impl Latency {
+    /// The longest time that a call may take.
+    pub fn longest(&self) -> Duration {
+        match self {
+            Self::Same(time) => *time,
+            Self::UpTo(time, _) => (*time).max(LONGEST_CALL),
+        }
+    }
 }
 
 /// A wait of a task. Dropped, it no longer holds the clock.
@@ -132,8 +145,7 @@ impl Time for Clock {
             Latency::Same(time) => *time,
             Latency::UpTo(longest, random) => {
                 if random.u8(..) == 0 {
-                    // A call that hangs, for less than the timeout of `shift-weight` and `rollback`.
-                    Duration::from_secs(random.u64(20..120))
+                    Duration::from_secs(random.u64(20..=LONGEST_CALL.as_secs()))
                 } else {
                     let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
                     Duration::from_millis(random.u64(1..=longest))
@@ -147,12 +159,27 @@ impl Time for Clock {
 /// Runs the tasks of a pool, and the tasks that they spawn, until none can continue. `between` is
 /// called before each advance of the clock.
 pub fn run(pool: &mut LocalPool, clock: &Clock, mut between: impl FnMut()) {
+    run_until(pool, clock, || {
+        between();
+        false
+    });
+}
+
+/// The same, but no longer than until `is_reached`, which is asked before each advance of the clock.
+/// Returns whether it was reached.
+pub fn run_until(
+    pool: &mut LocalPool,
+    clock: &Clock,
+    mut is_reached: impl FnMut() -> bool,
+) -> bool {
     loop {
         pool.run_until_stalled();
-        between();
+        if is_reached() {
+            return true;
+        }
         pool.run_until_stalled();
         if !clock.advance() {
-            return;
+            return false;
         }
     }
 }

@@ -11,7 +11,7 @@ use migration::journal::Journal;
 use serde_json::json;
 
 use crate::clock::{self, Latency};
-use crate::machines;
+use crate::machines::{self, Machines};
 use crate::oracle::lock;
 use crate::world::{COMPLETION, World};
 
@@ -68,47 +68,88 @@ impl Report {
     }
 }
 
-/// Runs a history. `prepare` is called at its start, `between` before each advance of the clock.
-///
-/// Checks the zone twice: first when nothing is left to run, and then, without further faults, after
-/// one rollback of each execution that has left journals, which must restore the zone.
+/// A history that is being played.
+pub struct History {
+    pub world: Rc<World>,
+    pool: LocalPool,
+    before: Vec<RecordSet>,
+}
+
+impl History {
+    pub fn new(record_sets: Vec<RecordSet>, latency: Latency, machines: Machines) -> Self {
+        let pool = LocalPool::new();
+        let world = World::new(record_sets, latency, pool.spawner(), machines);
+        let before = world.route53.record_sets();
+        Self {
+            world,
+            pool,
+            before,
+        }
+    }
+
+    /// Plays until `is_reached`, which is asked before each advance of the clock, or until nothing is
+    /// left to run. Returns whether it was reached.
+    pub fn run_until(&mut self, mut is_reached: impl FnMut(&Rc<World>) -> bool) -> bool {
+        clock::run_until(&mut self.pool, &self.world.clock, || {
+            is_reached(&self.world)
+        })
+    }
+
+    /// Plays to the end, and checks the zone twice: first when nothing is left to run, and then, without
+    /// further faults, after one rollback of each execution that has left journals, which must restore
+    /// the zone.
+    pub fn finish(mut self) -> Report {
+        self.run_until(|_| false);
+        let Self {
+            world,
+            mut pool,
+            before,
+        } = self;
+        check_end(&world);
+        let ends = ends(&world);
+
+        world.network.clear_faults();
+        world.integrations.clear_faults();
+        world.end_outages();
+        world.note("no more faults; executions that have left journals are rolled back");
+        for execution in journals(&world).into_keys() {
+            world.roll_back(&json!({"hostedZoneId": crate::ZONE_ID, "execution": execution}));
+            clock::run(&mut pool, &world.clock, || {});
+        }
+        check_final_rollbacks(&world, &before);
+
+        let oracle = lock(&world.oracle);
+        Report {
+            histories: 1,
+            calls: world.network.calls(),
+            integration_calls: world.integrations.calls(),
+            faults: world.network.injected() + world.integrations.injected(),
+            outside_writes: world.outside_writes.load(Ordering::Relaxed),
+            batches: oracle.batches,
+            largest_payload: world.largest_payload.get(),
+            violations: oracle.violations.clone(),
+            timeline: world.timeline.take(),
+            ends,
+            covered: world.step_functions.covered(),
+        }
+    }
+}
+
+/// Plays a history of the project's state machines. `prepare` is called at its start, `between` before
+/// each advance of the clock.
 pub fn run(
     record_sets: Vec<RecordSet>,
     latency: Latency,
     prepare: impl FnOnce(&Rc<World>),
     mut between: impl FnMut(&Rc<World>),
 ) -> Report {
-    let mut pool = LocalPool::new();
-    let world = World::new(record_sets, latency, pool.spawner(), machines::all());
-    let before = world.route53.record_sets();
-    prepare(&world);
-    clock::run(&mut pool, &world.clock, || between(&world));
-    check_end(&world);
-    let ends = ends(&world);
-
-    world.network.clear_faults();
-    world.integrations.clear_faults();
-    world.note("no more faults; executions that have left journals are rolled back");
-    for execution in journals(&world).into_keys() {
-        world.roll_back(&json!({"hostedZoneId": crate::ZONE_ID, "execution": execution}));
-        clock::run(&mut pool, &world.clock, || {});
-    }
-    check_final_rollbacks(&world, &before);
-
-    let oracle = lock(&world.oracle);
-    Report {
-        histories: 1,
-        calls: world.network.calls(),
-        integration_calls: world.integrations.calls(),
-        faults: world.network.injected() + world.integrations.injected(),
-        outside_writes: world.outside_writes.load(Ordering::Relaxed),
-        batches: oracle.batches,
-        largest_payload: world.largest_payload.get(),
-        violations: oracle.violations.clone(),
-        timeline: world.timeline.take(),
-        ends,
-        covered: world.step_functions.covered(),
-    }
+    let mut history = History::new(record_sets, latency, machines::all());
+    prepare(&history.world);
+    history.run_until(|world| {
+        between(world);
+        false
+    });
+    history.finish()
 }
 
 /// The journals in the zone, by execution.
@@ -180,6 +221,7 @@ fn may_hold(world: &World, execution: &str) -> bool {
         Some("ApprovalRefused" | "ApprovalTimedOut") => is_hold("onRefusal"),
         // An operator's answer, or none because nobody could be asked.
         Some(COMPLETION | "Hold" | "ApprovalNotRequested") => true,
+        Some("RollBack") => false,
         // No reason: the rollback function held it after an alarm or a status event.
         Some(_) | None => is_hold("onFailure"),
     }

@@ -11,11 +11,12 @@
 //! | [`machines`] | the order of calls of the state machines |
 //! | [`writers`] | other writers: ExternalDNS, Terraform, a person |
 //! | [`oracle`] | checks every batch, and the zone after it, against the invariants |
+//! | `looks` | checks that nothing has traffic unwatched |
 //! | [`history`] | runs one history and checks its end |
 //! | [`exhaustive`], [`random`], [`limits`] | the histories |
 //! | [`recording`] | the expressions that histories evaluate, with their variables and results |
 //!
-//! The other modules are tests that call the functions step by step with [`Simulation`]:
+//! The other modules are tests. Most of them call the functions step by step with [`Simulation`]:
 //!
 //! | module | content |
 //! |---|---|
@@ -26,6 +27,7 @@
 //! | `events` | rollbacks that an event starts |
 //! | `holds` | alarms that fire while a migration is held |
 //! | `rollbacks_by_name` | rollbacks of names, whichever migrations have moved them |
+//! | `flow` | the rules of the flow, and mutations of the definitions that break them |
 //! | `external_dns`, `releases` | migrations and releases while the model of ExternalDNS runs |
 //! | `regressions` | shortest forms of failures that random histories found |
 
@@ -40,6 +42,7 @@ pub mod coverage;
 pub mod exhaustive;
 pub mod history;
 pub mod limits;
+mod looks;
 pub mod machines;
 pub mod oracle;
 pub mod random;
@@ -54,6 +57,8 @@ mod cases;
 mod events;
 #[cfg(test)]
 mod external_dns;
+#[cfg(test)]
+mod flow;
 #[cfg(test)]
 mod holds;
 #[cfg(test)]

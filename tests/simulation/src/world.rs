@@ -17,7 +17,7 @@ use fastrand::Rng;
 use futures_executor::LocalSpawner;
 use futures_util::future::{Either, select};
 use futures_util::task::LocalSpawnExt;
-use interpreter::{End, ExecutionId, Failure, JValue, StepFunctions};
+use interpreter::{Description, End, ExecutionId, Failure, JValue, StepFunctions};
 use migration::Error;
 use migration::dns::HostedZoneId;
 use migration::dns::{RecordName, RecordSet};
@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
 use crate::clock::{Clock, Latency};
+use crate::looks::Looks;
 use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK, WATCH};
 use crate::oracle::{Oracle, lock};
 use crate::recording::Recorder;
@@ -96,8 +97,12 @@ pub struct World {
     pub is_healthy: Cell<bool>,
     /// The rollbacks that have ended.
     pub rollbacks: RefCell<Vec<RollbackEnd>>,
-    /// The notifications of rollbacks: execution and status.
-    pub notifications: RefCell<BTreeSet<(String, String)>>,
+    /// The status events so far: execution and status.
+    pub notifications: RefCell<Vec<(String, String)>>,
+    /// The outages of functions and integrations.
+    outages: RefCell<Vec<Outage>>,
+    /// When the executions of `watch` have looked at the health of each migration.
+    looks: RefCell<Looks>,
     /// The largest input or output of a function so far, in bytes.
     pub largest_payload: Cell<usize>,
     /// The number of writes of other writers that changed the zone.
@@ -126,6 +131,15 @@ pub struct World {
     found: RefCell<BTreeMap<ExecutionId, BTreeSet<String>>>,
     in_flight: RefCell<Vec<Caller>>,
     spawner: LocalSpawner,
+}
+
+/// A time in which every call of a function or an integration fails.
+struct Outage {
+    /// The name of the function, such as `check-alarms`, or the API action, such as `PutEvents`.
+    target: &'static str,
+    /// The error as Retry and Catch see it.
+    error: String,
+    until: Duration,
 }
 
 /// The sender of a function's answer to the state that invoked it. Empty once the answer is sent or
@@ -166,6 +180,7 @@ impl World {
         spawner: LocalSpawner,
         machines: Machines,
     ) -> Rc<Self> {
+        let looks = RefCell::new(Looks::new(latency.longest()));
         let clock = Clock::new(latency);
         let network = Arc::new(Network::new(clock.clone()));
         let oracle = Arc::default();
@@ -198,6 +213,8 @@ impl World {
             is_healthy: Cell::new(true),
             rollbacks: RefCell::default(),
             notifications: RefCell::default(),
+            outages: RefCell::default(),
+            looks,
             largest_payload: Cell::default(),
             outside_writes: Arc::default(),
             annotated,
@@ -380,6 +397,47 @@ impl World {
         self.write(&format!("another writer: {writer:?} at {name}"), edit);
     }
 
+    /// Makes every call of a function (such as `check-alarms`) or of an integration (such as
+    /// `PutEvents`) fail with this error for a time.
+    pub fn fail_calls(&self, target: &'static str, error: &str, time: Duration) {
+        self.note(format!("{target} fails with {error}"));
+        self.outages.borrow_mut().push(Outage {
+            target,
+            error: error.to_owned(),
+            until: self.clock.elapsed().saturating_add(time),
+        });
+    }
+
+    /// Ends all outages.
+    pub fn end_outages(&self) {
+        self.outages.borrow_mut().clear();
+    }
+
+    /// The failure of a call during an outage.
+    pub(crate) fn outage(&self, target: &str) -> Option<Failure> {
+        let now = self.clock.elapsed();
+        let outages = self.outages.borrow();
+        let mut current = outages
+            .iter()
+            .filter(|outage| outage.target == target && now < outage.until);
+        let failure = current
+            .next()
+            .map(|outage| Failure::new(&outage.error, "an outage of the history"));
+        if failure.is_some() {
+            self.looks.borrow_mut().disturb();
+        }
+        failure
+    }
+
+    /// The executions of `watch` for a migration, with their descriptions.
+    pub fn watches(&self, execution: &str) -> Vec<(ExecutionId, Description)> {
+        let mut executions = self.step_functions.executions();
+        executions.retain(|(id, described)| {
+            is_of(id, WATCH) && described.input["execution"] == execution
+        });
+        executions
+    }
+
     /// Ends an execution by its `TimeoutSeconds`.
     pub fn time_out(&self, execution: &str) {
         self.executions.time_out(execution);
@@ -402,7 +460,7 @@ impl World {
         }
         self.notifications
             .borrow_mut()
-            .insert((execution.clone(), status.clone()));
+            .push((execution.clone(), status.clone()));
         if status == "ApprovalRequested" {
             self.answer_approval(execution, text("taskToken"));
         }
@@ -453,9 +511,15 @@ impl World {
     pub(crate) fn on_enter(&self, id: &ExecutionId, state: &str, input: &JValue) {
         let name = id.name();
         self.note(format!("{}: {name}: {state}", id.machine_name()));
+        let now = self.clock.elapsed();
+        if is_of(id, WATCH) {
+            self.looks.borrow_mut().on_watch(id, state, input, now);
+        }
         if !is_of(id, MIGRATION) {
             return;
         }
+        let unwatched = self.looks.borrow_mut().on_migration(name, state, now);
+        self.check_looks(unwatched);
         self.executions.enter(name, state);
         let reason = match state {
             "Note the failure" => input.get("Error").and_then(JValue::as_str),
@@ -478,7 +542,13 @@ impl World {
             id.machine_name(),
             id.name()
         ));
+        let now = self.clock.elapsed();
+        if is_of(id, WATCH) && !matches!(end, End::Succeeded(_)) {
+            self.looks.borrow_mut().on_lost_watch(id, now);
+        }
         if is_of(id, MIGRATION) {
+            let unwatched = self.looks.borrow_mut().on_end(id.name(), now);
+            self.check_looks(unwatched);
             match end {
                 End::Succeeded(_) => self.executions.succeed(id.name()),
                 End::Failed(failure) => {
@@ -492,6 +562,12 @@ impl World {
             self.on_rollback_end(id, end);
         } else if is_of(id, RELEASE) && !matches!(end, End::Succeeded(_) | End::Failed(_)) {
             self.on_interrupted_release(id, status);
+        }
+    }
+
+    fn check_looks(&self, unwatched: Result<(), String>) {
+        if let Err(unwatched) = unwatched {
+            self.violation(&unwatched);
         }
     }
 
@@ -577,7 +653,8 @@ impl World {
         id: &ExecutionId,
         arguments: &Value,
     ) -> Result<Value, Failure> {
-        let function = match arguments["FunctionName"].as_str() {
+        let name = arguments["FunctionName"].as_str();
+        let function = match name {
             Some("probe") => Function::Probe,
             Some("shift-weight") => Function::ShiftWeight,
             Some("check-alarms") => Function::CheckAlarms,
@@ -587,7 +664,15 @@ impl World {
                 return Err(Failure::new("Lambda.ResourceNotFoundException", problem));
             }
         };
-        let answer = self.invoke(function, arguments["Payload"].clone()).await;
+        if is_of(id, WATCH) {
+            let now = self.clock.elapsed();
+            let unwatched = self.looks.borrow_mut().on_observer(id, now);
+            self.check_looks(unwatched);
+        }
+        let answer = match name.and_then(|name| self.outage(name)) {
+            Some(failure) => Err(failure),
+            None => self.invoke(function, arguments["Payload"].clone()).await,
+        };
         if let Err(failure) = &answer {
             self.note(format!("{}: {failure}", id.name()));
         }

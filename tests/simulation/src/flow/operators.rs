@@ -1,0 +1,181 @@
+//! The answers of operators, who find the token in the input of `watch`.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{CALLS, COMPLETED, Flow, HOLD, MINUTE, ROLL_BACK};
+use crate::world::Approval;
+
+/// The states of the migration in each of which `watch` runs, in the order in which they are reached.
+const PHASES: [&str; 5] = [
+    "Confirm the change",
+    "Wait out the TTL",
+    "Bake",
+    "Ask for approval",
+    "Check health once more",
+];
+
+/// A migration at 10 percent in this state. It has long phases, and asks for an approval that nobody
+/// gives by itself.
+fn in_phase(state: &str, reactions: &str) -> Flow {
+    let mut flow = Flow::start(&json!({
+        "steps": [{"percent": 10, "approval": true}, 100],
+        "bakeSeconds": 1200, "ttlFactor": 10,
+        "onFailure": reactions, "onRefusal": reactions, "onDrift": reactions,
+    }));
+    *flow.world.approvals.borrow_mut() = Box::new(|| (MINUTE, Approval::None));
+    if state == "Check health once more" {
+        flow.until_step(10, "Ask for approval");
+        flow.promote();
+    }
+    flow.until_step(10, state);
+    flow.until("watch", |world| {
+        let watches = world.watches(super::RUN);
+        watches.iter().any(|(_, watch)| watch.end.is_none())
+    });
+    if state == "Ask for approval" {
+        flow.wait(CALLS);
+    }
+    flow
+}
+
+/// A step takes 600 seconds for its TTL and 1,200 for its bake. The rest of the first one is left out.
+#[test]
+pub(super) fn a_promoted_step_ends_at_once_in_every_phase() {
+    for state in PHASES {
+        let flow = in_phase(state, "rollback");
+        flow.promote();
+        let ended = flow.end();
+        ended.expect(COMPLETED, 100);
+        ended.expect_within(Duration::from_secs(1_800) + 3 * CALLS);
+        // The second step is not promoted.
+        assert!(
+            ended.took >= Duration::from_secs(1_800),
+            "{state}: {:?}",
+            ended.took
+        );
+        let asked = ended
+            .statuses
+            .iter()
+            .filter(|it| *it == "ApprovalRequested");
+        let is_late = ["Ask for approval", "Check health once more"].contains(&state);
+        assert_eq!(asked.count(), usize::from(is_late), "{state}");
+    }
+}
+
+/// The word of an operator is no evidence of health.
+#[test]
+pub(super) fn a_promoted_step_needs_one_more_pass() {
+    for state in PHASES {
+        let flow = in_phase(state, "rollback");
+        flow.world.become_unhealthy();
+        flow.promote();
+        let ended = flow.end();
+        ended
+            .expect("HealthCheckFailed", 0)
+            .expect_within(MINUTE + CALLS);
+        ended.expect_cause("at 10 percent");
+    }
+}
+
+/// Whatever the input says about failures.
+#[test]
+pub(super) fn an_operator_holds_in_every_phase() {
+    for state in PHASES {
+        let flow = in_phase(state, "rollback");
+        flow.answer(HOLD);
+        let ended = flow.end();
+        ended.expect("Held", 10).expect_within(CALLS);
+        ended.expect_cause("Hold: Ann: dashboards look wrong");
+        assert_eq!(ended.statuses.last().map(String::as_str), Some("Held"));
+    }
+}
+
+#[test]
+pub(super) fn an_operator_rolls_back_in_every_phase() {
+    for state in PHASES {
+        let flow = in_phase(state, "hold");
+        flow.answer(ROLL_BACK);
+        let ended = flow.end();
+        ended.expect("RollBack", 0);
+        ended.expect_cause("Ann: dashboards look wrong");
+        assert_eq!(
+            ended.statuses.last().map(String::as_str),
+            Some("RolledBack")
+        );
+    }
+}
+
+/// Any other answer refuses to continue, as the notification's command does.
+#[test]
+pub(super) fn any_other_answer_is_a_refusal() {
+    for state in PHASES {
+        for error in ["Refused", "No", ""] {
+            let flow = in_phase(state, "rollback");
+            flow.answer(error);
+            let ended = flow.end();
+            ended.expect("ApprovalRefused", 0);
+            ended.expect_cause("Ann: dashboards look wrong");
+        }
+    }
+}
+
+#[test]
+pub(super) fn on_refusal_decides_about_a_refusal() {
+    for (on_refusal, on_failure, end, percent) in [
+        ("hold", "rollback", "Held", 10),
+        ("rollback", "hold", "ApprovalRefused", 0),
+    ] {
+        let mut flow = Flow::start(&json!({
+            "steps": [{"percent": 10, "approval": true}, 100],
+            "onRefusal": on_refusal, "onFailure": on_failure, "onDrift": on_failure,
+        }));
+        *flow.world.approvals.borrow_mut() = Box::new(|| (MINUTE, Approval::Refused));
+        flow.until_step(10, "Ask for approval");
+        flow.end().expect(end, percent);
+    }
+}
+
+#[test]
+pub(super) fn on_refusal_decides_about_an_approval_that_nobody_gives() {
+    for (on_refusal, on_failure, end, percent) in [
+        ("hold", "rollback", "Held", 10),
+        ("rollback", "hold", "ApprovalTimedOut", 0),
+    ] {
+        let mut flow = Flow::start(&json!({
+            "steps": [{"percent": 10, "approval": true}, 100], "approvalTimeoutSeconds": 43_200,
+            "onRefusal": on_refusal, "onFailure": on_failure, "onDrift": on_failure,
+        }));
+        *flow.world.approvals.borrow_mut() = Box::new(|| (MINUTE, Approval::None));
+        flow.until_step(10, "Ask for approval");
+        let ended = flow.end();
+        ended.expect(end, percent);
+        assert!(ended.took >= 720 * MINUTE, "{:?}", ended.took);
+        ended.expect_within(730 * MINUTE);
+    }
+}
+
+/// Nobody looked at health while an approval was pending, for up to a day.
+#[test]
+pub(super) fn a_side_that_dies_while_an_approval_is_pending_is_rolled_back() {
+    let mut flow = in_phase("Ask for approval", "rollback");
+    flow.wait(60 * MINUTE);
+    flow.world.become_unhealthy();
+    let ended = flow.end();
+    ended
+        .expect("HealthCheckFailed", 0)
+        .expect_within(2 * MINUTE);
+    ended.expect_cause("at 10 percent");
+}
+
+#[test]
+pub(super) fn an_approval_given_to_a_dead_side_gives_no_traffic() {
+    let mut flow = in_phase("Ask for approval", "rollback");
+    flow.wait(60 * MINUTE);
+    flow.world.become_unhealthy();
+    flow.promote();
+    flow.end()
+        .expect("HealthCheckFailed", 0)
+        .expect_cause("at 10 percent");
+}
