@@ -178,6 +178,9 @@ async fn reach(world: &World, action: &'static str, service: &str) -> Arrival {
         error: &format!("{service}.SdkClientException"),
     };
     let answer = process.await;
+    if answer.is_err() {
+        world.disturb_looks();
+    }
     Arrival {
         is_carried_out: has_arrived.load(Ordering::Relaxed),
         answer,

@@ -327,16 +327,15 @@ impl World {
         }
     }
 
-    /// The token in the input of the watch that runs for a migration, found as the runbook says.
+    /// The token in the input of the watch that was started last for a migration, found as the runbook
+    /// says. The one before may still run: it notices only at its next look that it was answered.
     pub fn token(&self, execution: &str) -> Option<String> {
-        let mut running = self.step_functions.executions().into_iter();
-        running.find_map(|(id, described)| {
-            let is_watch = is_of(&id, WATCH) && described.end.is_none();
-            let token = described.input["token"].as_str();
-            (is_watch && described.input["execution"] == execution)
-                .then(|| token.map(str::to_owned))
-                .flatten()
-        })
+        let mut watches = self.watches(execution);
+        watches.retain(|(_, watch)| watch.end.is_none());
+        let (_, last) = watches
+            .into_iter()
+            .max_by_key(|(_, watch)| watch.started_at)?;
+        last.input["token"].as_str().map(str::to_owned)
     }
 
     /// Answers the token of the watch of a migration, if one runs.
@@ -424,9 +423,14 @@ impl World {
             .next()
             .map(|outage| Failure::new(&outage.error, "an outage of the history"));
         if failure.is_some() {
-            self.looks.borrow_mut().disturb();
+            self.disturb_looks();
         }
         failure
+    }
+
+    /// A call of Step Functions has failed, which may make the next look late.
+    pub(crate) fn disturb_looks(&self) {
+        self.looks.borrow_mut().disturb();
     }
 
     /// The executions of `watch` for a migration, with their descriptions.

@@ -65,6 +65,8 @@ fn machines() -> Machines {
 struct Flow {
     history: History,
     world: Rc<World>,
+    /// The longest time until something that the history waits for.
+    longest: Duration,
 }
 
 /// The migration after its end, and after the rollbacks that followed.
@@ -72,7 +74,7 @@ struct Ended {
     /// The error, or the status.
     end: String,
     cause: String,
-    /// From the last thing that the history did to the end of the migration.
+    /// From the last thing that the history did to the end of the migration, without its rollback.
     took: Duration,
     /// The status events of the migration, in their order.
     statuses: Vec<String>,
@@ -98,16 +100,20 @@ impl Flow {
             input[name] = value.clone();
         }
         world.start(RUN, &input);
-        Self { history, world }
+        Self {
+            history,
+            world,
+            longest: Duration::from_hours(30),
+        }
     }
 
     /// Plays until this holds.
     #[track_caller]
     fn until(&mut self, what: &str, is_reached: impl Fn(&World) -> bool) {
-        let latest = self.world.clock.elapsed() + 10 * DAY;
+        let latest = self.world.clock.elapsed() + self.longest;
         self.history
             .run_until(|world| is_reached(world) || world.clock.elapsed() > latest);
-        let state = state_of(&self.world).unwrap_or_default();
+        let state = describe(&self.world).state.unwrap_or_default();
         assert!(
             is_reached(&self.world),
             "is in {state}, expected {what}\n{}",
@@ -118,13 +124,13 @@ impl Flow {
     /// Plays until the migration enters this state. Its first call, or its wait, has not ended.
     #[track_caller]
     fn until_state(&mut self, state: &str) {
-        self.until(state, |world| state_of(world).as_deref() == Some(state));
+        self.until(state, |world| is_in(world, state));
     }
 
     #[track_caller]
     fn until_step(&mut self, percent: u32, state: &str) {
         self.until(state, |world| {
-            state_of(world).as_deref() == Some(state) && percent_of(world) == percent
+            is_in(world, state) && percent_of(world) == percent
         });
     }
 
@@ -218,8 +224,13 @@ impl Flow {
     #[track_caller]
     fn ended(&mut self) -> Ended {
         let start = self.world.clock.elapsed();
-        self.until("the end", |world| !world.executions.is_running(RUN));
+        self.until("its last state", |world| {
+            is_in(world, "Roll back")
+                || is_in(world, "Announce the hold")
+                || !world.executions.is_running(RUN)
+        });
         let took = self.world.clock.elapsed() - start;
+        self.until("the end", |world| !world.executions.is_running(RUN));
         self.settle();
         let world = &self.world;
         let violations = lock(&world.oracle).violations.join("\n");
@@ -285,8 +296,8 @@ fn describe(world: &World) -> Description {
     world.step_functions.describe(&id).unwrap()
 }
 
-fn state_of(world: &World) -> Option<String> {
-    describe(world).state
+fn is_in(world: &World, state: &str) -> bool {
+    world.executions.is_running_in(RUN, state)
 }
 
 /// The percent of the traffic that the weights give to the new side.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use fakes::Time;
 use serde_json::json;
 
-use super::{CALLS, COMPLETED, Flow, HOLD, MINUTE, ROLL_BACK};
-use crate::world::Approval;
+use super::{CALLS, COMPLETED, Flow, HOLD, MINUTE, ROLL_BACK, RUN};
+use crate::world::{Approval, World};
 
 /// The states of the migration in each of which `watch` runs, in the order in which they are reached.
 const PHASES: [&str; 5] = [
@@ -27,13 +28,16 @@ fn in_phase(state: &str, reactions: &str) -> Flow {
     *flow.world.approvals.borrow_mut() = Box::new(|| (MINUTE, Approval::None));
     if state == "Check health once more" {
         flow.until_step(10, "Ask for approval");
+        flow.wait(CALLS);
         flow.promote();
     }
     flow.until_step(10, state);
-    flow.until("watch", |world| {
-        let watches = world.watches(super::RUN);
-        watches.iter().any(|(_, watch)| watch.end.is_none())
-    });
+    let started = |world: &World| {
+        let watches = world.watches(RUN);
+        watches.iter().map(|(_, watch)| watch.started_at).max()
+    };
+    let entered = flow.world.clock.now();
+    flow.until("a watch", |world| started(world) >= Some(entered));
     if state == "Ask for approval" {
         flow.wait(CALLS);
     }

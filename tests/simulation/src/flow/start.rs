@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{COMPLETED, FOR_GOOD, Flow, MINUTE};
+use crate::world::World;
 
 const STEPS: [&str; 4] = ["Started", "StepReached", "StepReached", "Completed"];
 
@@ -102,16 +103,17 @@ pub(super) fn an_alarm_that_fires_and_clears_between_two_phases_is_seen() {
 #[test]
 pub(super) fn an_alarm_that_fires_and_clears_during_the_last_look_of_a_phase_is_seen() {
     let mut flow = Flow::start(&json!({}));
-    flow.until("the second look", |world| {
+    let looks = |world: &World| {
         let timeline = world.timeline.borrow();
-        let looks = timeline
-            .iter()
-            .filter(|line| line.contains("-ttl-") && line.ends_with("Check health"));
-        looks.count() == 2
-    });
-    let error = "Lambda.Unknown";
-    flow.fail_calls_now("probe", error, Duration::from_secs(1));
-    flow.wait(Duration::from_millis(1_500));
+        let is_look = |line: &&String| line.contains("-ttl-") && line.ends_with("Check health");
+        timeline.iter().filter(is_look).count()
+    };
+    flow.until("the first look", |world| looks(world) == 1);
+    flow.wait(Duration::from_secs(59));
+    flow.world
+        .fail_calls("probe", "Lambda.Unknown", Duration::from_secs(3));
+    flow.until("the last look", |world| looks(world) == 2);
+    flow.wait(Duration::from_secs(1));
     flow.flap();
     flow.end()
         .expect("HealthCheckFailed", 0)
