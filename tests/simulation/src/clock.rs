@@ -71,6 +71,11 @@ impl Clock {
         self.lock().now
     }
 
+    /// Lets time pass without waking a task.
+    pub fn pass(&self, time: Duration) {
+        self.lock().now += time;
+    }
+
     pub fn sleep(&self, time: Duration) -> Sleep {
         Sleep {
             clock: self.clone(),

@@ -1,10 +1,10 @@
 //! Migrations of names that ExternalDNS owns, while the model of ExternalDNS of both clusters makes a
-//! pass between any two calls of a function.
+//! pass in every wait.
 
 use expect_test::expect;
 use external_dns::{Action, Affix, Controller, Generation, Outcome, Policy, Provider, Settings};
-use fakes::{FakeRoute53, Fault, LIST};
-use migration::Error;
+use fakes::{FakeRoute53, Fault, LIST, record_sets_from_cli_json};
+use interpreter::Failure;
 use migration::dns::RecordName;
 use migration::dns::{RecordData, RecordSet, RecordType};
 use migration::external_dns::ExternalDns;
@@ -55,8 +55,12 @@ pub(crate) struct Clusters {
 impl Clusters {
     /// The blueprint zone. The instance of blue has an older version than that of green.
     pub(crate) fn blueprint() -> Self {
-        let simulation = Simulation::blueprint();
-        let zone = simulation.route53.record_sets();
+        Self::of(Simulation::blueprint())
+    }
+
+    /// The same instances, which find the zone as it is in `simulation`.
+    pub(crate) fn of(simulation: Simulation) -> Self {
+        let zone = record_sets_from_cli_json(crate::BLUEPRINT);
         Self {
             blue: Controller::of(Settings::new(BLUE, Generation::CnameForAlias), &zone),
             green: Controller::of(Settings::new(GREEN, Generation::OwnType), &zone),
@@ -105,31 +109,26 @@ impl Clusters {
         }
     }
 
-    /// Migrates, with one pass of each instance between any two calls, which must find nothing to
-    /// change.
+    /// Migrates, with one pass of each instance in every wait, which must find nothing to change.
     #[track_caller]
     pub(crate) fn migrate(&self, execution: &str, input: &Value) {
-        let quiet = async || {
-            let zone = Zone(&self.simulation.route53);
-            for controller in [&self.blue, &self.green] {
-                let outcome = controller.reconcile_once(&zone).await;
-                assert!(outcome.is_quiet(), "{outcome:#?}");
-            }
+        let mut passes = 0;
+        let quiet = || {
+            self.expect_quiet();
+            passes += 1;
         };
-        let migrated = self.simulation.migrate_watched(execution, input, quiet);
-        run(migrated).unwrap();
+        self.simulation
+            .migrate_watched(execution, input, quiet)
+            .unwrap();
+        assert!(passes > 1);
     }
 
-    /// Releases, with two passes of each instance in every wait of the state machine.
-    pub(crate) fn release(&self, execution: &str) -> Result<(), Error> {
-        let passes = async || {
-            let zone = Zone(&self.simulation.route53);
-            for _ in 0..2 {
-                self.blue.reconcile_once(&zone).await;
-                self.green.reconcile_once(&zone).await;
-            }
-        };
-        run(self.simulation.release(execution, passes))
+    /// Releases, with one pass of each instance in every wait of the state machine, of which each is at
+    /// most one interval long.
+    pub(crate) fn release(&self, execution: &str) -> Result<Value, Failure> {
+        self.simulation.release(execution, || {
+            self.passes();
+        })
     }
 
     /// Writes the weights that the migration reached into the annotations of both clusters.
@@ -218,7 +217,7 @@ fn a_rollback_restores_the_zone_byte_for_byte() {
             run(clusters.simulation.shift("run", &planned, step)).unwrap();
             clusters.expect_quiet();
         }
-        run(clusters.simulation.roll_back_whole("run")).unwrap();
+        clusters.simulation.roll_back_whole("run").unwrap();
         assert_eq!(clusters.zone(), before);
         clusters.expect_quiet();
         clusters.expect_to_be_owned();
@@ -231,7 +230,7 @@ fn a_completed_migration_can_be_rolled_back_until_it_is_released() {
     let clusters = Clusters::blueprint();
     let before = clusters.zone();
     clusters.migrate("run", &canary());
-    run(clusters.simulation.roll_back_whole("run")).unwrap();
+    clusters.simulation.roll_back_whole("run").unwrap();
     assert_eq!(clusters.zone(), before);
     clusters.expect_to_be_owned();
 }
@@ -327,9 +326,9 @@ fn a_lost_lease_is_renewed_by_the_adopting_execution() {
         );
     });
     clusters.simulation.executions.abort("run");
-    run(clusters.simulation.migrate("next", &of_one_name())).unwrap();
+    clusters.simulation.migrate("next", &of_one_name()).unwrap();
     assert_eq!(clusters.zone().matches("owner=cutover/next").count(), 4);
-    run(clusters.simulation.roll_back_whole("next")).unwrap();
+    clusters.simulation.roll_back_whole("next").unwrap();
     assert_eq!(clusters.zone(), before);
     clusters.expect_to_be_owned();
 }
@@ -363,9 +362,9 @@ fn a_registry_txt_without_a_record_is_not_leased() {
         });
     });
     let before = clusters.zone();
-    run(clusters.simulation.migrate("run", &of_one_name())).unwrap();
+    clusters.simulation.migrate("run", &of_one_name()).unwrap();
     assert_eq!(clusters.zone().matches("owner=cutover/run").count(), 2);
-    run(clusters.simulation.roll_back_whole("run")).unwrap();
+    clusters.simulation.roll_back_whole("run").unwrap();
     assert_eq!(clusters.zone(), before);
 }
 
@@ -410,7 +409,7 @@ fn a_rollback_of_one_completed_migration_does_not_touch_another() {
     first["exclude"] = json!([]);
     clusters.simulation.executions.start("first", first);
     clusters.simulation.executions.succeed("first");
-    run(clusters.simulation.roll_back_whole("first")).unwrap();
+    clusters.simulation.roll_back_whole("first").unwrap();
     assert_eq!(clusters.weight(BURNHAM, GREEN), 0);
     assert_eq!(
         clusters.weight("skiapp.eks-blueprint.example.com", GREEN),
@@ -447,7 +446,7 @@ fn a_rollback_restores_txt_weights_when_the_zone_changes_between_two_pages() {
         .edit(|record_sets| *record_sets = unshifted);
     let shift = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = shifted));
     simulation.route53.inject_fault_into(LIST, 1, shift);
-    run(simulation.roll_back_whole("run")).unwrap();
+    simulation.roll_back_whole("run").unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
 }
 
@@ -492,7 +491,7 @@ fn an_encrypted_registry_is_refused_unless_it_is_ignored() {
     .assert_eq(&format!("{}: {error}\n", error.name()));
     let mut input = of_one_name();
     input["externalDns"] = json!({"mode": "ignore"});
-    run(clusters.simulation.migrate("run", &input)).unwrap();
+    clusters.simulation.migrate("run", &input).unwrap();
     let texts = |record_sets: Vec<RecordSet>| -> Vec<_> {
         let texts = record_sets.into_iter();
         let of_burnham = texts.filter(|text| text.name.as_str().contains("-burnham"));
@@ -541,7 +540,7 @@ fn a_long_execution_name_is_shortened_to_fit_into_the_registry_txt() {
         .simulation
         .confirm(&execution, &planned, &json!([])))
     .unwrap();
-    run(clusters.simulation.roll_back_whole(&execution)).unwrap();
+    clusters.simulation.roll_back_whole(&execution).unwrap();
     assert_eq!(clusters.zone(), before);
 }
 
@@ -612,7 +611,7 @@ fn each_registry_txt_gets_its_own_owner_back() {
         clusters.zone().matches("owner=cutover/run,other=x").count(),
         4
     );
-    run(clusters.simulation.roll_back_whole("run")).unwrap();
+    clusters.simulation.roll_back_whole("run").unwrap();
     assert_eq!(clusters.zone(), before);
 }
 
@@ -674,7 +673,7 @@ fn every_registry_naming_is_leased_and_released() {
         assert_eq!(planned["plan"]["leased"], 5, "{input}");
         clusters.migrate("run", &input);
         let migrated = clusters.zone();
-        run(clusters.simulation.roll_back_whole("run")).unwrap();
+        clusters.simulation.roll_back_whole("run").unwrap();
         assert_eq!(clusters.zone(), before, "{input}");
 
         clusters.migrate("again", &input);

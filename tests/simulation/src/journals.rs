@@ -304,7 +304,7 @@ fn a_registry_that_can_no_longer_be_leased_is_drift_after_the_plan() {
 #[test]
 fn an_unreadable_journal_during_a_release_is_drift() {
     let simulation = Simulation::blueprint();
-    run(simulation.migrate("run", &of_one_name())).unwrap();
+    simulation.migrate("run", &of_one_name()).unwrap();
     let planned = run(simulation.plan_release("run")).unwrap();
     simulation
         .route53

@@ -1,5 +1,5 @@
 //! Complete migrations in one process: the code of the functions on strict fakes of Route 53,
-//! CloudWatch and Step Functions, called in the order of the state machines.
+//! CloudWatch and Step Functions, called by the definitions of the state machines.
 //!
 //! `tests/histories.rs` runs histories. A history is one simulated run on a virtual clock: a
 //! migration, the faults and other writers that disturb it, and the rollbacks that follow.
@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`clock`] | a virtual clock, which advances only when no task can continue |
 //! | [`world`] | the fakes, the processes of the functions, the events of EventBridge |
-//! | [`machines`] | the order of calls of the state machines |
+//! | [`machines`] | the definitions of the state machines |
 //! | [`writers`] | other writers: ExternalDNS, Terraform, a person |
 //! | [`oracle`] | checks every batch, and the zone after it, against the invariants |
 //! | `looks` | checks that nothing has traffic unwatched |
@@ -16,7 +16,8 @@
 //! | [`exhaustive`], [`random`], [`limits`] | the histories |
 //! | [`recording`] | the expressions that histories evaluate, with their variables and results |
 //!
-//! The other modules are tests. Most of them call the functions step by step with [`Simulation`]:
+//! The other modules are tests with a [`Simulation`]: they call the functions one by one, or run the
+//! state machines in one situation.
 //!
 //! | module | content |
 //! |---|---|
@@ -76,14 +77,20 @@ mod rollbacks_by_name;
 #[cfg(test)]
 mod warnings;
 
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
 
-use fakes::{FakeExecutions, FakeRoute53};
+use fakes::{FakeExecutions, FakeRoute53, record_sets_from_cli_json};
+use futures_executor::LocalPool;
+use interpreter::{End, ExecutionId, Failure};
 use migration::Error;
-use migration::error::Unavailable;
 use serde_json::{Value, json};
 
-use crate::oracle::{Oracle, lock};
+use crate::clock::Latency;
+use crate::machines::{MIGRATION, RELEASE, ROLLBACK};
+use crate::oracle::lock;
+use crate::world::World;
 
 /// A zone as the EKS Blueprints pattern sets it up: five names with A and AAAA records and registry
 /// TXT, a CNAME pair (`legacy.`), a name with a third set identifier (`shared.`), and records that
@@ -93,26 +100,35 @@ pub const BLUEPRINT: &str = include_str!("../../zone-blueprint.json");
 /// The id of every simulated zone.
 pub const ZONE_ID: &str = "Z0BLUEPRINT";
 
-/// How often a call is made before it counts as failed. The state machines make at least as many
-/// attempts at every call.
-const ATTEMPTS: usize = 3;
-
-/// A zone, the executions that migrate it, and the functions that they call.
+/// A zone, the executions that migrate it, and the functions that they call, which take no time.
+///
+/// Some tests call functions one by one, with executions that are only registered. The others run the
+/// state machines, from the start of an execution until nothing runs any more. No rule of EventBridge
+/// starts a rollback or a notification: a test that wants one starts it.
 pub struct Simulation {
-    pub route53: FakeRoute53,
-    pub executions: FakeExecutions,
-    oracle: Arc<Mutex<Oracle>>,
+    pub world: Rc<World>,
+    pub route53: Rc<FakeRoute53>,
+    pub executions: Rc<FakeExecutions>,
+    pool: RefCell<LocalPool>,
 }
 
 impl Simulation {
     /// `zone` is the output of `aws route53 list-resource-record-sets`.
     pub fn new(zone: &str) -> Self {
-        let oracle = Arc::default();
+        let pool = LocalPool::new();
+        let world = World::new(
+            record_sets_from_cli_json(zone),
+            Latency::Same(Duration::ZERO),
+            pool.spawner(),
+            machines::all(),
+        );
+        *world.deliveries.borrow_mut() = Box::new(Vec::new);
+        world.is_notifying.set(false);
         Self {
-            route53: FakeRoute53::from_cli_json(ZONE_ID, zone)
-                .with_observer(Oracle::observer(&oracle)),
-            executions: FakeExecutions::default(),
-            oracle,
+            route53: world.route53.clone(),
+            executions: world.executions.clone(),
+            world,
+            pool: RefCell::new(pool),
         }
     }
 
@@ -122,7 +138,7 @@ impl Simulation {
     /// With the violations, if one has.
     #[track_caller]
     pub fn expect_invariants(&self) {
-        let violations = &lock(&self.oracle).violations;
+        let violations = &lock(&self.world.oracle).violations;
         assert!(violations.is_empty(), "{violations:#?}");
     }
 
@@ -131,9 +147,76 @@ impl Simulation {
         Self::new(BLUEPRINT)
     }
 
-    /// Starts an execution and plans its migration.
+    /// Runs the state machine `migration`, from the start of an execution to its end.
+    ///
+    /// # Errors
+    /// That of the execution.
+    pub fn migrate(&self, execution: &str, input: &Value) -> Result<Value, Failure> {
+        self.migrate_watched(execution, input, || {})
+    }
+
+    /// The same. `between` is called before each advance of the clock. It may call functions and start
+    /// executions, but not run them to their end.
+    ///
+    /// # Errors
+    /// That of the execution.
+    pub fn migrate_watched(
+        &self,
+        execution: &str,
+        input: &Value,
+        between: impl FnMut(),
+    ) -> Result<Value, Failure> {
+        self.world.start(execution, input);
+        self.run_to_end(&ExecutionId::new(MIGRATION, execution), between)
+    }
+
+    /// Rolls an execution back with the state machine `rollback`.
+    ///
+    /// # Errors
+    /// That of the execution of `rollback`.
+    pub fn roll_back_whole(&self, execution: &str) -> Result<Value, Failure> {
+        self.roll_back_all(&json!({"hostedZoneId": ZONE_ID, "execution": execution}))
+    }
+
+    /// Runs the state machine `rollback` with this input.
+    ///
+    /// # Errors
+    /// That of the execution.
+    pub fn roll_back_all(&self, request: &Value) -> Result<Value, Failure> {
+        let id = self.world.step_functions.start(ROLLBACK, None, request)?;
+        self.run_to_end(&id, || {})
+    }
+
+    /// Releases a migration with the state machine `release`. `between` is called as in
+    /// [`Self::migrate_watched`].
+    ///
+    /// # Errors
+    /// That of the execution of `release`.
+    pub fn release(&self, execution: &str, between: impl FnMut()) -> Result<Value, Failure> {
+        let request = json!({"execution": execution, "hostedZoneId": ZONE_ID});
+        let id = self.world.step_functions.start(RELEASE, None, &request)?;
+        self.run_to_end(&id, between)
+    }
+
+    /// Runs all executions until none can continue, and returns the output of one.
+    fn run_to_end(&self, id: &ExecutionId, between: impl FnMut()) -> Result<Value, Failure> {
+        clock::run(&mut self.pool.borrow_mut(), &self.world.clock, between);
+        let described = self.world.step_functions.describe(id);
+        match described.and_then(|described| described.end) {
+            Some(End::Succeeded(output)) => Ok(output),
+            Some(End::Failed(failure) | End::Aborted(failure)) => Err(failure),
+            Some(End::TimedOut) => Err(Failure::new("States.Timeout", "")),
+            None => Err(Failure::new(
+                "States.Runtime",
+                "the execution has not ended",
+            )),
+        }
+    }
+
+    /// Registers an execution and plans its migration. It starts a second after everything before.
     pub async fn plan(&self, execution: &str, input: &Value) -> Result<Value, Error> {
-        self.executions.start(execution, input.clone());
+        self.world.clock.pass(Duration::from_secs(1));
+        self.world.register(execution, input);
         self.shift_weight(&json!({"operation": "plan", "execution": execution, "input": input}))
             .await
     }
@@ -181,75 +264,12 @@ impl Simulation {
     }
 
     async fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
-        shift_weight::handle(event, &self.route53, &self.executions).await
+        shift_weight::handle(event, &*self.route53, &*self.executions).await
     }
 
     /// Makes one pass of a rollback.
     pub async fn roll_back(&self, request: &Value) -> Result<Value, Error> {
-        rollback::handle(request, &self.route53, &self.executions).await
-    }
-
-    /// Rolls an execution back as the rollback state machine does.
-    pub async fn roll_back_whole(&self, execution: &str) -> Result<(), Error> {
-        self.roll_back_all(&json!({"hostedZoneId": ZONE_ID, "execution": execution}))
-            .await
-            .map(|_| ())
-    }
-
-    /// Rolls back what `request` asks for as the rollback state machine does: passes until one finds
-    /// nothing to do, each call with its retries. Returns the answer of each pass.
-    pub async fn roll_back_all(&self, request: &Value) -> Result<Vec<Value>, Error> {
-        let mut answers = Vec::new();
-        let mut event = request.clone();
-        for _ in 0..10 {
-            let answer = retried(async || self.roll_back(&event).await).await?;
-            event = json!({"request": request, "earlier": {
-                "executions": answer["executions"],
-                "changeIds": answer["changeIds"],
-            }});
-            let is_done = answer["done"] == true;
-            answers.push(answer);
-            if is_done {
-                return Ok(answers);
-            }
-        }
-        Err(Error::from(Unavailable::NoAnswer {
-            action: "rollback".to_owned(),
-            problem: "it has not ended after ten passes".to_owned(),
-        }))
-    }
-
-    /// Carries a migration out as the migration state machine does if every check passes, each call
-    /// with its retries.
-    pub async fn migrate(&self, execution: &str, input: &Value) -> Result<(), Error> {
-        self.migrate_watched(execution, input, async || {}).await
-    }
-
-    /// The same, and calls `between` before and after every call of a function.
-    pub async fn migrate_watched(
-        &self,
-        execution: &str,
-        input: &Value,
-        between: impl AsyncFn(),
-    ) -> Result<(), Error> {
-        let planned = retried(async || self.plan(execution, input).await).await?;
-        let steps = planned["migration"]["steps"].as_array().map_or(0, Vec::len);
-        for step in 0..steps {
-            between().await;
-            let shifted = retried(async || self.shift(execution, &planned, step).await).await?;
-            let mut change_ids = shifted["changeIds"].clone();
-            while change_ids != json!([]) {
-                between().await;
-                let confirmed =
-                    retried(async || self.confirm(execution, &planned, &change_ids).await).await?;
-                change_ids = confirmed["changeIds"].clone();
-            }
-        }
-        between().await;
-        retried(async || self.complete(execution, &planned).await).await?;
-        self.executions.succeed(execution);
-        between().await;
-        Ok(())
+        rollback::handle(request, &*self.route53, &*self.executions).await
     }
 
     /// Plans the release of a migration.
@@ -270,49 +290,6 @@ impl Simulation {
             .await
     }
 
-    /// Releases a migration as the release state machine does. `between` is called where the state
-    /// machine waits for two intervals of ExternalDNS.
-    pub async fn release(&self, execution: &str, between: impl AsyncFn()) -> Result<(), Error> {
-        let planned = retried(async || self.plan_release(execution).await).await?;
-        if planned["release"].is_null() {
-            return Ok(());
-        }
-        let given_back = self.give_back(&planned, &between).await;
-        if given_back.is_err() {
-            for attempt in 1..=3 {
-                let answer = retried(async || self.reacquire_lease(&planned).await).await?;
-                if attempt >= 2 && answer["reacquired"] == 0 {
-                    break;
-                }
-                between().await;
-            }
-        }
-        given_back
-    }
-
-    /// Gives the first name back, then all names, and ends the release. After each of the two it
-    /// repeats the call until a call finds no name to give back: another release may have leased a
-    /// name again meanwhile.
-    async fn give_back(&self, planned: &Value, between: &impl AsyncFn()) -> Result<(), Error> {
-        let all = planned["release"]["names"]["relative"]
-            .as_array()
-            .map_or(0, Vec::len);
-        let is_closing = planned["release"]["closing"] == true;
-        for names in [1, all].into_iter().filter(|_| !is_closing) {
-            retried(async || self.give_back_names(planned, names).await).await?;
-            loop {
-                between().await;
-                let repeated = retried(async || self.give_back_names(planned, names).await).await?;
-                if repeated["givenBack"] == 0 {
-                    break;
-                }
-            }
-        }
-        retried(async || self.end_release(planned).await).await?;
-        between().await;
-        Ok(())
-    }
-
     /// Gives the first `names` names of a release back, and checks those that it has given back
     /// before.
     pub async fn give_back_names(&self, planned: &Value, names: usize) -> Result<Value, Error> {
@@ -326,18 +303,4 @@ impl Simulation {
         self.shift_weight(&json!({"operation": "endRelease", "release": planned["release"]}))
             .await
     }
-}
-
-/// Makes a call again after an error that the state machines retry.
-async fn retried(call: impl AsyncFn() -> Result<Value, Error>) -> Result<Value, Error> {
-    let mut result = call().await;
-    for _ in 1..ATTEMPTS {
-        match result {
-            Err(Error::Throttled(_) | Error::Unavailable(_) | Error::Conflict(_)) => {
-                result = call().await;
-            }
-            _ => break,
-        }
-    }
-    result
 }

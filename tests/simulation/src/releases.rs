@@ -1,16 +1,18 @@
 //! Releases of completed migrations, while the model of ExternalDNS of both clusters makes passes
-//! between the calls.
+//! in the waits.
 
-use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use expect_test::{Expect, expect};
 use external_dns::{Controller, Generation, Provider, Settings};
 use fakes::{CHANGE, Fault};
+use interpreter::{ExecutionId, Failure};
 use migration::dns::{RecordData, RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
 use crate::external_dns::{BURNHAM, Clusters, Zone};
 use crate::invariants::{canary, of_one_name, replace_in_values, run};
+use crate::world::World;
 use crate::zones::{BLUE, GREEN};
 use crate::{Simulation, ZONE_ID};
 
@@ -34,8 +36,8 @@ fn a_release_after_updated_annotations_gives_all_names_back() {
 
 #[track_caller]
 fn check_release(clusters: &Clusters, expect: &Expect) {
-    let error = clusters.release("run").unwrap_err();
-    expect.assert_eq(&format!("{}: {error}\n", error.name()));
+    let failure = clusters.release("run").unwrap_err();
+    expect.assert_eq(&format!("{failure}\n"));
     // The names are leased again, at the weights that the migration reached.
     assert!(clusters.is_leased(BURNHAM));
     for name in [BURNHAM, "argocd.eks-blueprint.example.com"] {
@@ -53,7 +55,7 @@ fn a_name_that_snaps_back_is_leased_again_and_the_release_fails() {
     check_release(
         &clusters,
         &expect![[r#"
-            SnappedBack: \052.apps.eks-blueprint.example.com snapped back: ExternalDNS changed the weight of eks-blueprint-blue from 0 to 100 (service/team-apps/gateway, ExternalDNS eks-blueprint-blue), because its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) is still 100; set it to "0", sync it, and release again
+            SnappedBack: \052.apps.eks-blueprint.example.com snapped back: ExternalDNS changed the weight of eks-blueprint-blue from 0 to 100 (service/team-apps/gateway, ExternalDNS eks-blueprint-blue), because its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) is still 100; set it to "0", sync it, and release again -- the names that were given back are leased again, with the weights that the migration reached
         "#]],
     );
     // No other name was given back.
@@ -73,7 +75,7 @@ fn a_later_name_that_snaps_back_fails_the_release() {
     check_release(
         &clusters,
         &expect![[r#"
-            SnappedBack: argocd.eks-blueprint.example.com snapped back: ExternalDNS changed the weight of eks-blueprint-green from 100 to 0 (ingress/argocd/argo-cd-argocd-server, ExternalDNS eks-blueprint-green), because its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) is still 0; set it to "100", sync it, and release again
+            SnappedBack: argocd.eks-blueprint.example.com snapped back: ExternalDNS changed the weight of eks-blueprint-green from 100 to 0 (ingress/argocd/argo-cd-argocd-server, ExternalDNS eks-blueprint-green), because its annotation aws-weight (external-dns.kubernetes.io/, up to v0.21 external-dns.alpha.kubernetes.io/) is still 0; set it to "100", sync it, and release again -- the names that were given back are leased again, with the weights that the migration reached
         "#]],
     );
     assert!(clusters.is_leased("skiapp.eks-blueprint.example.com"));
@@ -92,8 +94,8 @@ fn a_migration_that_has_not_completed_is_not_released() {
             Busy: the execution run has not completed, and its names are at 10 percent; only a completed migration can be released: finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back
         "#]],
     ] {
-        let error = clusters.release("run").unwrap_err();
-        expect.assert_eq(&format!("{}: {error}\n", error.name()));
+        let failure = clusters.release("run").unwrap_err();
+        expect.assert_eq(&format!("{failure}\n"));
         clusters.simulation.executions.abort("run");
     }
     let error = run(clusters.simulation.plan_release("other")).unwrap();
@@ -127,11 +129,11 @@ fn a_record_deleted_after_it_was_given_back_fails_the_release() {
     clusters.migrate("run", &canary());
     clusters.update_annotations();
     clusters.green.remove(&BURNHAM.parse().unwrap());
-    let error = clusters.release("run").unwrap_err();
+    let failure = clusters.release("run").unwrap_err();
     expect![[r#"
-        Drift: the A record of eks-blueprint-green at burnham.eks-blueprint.example.com, which had traffic, is gone; if ExternalDNS deleted it, the Ingress or Service in the cluster of eks-blueprint-green no longer has this name; create the record again and release again, or roll this name back first: start the rollback state machine with {"hostedZoneId": "Z0BLUEPRINT", "names": ["burnham.eks-blueprint.example.com"]}
+        Drift: the A record of eks-blueprint-green at burnham.eks-blueprint.example.com, which had traffic, is gone; if ExternalDNS deleted it, the Ingress or Service in the cluster of eks-blueprint-green no longer has this name; create the record again and release again, or roll this name back first: start the rollback state machine with {"hostedZoneId": "Z0BLUEPRINT", "names": ["burnham.eks-blueprint.example.com"]} -- the names that were given back are leased again, with the weights that the migration reached
     "#]]
-    .assert_eq(&format!("{}: {error}\n", error.name()));
+    .assert_eq(&format!("{failure}\n"));
     assert!(clusters.is_leased("skiapp.eks-blueprint.example.com"));
 }
 
@@ -144,7 +146,7 @@ fn the_first_name_given_back_is_leased_and_alone() {
             record_set.record_type != RecordType::Txt || !record_set.name.as_str().contains("apps")
         });
     });
-    run(simulation.migrate("run", &canary())).unwrap();
+    simulation.migrate("run", &canary()).unwrap();
     let planned = run(simulation.plan_release("run")).unwrap();
     assert_eq!(planned["release"]["leased"], 4);
     assert_eq!(
@@ -215,7 +217,7 @@ fn a_release_does_not_end_during_a_rollback() {
         run(simulation.end_release(&planned)).unwrap_err().name(),
         "Drift"
     );
-    run(simulation.roll_back_whole("run")).unwrap();
+    simulation.roll_back_whole("run").unwrap();
     assert_eq!(clusters.zone(), before);
     // No journal is left, but the weights show a rollback rather than an earlier end of the release.
     assert_eq!(
@@ -281,8 +283,8 @@ fn a_registry_txt_that_an_upgraded_external_dns_created_is_leased_again() {
         Settings::new(BLUE, Generation::OwnType),
         clusters.blue.desired(),
     );
-    let error = clusters.release("run").unwrap_err();
-    assert_eq!(error.name(), "SnappedBack");
+    let failure = clusters.release("run").unwrap_err();
+    assert_eq!(failure.error, "SnappedBack");
     assert!(clusters.zone().contains("a-burnham"));
     assert!(
         !clusters
@@ -308,8 +310,7 @@ fn the_owner_of_a_deleted_record_is_given_back() {
                     .is_some_and(|(side, _)| side.as_str() == BLUE))
         });
     });
-    let nothing = async || {};
-    run(clusters.simulation.release("run", nothing)).unwrap();
+    clusters.simulation.release("run", || {}).unwrap();
     assert!(!clusters.zone().contains("cutover"));
 }
 
@@ -336,104 +337,120 @@ fn a_release_is_drift_if_its_migration_is_rolled_back() {
     let clusters = Clusters::blueprint();
     let before = clusters.zone();
     clusters.migrate("run", &canary());
-    let roll_back = async || {
-        clusters.simulation.roll_back_whole("run").await.unwrap();
+    let mut requests = vec![json!({"hostedZoneId": ZONE_ID, "execution": "run"})];
+    let roll_back = || {
+        requests
+            .drain(..)
+            .for_each(|it| clusters.simulation.world.roll_back(&it));
     };
-    let error = run(clusters.simulation.release("run", roll_back)).unwrap_err();
+    let failure = clusters.simulation.release("run", roll_back).unwrap_err();
     expect![[r#"
-        Drift: the journal _cutover._wildcard.apps.eks-blueprint.example.com is gone: another writer deleted it, rolled \052.apps.eks-blueprint.example.com back, or released it with another execution
+        Drift: the journal _cutover._wildcard.apps.eks-blueprint.example.com is gone: another writer deleted it, rolled \052.apps.eks-blueprint.example.com back, or released it with another execution -- it has no journal left, so none of its names is leased
     "#]]
-    .assert_eq(&format!("{}: {error}\n", error.name()));
+    .assert_eq(&format!("{failure}\n"));
     assert_eq!(clusters.zone(), before);
 }
 
-/// A retry succeeds after one fault, the next release after three.
-#[test]
-fn a_fault_at_any_call_of_a_release_does_not_change_its_result() {
-    let completed = || {
-        let clusters = Clusters::blueprint();
-        clusters.migrate("run", &canary());
-        clusters.update_annotations();
-        clusters
-    };
-    let undisturbed = completed();
-    let first = undisturbed.simulation.route53.calls();
-    undisturbed.release("run").unwrap();
-    for number in first..undisturbed.simulation.route53.calls() {
-        for attempts in [1, 3] {
-            for fault in [
-                || Fault::Throttled,
-                || Fault::Unavailable,
-                || Fault::AnswerLost,
-            ] {
-                let clusters = completed();
-                for attempt in 0..attempts {
-                    clusters
-                        .simulation
-                        .route53
-                        .inject_fault(number + attempt, fault());
-                }
-                if clusters.release("run").is_err() {
-                    assert!(attempts > 1, "call {number}");
-                    clusters.release("run").unwrap();
-                }
-                assert_eq!(clusters.zone(), undisturbed.zone(), "call {number}");
-            }
-        }
-    }
+/// The zone after a migration.
+fn migrated_zone() -> String {
+    let clusters = Clusters::blueprint();
+    clusters.migrate("run", &canary());
+    clusters.zone()
 }
 
-/// Every call of the release in turn is the last one that is carried out. Its status event leases the
-/// names again, unless the release was decided already, and a later release ends it.
+/// That migration, after the update of the annotations.
+fn completed(zone: &str) -> Clusters {
+    let clusters = Clusters::of(Simulation::new(zone));
+    clusters.simulation.world.register("run", &canary());
+    clusters.simulation.executions.succeed("run");
+    clusters.update_annotations();
+    clusters
+}
+
+/// The state machine repeats a call after up to three faults. Ten fail the release, and the next one
+/// succeeds.
+#[test]
+fn a_fault_at_any_call_of_a_release_does_not_change_its_result() {
+    let zone = migrated_zone();
+    let undisturbed = completed(&zone);
+    undisturbed.release("run").unwrap();
+    let mut failed = 0;
+    for number in 0..undisturbed.simulation.world.network.calls() {
+        let faults: [(usize, fn() -> Fault); 4] = [
+            (1, || Fault::Throttled),
+            (1, || Fault::AnswerLost),
+            (3, || Fault::Unavailable),
+            (10, || Fault::Unavailable),
+        ];
+        for (count, fault) in faults {
+            let clusters = completed(&zone);
+            let network = &clusters.simulation.world.network;
+            for call in number..number + count {
+                network.inject_fault(call, fault());
+            }
+            if clusters.release("run").is_err() {
+                assert_eq!(count, 10, "call {number}");
+                failed += 1;
+                clusters.release("run").unwrap();
+            }
+            assert_eq!(clusters.zone(), undisturbed.zone(), "call {number}");
+        }
+    }
+    assert!(failed > 0);
+}
+
+/// Every call of the release in turn is the last one before it is stopped. The release that its status
+/// event starts leases the names again, unless the first one was decided already, and the next one ends
+/// it.
 #[test]
 fn an_interrupted_release_is_leased_again_or_finished() {
-    let completed = || {
-        let clusters = Clusters::blueprint();
-        clusters.migrate("run", &canary());
-        clusters.update_annotations();
-        clusters
-    };
-    let undisturbed = completed();
-    let leased = undisturbed.zone();
-    let first = undisturbed.simulation.route53.calls();
+    let leased = migrated_zone();
+    let undisturbed = completed(&leased);
     undisturbed.release("run").unwrap();
-    for number in first..undisturbed.simulation.route53.calls() {
-        let clusters = completed();
-        for attempt in 0..30 {
-            let fault = if attempt == 0 {
-                Fault::AnswerLost
-            } else {
-                Fault::Unavailable
-            };
-            clusters
-                .simulation
-                .route53
-                .inject_fault(number + attempt, fault);
-        }
-        let _ = clusters.release("run");
-        while clusters.simulation.route53.calls() < number + 30 {
-            let _ = run(clusters.simulation.plan_release("run"));
-        }
-        // The release that the status event starts.
-        let planned = run(clusters.simulation.plan_release("run")).unwrap();
-        if planned["release"].is_object() {
-            run(clusters.simulation.reacquire_lease(&planned)).unwrap();
-            let is_closing = clusters.zone().contains("completed=yes");
-            let without_sequence = |zone: &str| {
-                let lines = zone.lines().filter(|line| !line.contains("sequence="));
-                lines.collect::<Vec<_>>().join("\n")
-            };
-            if !is_closing {
-                assert_eq!(
-                    without_sequence(&clusters.zone()),
-                    without_sequence(&leased),
-                    "call {number}"
-                );
+    let mut outcomes = BTreeSet::new();
+    for number in 0..undisturbed.simulation.world.network.calls() {
+        let clusters = completed(&leased);
+        let world = &clusters.simulation.world;
+        // The process of the function dies, so that the execution waits before the next attempt.
+        world.network.inject_fault(number, Fault::KilledAfter);
+        let mut is_stopped = false;
+        let stop = || {
+            if !is_stopped && world.network.calls() > number {
+                is_stopped = true;
+                stop_release(world);
             }
+        };
+        let failure = clusters.simulation.release("run", stop).unwrap_err();
+        assert_eq!(failure.error, "Stopped", "call {number}");
+        let without_sequence = |zone: &str| {
+            let lines = zone.lines().filter(|line| !line.contains("sequence="));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let is_finished = clusters.zone() == undisturbed.zone();
+        if !is_finished {
+            assert_eq!(
+                without_sequence(&clusters.zone()),
+                without_sequence(&leased),
+                "call {number}"
+            );
             clusters.release("run").unwrap();
         }
         assert_eq!(clusters.zone(), undisturbed.zone(), "call {number}");
+        outcomes.insert(is_finished);
     }
+    assert_eq!(outcomes.len(), 2);
+}
+
+/// Stops the running release, as a person does in the console.
+fn stop_release(world: &World) {
+    let executions = world.step_functions.executions();
+    let is_release = |id: &ExecutionId| id.machine_name() == "cutover-release";
+    let running = executions
+        .iter()
+        .find(|(id, described)| is_release(id) && described.end.is_none());
+    let (release, _) = running.unwrap();
+    let stopped = Failure::new("Stopped", "by a person");
+    world.step_functions.stop(release, stopped);
 }
 
 /// A pass of ExternalDNS that read the zone earlier and writes now.
@@ -456,20 +473,20 @@ fn weights_of_a_stale_external_dns_pass_are_corrected_by_the_next_lease() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     let route53 = &clusters.simulation.route53;
-    let read_by_green = RefCell::new(None);
-    let passes = async || {
+    let mut read_by_green = None;
+    let passes = || {
         if !clusters.is_leased(FIRST) {
-            clusters.blue.reconcile_once(&Zone(route53)).await;
-            read_by_green.replace(Some(route53.record_sets()));
+            run(clusters.blue.reconcile_once(&Zone(route53)));
+            read_by_green = Some(route53.record_sets());
         } else if let Some(read) = read_by_green.take() {
             let late = StalePass(read, Zone(route53));
-            clusters.green.reconcile_once(&late).await;
+            run(clusters.green.reconcile_once(&late));
             let weights = (clusters.weight(FIRST, BLUE), clusters.weight(FIRST, GREEN));
             assert_eq!(weights, (0, 0));
         }
     };
-    let error = run(clusters.simulation.release("run", passes)).unwrap_err();
-    assert_eq!(error.name(), "SnappedBack");
+    let failure = clusters.simulation.release("run", passes).unwrap_err();
+    assert_eq!(failure.error, "SnappedBack");
     assert!(clusters.is_leased(FIRST));
     assert_eq!(
         (clusters.weight(FIRST, BLUE), clusters.weight(FIRST, GREEN)),
@@ -531,14 +548,15 @@ fn the_only_remaining_record_keeps_its_weight() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &of_one_name());
     clusters.green.remove(&BURNHAM.parse().unwrap());
-    let error = clusters.release("run").unwrap_err();
-    assert_eq!(error.name(), "Drift", "{error}");
-    assert!(error.to_string().contains("is gone"), "{error}");
+    let failure = clusters.release("run").unwrap_err();
+    assert_eq!(failure.error, "Drift", "{failure}");
+    assert!(failure.cause.contains("is gone"), "{failure}");
     assert_eq!(clusters.weight(BURNHAM, BLUE), 100);
-    let request = error.to_string();
-    let request = &request[request.find('{').unwrap()..];
-    let request: Value = serde_json::from_str(request).unwrap();
-    run(clusters.simulation.roll_back_all(&request)).unwrap();
+    // The cause goes on after the request.
+    let request = &failure.cause[failure.cause.find('{').unwrap()..];
+    let mut requests = serde_json::Deserializer::from_str(request).into_iter::<Value>();
+    let request = requests.next().unwrap().unwrap();
+    clusters.simulation.roll_back_all(&request).unwrap();
     assert!(!clusters.zone().contains("cutover"));
 }
 
@@ -581,7 +599,7 @@ fn a_rollback_of_a_decided_release_gives_leased_names_back() {
         );
     });
     assert!(leased.len() > 7 && clusters.is_leased("argocd.eks-blueprint.example.com"));
-    run(simulation.roll_back_whole("run")).unwrap();
+    simulation.roll_back_whole("run").unwrap();
     assert!(!clusters.zone().contains("cutover"));
     assert_eq!(clusters.weight(BURNHAM, GREEN), 100);
     clusters.expect_to_be_owned();
@@ -625,7 +643,7 @@ fn a_side_without_a_registry_is_not_leased_again() {
             !(is_green_of_burnham(record_set) && record_set.record_type == RecordType::Txt)
         });
     });
-    run(simulation.migrate("run", &of_one_name())).unwrap();
+    simulation.migrate("run", &of_one_name()).unwrap();
     let planned = run(simulation.plan_release("run")).unwrap();
     run(simulation.give_back_names(&planned, 1)).unwrap();
     simulation.route53.edit(|record_sets| {

@@ -37,14 +37,14 @@ fn a_rollback_by_name_of_a_running_migration_restores_all_of_its_names_and_says_
         let planned = run(simulation.plan("run", &input)).unwrap();
         run(simulation.shift("run", &planned, 0)).unwrap();
         let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"], "reason": "errors"});
-        let answers = run(simulation.roll_back_all(&request)).unwrap();
+        let answer = run(simulation.roll_back(&request)).unwrap();
         assert_eq!(simulation.route53.to_cli_json(), before);
-        let reports = answers[0]["migrations"].as_array().unwrap();
+        let reports = answer["migrations"].as_array().unwrap();
         assert_eq!(reports.len(), 1, "{reports:#?}");
         assert_eq!(reports[0]["stopped"], true);
         assert_eq!(reports[0]["names"], 7);
         assert_eq!(reports[0]["reason"], "errors");
-        let message = answers[0]["message"].as_str().unwrap();
+        let message = answer["message"].as_str().unwrap();
         format!("{message}\n{:#}\n", reports[0]["found"])
     });
     assert_eq!(with_rollback, with_hold);
@@ -79,10 +79,10 @@ fn a_rollback_by_name_restores_the_rest_only_of_migrations_that_it_stops() {
     simulation.executions.fail("held", "Held", "Drift");
     let names = ["argocd.*", "burnham.*"];
     let request = json!({"hostedZoneId": ZONE_ID, "names": names});
-    let answers = run(simulation.roll_back_all(&request)).unwrap();
+    let answer = run(simulation.roll_back(&request)).unwrap();
     expect![[r#"
         restored the original weights of 2 names (execution run), 1 of them not requested: the execution was running and was stopped for this rollback, so nothing would watch them; restored the original weights of 1 name (argocd.*, burnham.*)
-    "#]].assert_eq(&format!("{}\n", answers[0]["message"].as_str().unwrap()));
+    "#]].assert_eq(&format!("{}\n", answer["message"].as_str().unwrap()));
     let shifted: BTreeSet<_> = simulation
         .route53
         .record_sets()
@@ -134,22 +134,22 @@ fn a_rollback_by_name_with_a_fault_at_any_call_restores_all_names_of_a_stopped_m
     let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
     let calls = {
         let simulation = at_10_percent();
-        let first = simulation.route53.calls();
+        let first = simulation.world.network.calls();
         run(simulation.roll_back(&request)).unwrap();
-        first..simulation.route53.calls()
+        first..simulation.world.network.calls()
     };
     for call in calls {
         for is_retried in [true, false] {
             for fault in [Fault::Throttled, Fault::Unavailable, Fault::AnswerLost] {
                 let simulation = at_10_percent();
-                simulation.route53.inject_fault(call, fault);
+                simulation.world.network.inject_fault(call, fault);
                 let failed = run(simulation.roll_back(&request)).is_err();
                 if is_retried {
-                    run(simulation.roll_back_all(&request)).unwrap();
+                    simulation.roll_back_all(&request).unwrap();
                 }
                 if failed && !simulation.executions.is_running("run") {
                     let event = status_event("run", "ABORTED");
-                    run(simulation.roll_back_all(&event)).unwrap();
+                    simulation.roll_back_all(&event).unwrap();
                 }
                 if !simulation.executions.is_running("run") {
                     assert_eq!(simulation.route53.to_cli_json(), before, "call {call}");

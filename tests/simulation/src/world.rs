@@ -89,8 +89,8 @@ pub struct World {
     /// The same for the calls that Step Functions makes for Tasks, except those of functions.
     pub integrations: Network,
     pub step_functions: Rc<StepFunctions>,
-    pub route53: FakeRoute53,
-    pub executions: FakeExecutions,
+    pub route53: Rc<FakeRoute53>,
+    pub executions: Rc<FakeExecutions>,
     pub cloudwatch: FakeCloudWatch,
     pub oracle: Arc<Mutex<Oracle>>,
     /// Whether the probes of the new side pass.
@@ -204,8 +204,11 @@ impl World {
             integrations: Network::new(clock.clone()),
             random: RefCell::new(Rng::with_seed(0)),
             found: RefCell::default(),
-            route53,
-            executions: FakeExecutions::with_network(network.clone(), Box::new(on_end)),
+            route53: Rc::new(route53),
+            executions: Rc::new(FakeExecutions::with_network(
+                network.clone(),
+                Box::new(on_end),
+            )),
             cloudwatch: FakeCloudWatch::new(network.clone(), &[ALARM]),
             clock,
             network,
@@ -262,13 +265,18 @@ impl World {
     /// Starts a migration.
     pub fn start(self: &Rc<Self>, execution: &str, input: &Value) {
         self.note(format!("{execution} starts: {input}"));
+        self.register(execution, input);
+        self.start_execution(MIGRATION, Some(execution), input);
+    }
+
+    /// Makes the functions and the oracle see a migration as running, without running its states.
+    pub fn register(&self, execution: &str, input: &Value) {
         self.executions.start(execution, input.clone());
         self.inputs
             .borrow_mut()
             .insert(execution.to_owned(), input.clone());
         let is_leasing = input["externalDns"]["mode"] != "ignore";
         lock(&self.oracle).start(execution, is_leasing);
-        self.start_execution(MIGRATION, Some(execution), input);
     }
 
     fn start_execution(&self, machine: &str, name: Option<&str>, input: &Value) {
@@ -751,7 +759,7 @@ impl World {
     }
 
     async fn handle(&self, function: Function, event: &Value) -> Result<Value, Failure> {
-        let (route53, executions) = (&self.route53, &self.executions);
+        let (route53, executions) = (&*self.route53, &*self.executions);
         let answer = match function {
             Function::ShiftWeight => shift_weight::handle(event, route53, executions).await,
             Function::Rollback => rollback::handle(event, route53, executions).await,
@@ -772,7 +780,7 @@ impl World {
         let migration: Migration = migration::json::from_json(&event["migration"])?;
         let id: &HostedZoneId = &migration.hosted_zone_id;
         let names = migration.names.iter().cloned().collect();
-        let zone = read_names(&self.route53, id, names).await?;
+        let zone = read_names(&*self.route53, id, names).await?;
         let has_record = |name| {
             let mut live = zone.at(name).iter().filter_map(RecordSet::weighted);
             live.any(|(side, _)| *side == migration.to)

@@ -16,22 +16,24 @@ use simulation::{Simulation, ZONE_ID};
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../statemachine/README.md");
 const EXECUTION: &str = "2026-11-upgrade-1-34";
 
-#[tokio::test]
-async fn the_worked_example_shows_the_records_that_the_functions_write() {
+#[test]
+fn the_worked_example_shows_the_records_that_the_functions_write() {
     let simulation = zone();
     let before = rows(&simulation);
 
-    let planned = simulation.plan(EXECUTION, &input()).await.unwrap();
-    simulation.shift(EXECUTION, &planned, 0).await.unwrap();
-    let at_10_percent = rows(&simulation);
-
-    simulation.shift(EXECUTION, &planned, 1).await.unwrap();
-    simulation.shift(EXECUTION, &planned, 2).await.unwrap();
-    simulation.complete(EXECUTION, &planned).await.unwrap();
-    simulation.executions.succeed(EXECUTION);
+    let mut at_10_percent = String::new();
+    let watch = || {
+        let rows = rows(&simulation);
+        if is_at(10, &rows) {
+            at_10_percent = rows;
+        }
+    };
+    simulation
+        .migrate_watched(EXECUTION, &input(), watch)
+        .unwrap();
     let completed = rows(&simulation);
 
-    simulation.release(EXECUTION, async || {}).await.unwrap();
+    simulation.release(EXECUTION, || {}).unwrap();
     let released = rows(&simulation);
     simulation.expect_invariants();
 
@@ -41,7 +43,7 @@ async fn the_worked_example_shows_the_records_that_the_functions_write() {
         ("at 10 percent", &at_10_percent),
         ("completed", &completed),
         ("released", &released),
-        ("rolled back", &rolled_back().await),
+        ("rolled back", &rolled_back()),
     ] {
         readme = with_rows(&readme, state, rows);
     }
@@ -49,16 +51,29 @@ async fn the_worked_example_shows_the_records_that_the_functions_write() {
 }
 
 /// The same migration, rolled back at 50 percent.
-async fn rolled_back() -> String {
+fn rolled_back() -> String {
     let simulation = zone();
     let before = simulation.route53.to_cli_json();
-    let planned = simulation.plan(EXECUTION, &input()).await.unwrap();
-    simulation.shift(EXECUTION, &planned, 0).await.unwrap();
-    simulation.shift(EXECUTION, &planned, 1).await.unwrap();
-    simulation.roll_back_whole(EXECUTION).await.unwrap();
+    let mut requests = vec![json!({"execution": EXECUTION})];
+    let roll_back = || {
+        if is_at(50, &rows(&simulation)) {
+            requests
+                .drain(..)
+                .for_each(|request| simulation.world.roll_back(&request));
+        }
+    };
+    let failure = simulation
+        .migrate_watched(EXECUTION, &input(), roll_back)
+        .unwrap_err();
+    assert_eq!(failure.error, "StoppedForRollback");
     simulation.expect_invariants();
     assert_eq!(simulation.route53.to_cli_json(), before);
     rows(&simulation)
+}
+
+/// Whether the journal says that this step is reached.
+fn is_at(percent: u8, rows: &str) -> bool {
+    rows.contains(&format!("\"percent={percent}\""))
 }
 
 fn input() -> Value {

@@ -38,7 +38,7 @@ pub(super) fn the_first_shift_waits_no_longer_than_ready_timeout_seconds() {
     flow.until_state("Wait before probing again");
     flow.end().expect("NotReady", 0).expect_within(11 * MINUTE);
     for observer in ["probe", "check-alarms"] {
-        let mut flow = Flow::start(&json!({"readyTimeoutSeconds": 600}));
+        let flow = Flow::start(&json!({"readyTimeoutSeconds": 600}));
         flow.world.fail_calls(observer, "Lambda.Unknown", FOR_GOOD);
         flow.end().expect("NotReady", 0).expect_within(50 * MINUTE);
     }
