@@ -1,5 +1,7 @@
 //! Alarms that fire while a migration is held.
 
+use std::time::Duration;
+
 use expect_test::expect;
 use fakes::Fault;
 use migration::executions::HOLDING;
@@ -99,6 +101,8 @@ fn an_alarm_rolls_a_migration_back_that_was_stopped_while_it_announced_its_hold(
         simulation
             .roll_back_all(&status_event("run", "ABORTED"))
             .unwrap();
+        // Not at the time of the stop, as if the alarm had caused it.
+        simulation.world.clock.pass(Duration::from_secs(1));
         check_rolled_back(&simulation, &alarm_event_now(&simulation, ALARM));
     }
 }
