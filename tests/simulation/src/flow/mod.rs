@@ -229,7 +229,7 @@ impl Flow {
                 || is_in(world, "Announce the hold")
                 || !world.executions.is_running(RUN)
         });
-        let took = self.world.clock.elapsed() - start;
+        let took = self.world.clock.elapsed().checked_sub(start).unwrap();
         self.until("the end", |world| !world.executions.is_running(RUN));
         self.settle();
         let world = &self.world;

@@ -25,13 +25,13 @@ fn is_journal(record_set: &RecordSet) -> bool {
 /// What another writer does to the journal.
 const EDITS: [(&str, Edit); 4] = [
     ("deleted", |it| {
-        it.retain(|record_set| !is_journal(record_set))
+        it.retain(|record_set| !is_journal(record_set));
     }),
     ("edited", |it| {
-        replace_in_values(it, is_journal, "written.A=", "written.A=1")
+        replace_in_values(it, is_journal, "written.A=", "written.A=1");
     }),
     ("foreign", |it| {
-        replace_in_values(it, is_journal, "execution=run", "execution=other")
+        replace_in_values(it, is_journal, "execution=run", "execution=other");
     }),
     ("unreadable", |it| {
         for record_set in it.iter_mut().filter(|it| is_journal(it)) {
