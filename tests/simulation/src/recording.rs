@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use fakes::{Fault, record_sets_from_cli_json};
 use interpreter::Failure;
+use migration::dns::RecordData;
 use serde_json::{Value, json};
 
 use crate::clock::Latency;
-use crate::machines::{DEFINITIONS, WATCH, substitute};
+use crate::machines::{DEFINITIONS, WATCH, arn, substitute};
 use crate::world::{ALARM, World};
 use crate::zones::{self, BLUE, GREEN};
 use crate::{ZONE_ID, history, random};
@@ -21,6 +22,11 @@ const SEEDS: u64 = 60;
 /// The number of cases of an expression that are kept in any case, and those with further results.
 const FEW: usize = 3;
 const MOST: usize = 8;
+
+/// An error that no definition names.
+const UNKNOWN: &str = "Lambda.Unknown";
+/// Longer than any history.
+const FOR_GOOD: Duration = Duration::from_hours(24 * 365);
 
 /// One evaluation of an expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,63 +70,28 @@ pub fn record() -> BTreeMap<String, Vec<Case>> {
     for seed in 0..SEEDS {
         random::play_with(seed, |world| record_in(world, &recorder));
     }
-    let input = json!({
-        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100], "bakeSeconds": 600,
-        "alarms": {"names": [ALARM]},
-    });
-    let with = |fields: Value| {
-        let mut input = input.clone();
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            input[name] = value.clone();
-        }
-        input
-    };
-    let approval = json!({"percent": 10, "approval": true});
-    let asking = with(json!({"steps": [approval, 100]}));
-    let leasing = with(json!({"externalDns": {"mode": "lease"}}));
-    let waiting = with(json!({"names": ["absent.example.com"], "recordsTimeoutSeconds": 600}));
-    let run = |input: &Value, disturb: fn(&Rc<World>)| {
-        history::run(
-            record_sets_from_cli_json(&zones::registered(2)),
-            Latency::Same(Duration::from_millis(100)),
-            |world| {
-                record_in(world, &recorder);
-                world.start("execution-1", input);
-                disturb(world);
-            },
-            |_| {},
-        );
-    };
-    run(&with(json!({"dryRun": true})), |_| {});
-    run(&with(json!({"from": 1})), |_| {});
-    run(&with(json!({"steps": [100], "bakeSeconds": 0})), |_| {});
-    run(&with(json!({"externalDns": {"mode": "ignore"}})), |_| {});
-    run(&waiting, |_| {});
-    run(&with(json!({"readyTimeoutSeconds": 60})), |world| {
+    let play = |fields: &Value, disturb: fn(&Rc<World>)| play_with(&recorder, fields, 0, disturb);
+    play(&json!({"dryRun": true}), |_| {});
+    play(&json!({"from": 1}), |_| {});
+    play(&json!({"steps": [100], "bakeSeconds": 0}), |_| {});
+    play(&json!({"externalDns": {"mode": "ignore"}}), |_| {});
+    play(
+        &json!({"names": ["absent.example.com"], "recordsTimeoutSeconds": 600}),
+        |_| {},
+    );
+    // A watch that goes on in a new execution.
+    play(&json!({"bakeSeconds": 6000, "checkSeconds": 10}), |_| {});
+    play(&json!({"readyTimeoutSeconds": 60}), |world| {
         world.become_unhealthy();
     });
-    run(&with(json!({"readyTimeoutSeconds": 60})), |world| {
-        world.set_alarm("ALARM");
+    play(&json!({"readyTimeoutSeconds": 180}), |world| {
+        world.fail_calls("check-alarms", UNKNOWN, FOR_GOOD);
     });
-    for on_failure in ["hold", "rollback"] {
-        let input = with(json!({"onFailure": on_failure, "bakeSeconds": 300}));
-        run(&input, |world| {
-            after(world, 100, |world| {
-                world.become_unhealthy();
-            });
-        });
-        run(&input, |world| {
-            after(world, 400, |world| {
-                world.become_unhealthy();
-            });
-        });
-        run(&input, |world| {
-            after(world, 400, |world| {
-                world.set_alarm("ALARM");
-            });
-        });
-    }
-    run(&asking, |_| {});
+    let asking = json!({"steps": [{"percent": 10, "approval": true}, 100]});
+    play(&asking, |_| {});
+    play(&asking, |world| {
+        world.fail_calls("PutEvents", UNKNOWN, FOR_GOOD);
+    });
     for disturb in [
         answer_promoted as fn(&Rc<World>),
         answer_hold,
@@ -132,13 +103,93 @@ pub fn record() -> BTreeMap<String, Vec<Case>> {
         abort,
         stop_rollback_by_names,
     ] {
-        run(&input, disturb);
-        run(&asking, disturb);
+        play(&json!({}), disturb);
+        play(&asking, disturb);
     }
-    for disturb in [release, interrupt_release, release_of_another] {
-        run(&leasing, disturb);
+    for disturb in [
+        release,
+        interrupt_release,
+        release_of_another,
+        fail_release,
+        fail_interrupted_release,
+    ] {
+        play(&json!({"externalDns": {"mode": "lease"}}), disturb);
     }
+    record_bad_health(&recorder);
+    record_other_writers_and_events(&recorder);
     recorder.0.take()
+}
+
+/// Records migrations whose health fails, or can't be told, in each phase of a step.
+fn record_bad_health(recorder: &Rc<Recorder>) {
+    for on_failure in ["hold", "rollback"] {
+        let fields = json!({"onFailure": on_failure, "bakeSeconds": 300});
+        for seconds in [100, 400] {
+            play_with(recorder, &fields, seconds, |world| {
+                world.become_unhealthy();
+            });
+        }
+        play_with(recorder, &fields, 400, |world| {
+            world.set_alarm("ALARM");
+        });
+    }
+    for fail in [
+        (|world| world.fail_calls("check-alarms", UNKNOWN, FOR_GOOD)) as fn(&Rc<World>),
+        |world| world.fail_calls("probe", UNKNOWN, FOR_GOOD),
+        |world| world.fail_calls("shift-weight", UNKNOWN, Duration::from_hours(1)),
+    ] {
+        for seconds in (1..15).chain([200]) {
+            play_with(recorder, &json!({"maxBakeSeconds": 900}), seconds, fail);
+        }
+    }
+}
+
+/// Records a rollback of which one name can't be restored, and notifications that can't be sent.
+fn record_other_writers_and_events(recorder: &Rc<Recorder>) {
+    play_with(recorder, &json!({}), 400, |world| {
+        world.write("a person damages the journal of one name", |record_sets| {
+            let mut journals = record_sets.iter_mut();
+            let journal = journals.find(|it| it.name.journaled().is_some());
+            if let Some(RecordData::Values { values, .. }) = journal.map(|it| &mut it.data) {
+                *values = vec!["\"damaged\"".to_owned()];
+            }
+        });
+        after(world, 4000, |world| {
+            world.roll_back(&json!({"hostedZoneId": ZONE_ID, "names": ["*"]}));
+        });
+    });
+    play_with(recorder, &json!({}), 1, |world| {
+        world.fail_calls("Publish", UNKNOWN, FOR_GOOD);
+        world.on_status(&json!({
+            "status": "Unheard of", "execution": "another", "executionArn": arn("another"),
+            "hostedZoneId": ZONE_ID, "zoneName": "example.com", "from": BLUE, "to": GREEN,
+            "names": 2, "leased": true, "percent": 10,
+        }));
+    });
+}
+
+/// Plays a migration with these fields in its input, in which something happens after some seconds.
+fn play_with(recorder: &Rc<Recorder>, fields: &Value, seconds: u64, disturb: fn(&Rc<World>)) {
+    let mut input = json!({
+        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100], "bakeSeconds": 600,
+        "alarms": {"names": [ALARM]},
+    });
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        input[name] = value.clone();
+    }
+    history::run(
+        record_sets_from_cli_json(&zones::registered(2)),
+        Latency::Same(Duration::from_millis(100)),
+        |world| {
+            record_in(world, recorder);
+            world.start("execution-1", &input);
+            match seconds {
+                0 => disturb(world),
+                _ => after(world, seconds, disturb),
+            }
+        },
+        |_| {},
+    );
 }
 
 fn record_in(world: &Rc<World>, recorder: &Rc<Recorder>) {
@@ -255,6 +306,21 @@ fn interrupt_release(world: &Rc<World>) {
                 world.step_functions.stop(&id, Failure::new("", ""));
             }
         }
+    });
+}
+
+/// The functions fail while names that were given back are watched, and names can't be leased again.
+fn fail_release(world: &Rc<World>) {
+    release(world);
+    after(world, 40_100, |world| {
+        world.fail_calls("shift-weight", "NotPermitted", FOR_GOOD);
+    });
+}
+
+fn fail_interrupted_release(world: &Rc<World>) {
+    interrupt_release(world);
+    after(world, 40_100, |world| {
+        world.fail_calls("shift-weight", "NotPermitted", FOR_GOOD);
     });
 }
 

@@ -9,19 +9,38 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::thread;
 
 use serde_json::{Value, json};
 use simulation::recording::{self, Case};
 
 /// Expressions that no recorded history evaluates, each with the reason.
-const NOT_RECORDED: [(&str, &str); 0] = [];
+const NOT_RECORDED: [(&str, &str); 3] = [
+    (
+        "'after ' & $passes & ' passes Route 53 has still not propagated the rollback, or another \
+         writer still changes records'",
+        "Route 53 propagates every change, and other writers stop before the thirtieth pass",
+    ),
+    (
+        "'the execution comes close to 25000 events, at which Step Functions fails it; set a longer \
+         checkSeconds: ' & $states.input.awaited.reason",
+        "the plan refuses an input with which the waits could have as many events",
+    ),
+    (
+        "'the execution comes close to 25000 events, at which Step Functions fails it; set a longer \
+         checkSeconds: ' & $states.input.reason",
+        "the plan refuses an input with which the waits could have as many events",
+    ),
+];
+
+static RECORDED: LazyLock<BTreeMap<String, Vec<Case>>> = LazyLock::new(recording::record);
 
 const EVALUATE: &str = include_str!("evaluate.py");
 
 #[test]
 fn every_expression_gives_the_same_in_another_implementation_of_jsonata() {
-    let recorded = recording::record();
+    let recorded = &*RECORDED;
     let cases: Vec<&Case> = recorded.values().flatten().collect();
     let results = evaluate(&cases);
     assert_eq!(results.len(), cases.len());
@@ -47,7 +66,7 @@ fn every_expression_gives_the_same_in_another_implementation_of_jsonata() {
 
 #[test]
 fn every_expression_of_the_definitions_is_recorded() {
-    let recorded = recording::record();
+    let recorded = &*RECORDED;
     let reasons = BTreeMap::from(NOT_RECORDED);
     let expressions = recording::expressions();
     let is_known = |expression: &&String| {
