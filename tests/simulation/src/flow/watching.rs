@@ -230,7 +230,8 @@ pub(super) fn an_approval_that_is_pending_for_a_day_is_asked_for_once() {
     let mut flow = Flow::start(&json!({
         "steps": [{"percent": 10, "approval": true}, 100], "approvalTimeoutSeconds": 86_400,
     }));
-    *flow.world.approvals.borrow_mut() = Box::new(|| (DAY.checked_sub(60 * MINUTE).unwrap(), Approval::Given));
+    *flow.world.approvals.borrow_mut() =
+        Box::new(|| (DAY.checked_sub(60 * MINUTE).unwrap(), Approval::Given));
     flow.until_step(10, "Ask for approval");
     let ended = flow.end();
     ended.expect(COMPLETED, 100).expect_statuses(&[
