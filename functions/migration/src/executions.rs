@@ -1,15 +1,20 @@
 //! The interface to Step Functions: the executions of the migration state machine, for a journal's
 //! lock and for a rollback.
 
+use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
+use std::str::FromStr;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::Error;
 use crate::dns::HostedZoneId;
 use crate::error::{ExecutionNotFound, InvalidInput};
 use crate::json::from_json;
+use crate::text::LONGEST_EXECUTION_NAME;
 
 /// The state in which the migration state machine waits for the rollback that it started. Stopping
 /// the execution in this state would stop the rollback too.
@@ -121,7 +126,47 @@ pub fn zone_of(
     }
 }
 
-/// The name of an execution from its name or ARN.
-pub fn execution_name(text: &str) -> &str {
-    text.rsplit(':').next().unwrap_or(text)
+/// The name of an execution. An event has either the name or the ARN.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct ExecutionName(String);
+
+impl FromStr for ExecutionName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.chars().count() {
+            1..=LONGEST_EXECUTION_NAME => Ok(Self(text.to_owned())),
+            count => Err(format!(
+                "expected a name of 1 to {LONGEST_EXECUTION_NAME} characters, found {count}"
+            )),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ExecutionName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let name = text.rsplit(':').next().unwrap_or(&text);
+        name.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Deref for ExecutionName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ExecutionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<ExecutionName> for String {
+    fn from(name: ExecutionName) -> Self {
+        name.0
+    }
 }

@@ -9,7 +9,7 @@ use aws_smithy_types::date_time::Format;
 use migration::Error;
 use migration::dns::HostedZoneId;
 use migration::error::InvalidInput;
-use migration::executions::execution_name;
+use migration::executions::ExecutionName;
 use migration::input::NamePattern;
 use migration::json::from_json;
 use migration::text::shortened;
@@ -105,11 +105,11 @@ struct LaterPass {
     expecting = "an object with `execution`, with `alarm`, or with `hostedZoneId` and `names`"
 )]
 struct DirectRequest {
-    execution: Option<String>,
+    execution: Option<ExecutionName>,
     names: Option<Vec<NamePattern>>,
     alarm: Option<String>,
     hosted_zone_id: Option<HostedZoneId>,
-    requested_by: Option<String>,
+    requested_by: Option<ExecutionName>,
     #[serde(default)]
     adopted: BTreeSet<String>,
     reason: Option<String>,
@@ -154,7 +154,7 @@ struct StatusEvent {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StatusDetail {
-    execution_arn: String,
+    execution_arn: ExecutionName,
     status: String,
     /// Milliseconds since 1970.
     stop_date: Option<u64>,
@@ -220,20 +220,19 @@ fn timestamp(text: &str) -> Result<SystemTime, Error> {
 
 fn status_event(value: &Value) -> Result<Request, Error> {
     let StatusDetail {
-        execution_arn,
+        execution_arn: name,
         status,
         stop_date,
     } = from_json::<StatusEvent>(value)?.detail;
-    let name = execution_name(&execution_arn).to_owned();
     if !["FAILED", "ABORTED", "TIMED_OUT"].contains(&status.as_str()) {
         return Ok(Request::Ignored(format!(
             "the execution {} has status {}; only FAILED, ABORTED and TIMED_OUT start a rollback",
-            shortened(&name, LONGEST_NAME),
+            name,
             shortened(&status, LONGEST_NAME)
         )));
     }
     Ok(Request::Ended(EndedExecution {
-        name,
+        name: name.into(),
         status,
         stopped_at: stop_date
             .and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))),
@@ -252,11 +251,10 @@ fn direct_request(request: DirectRequest) -> Result<Request, Error> {
     } = request;
     let reason = reason.unwrap_or_else(|| "the request gives no reason".to_owned());
     match (execution, names, alarm) {
-        (Some(execution), None, None) => {
-            let name = execution_name(&execution).to_owned();
-            let is_own_request = requested_by.is_some_and(|by| execution_name(&by) == name);
+        (Some(name), None, None) => {
+            let is_own_request = requested_by.is_some_and(|by| by == name);
             Ok(Request::Execution(ExecutionRequest {
-                name,
+                name: name.into(),
                 hosted_zone_id,
                 is_own_request,
                 adopted,

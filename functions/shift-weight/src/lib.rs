@@ -37,7 +37,7 @@ use migration::change::{
 };
 use migration::dns::{Percent, RecordName, Zone, count_weights};
 use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
-use migration::executions::{Execution, Executions, Status, execution_name};
+use migration::executions::{Execution, ExecutionName, Executions, Status};
 use migration::journal::{EndedExecutions, PairedName, Writer, journal_at, lowest_percent, pair};
 use migration::json::{from_json, to_json};
 use migration::plan::{self, Awaited, Migration, Plan, awaited, literal_names};
@@ -67,13 +67,13 @@ struct AnyRequest {
 
 #[derive(Deserialize)]
 struct PlanRequest {
-    execution: String,
+    execution: ExecutionName,
     input: Value,
 }
 
 #[derive(Deserialize)]
 struct ShiftRequest {
-    execution: String,
+    execution: ExecutionName,
     migration: Migration,
     step: usize,
     /// How often the execution had been redriven when it was planned. Without it, a redrive is not
@@ -84,14 +84,14 @@ struct ShiftRequest {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ConfirmRequest {
-    execution: String,
+    execution: ExecutionName,
     migration: Migration,
     change_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct CompleteRequest {
-    execution: String,
+    execution: ExecutionName,
     migration: Migration,
 }
 
@@ -197,7 +197,7 @@ async fn plan_migration(
         }
         None => read_zone(route53, &input.hosted_zone_id).await?,
     };
-    let execution = execution_name(&request.execution);
+    let execution = &*request.execution;
     let journaled: Vec<_> = zone.journaled_names().collect();
     let ended = ended_executions(&zone, &journaled, execution, executions).await?;
     let writer = Writer {
@@ -242,23 +242,22 @@ async fn shift_weights(
             found: step,
         }));
     };
-    let execution = execution_name(&execution);
     let (zone, ()) = tokio::try_join!(
         read_names(route53, &migration.hosted_zone_id, migration.record_names()),
-        reject_redriven(execution, redrives, executions),
+        reject_redriven(&execution, redrives, executions),
     )?;
     let is_first = step == 0;
     let ended = if is_first {
-        adopted_executions(&zone, &migration, execution, executions).await?
+        adopted_executions(&zone, &migration, &execution, executions).await?
     } else {
         EndedExecutions::default()
     };
-    let writer = writer(&migration, execution, &ended);
+    let writer = writer(&migration, &execution, &ended);
     let names = paired_names(&zone, &migration)?;
 
     let moment = if is_first {
         reject_lower_than_planned(&names, &migration)?;
-        reject_fewer_journals_than_planned(&names, &migration, execution)?;
+        reject_fewer_journals_than_planned(&names, &migration, &execution)?;
         Moment::FirstStep
     } else {
         Moment::LaterStep
@@ -289,7 +288,7 @@ async fn shift_weights(
         0
     };
 
-    tracing::info!(execution, %percent, changed_names, ids_are_missing, "shifted weights");
+    tracing::info!(%execution, %percent, changed_names, ids_are_missing, "shifted weights");
     metrics::emit_percent(&zone.name, &migration.from, &migration.to, percent);
     Ok(Shifted {
         percent_before: lowest_percent(&names),
@@ -318,7 +317,7 @@ async fn confirm_weights(
 
     // After the first shift every journal is the execution's own, so nothing is left to adopt.
     let ended = EndedExecutions::default();
-    let writer = writer(&migration, execution_name(&execution), &ended);
+    let writer = writer(&migration, &execution, &ended);
     let mut weights = BTreeMap::new();
     for paired in &names {
         writer.own(paired)?;
@@ -349,15 +348,14 @@ async fn complete_migration(
         execution,
         migration,
     } = request;
-    let execution = execution_name(&execution);
     let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
     // Without a step, it completes migrations whose journals were being deleted when they ended.
     let ended = if migration.steps.is_empty() {
-        adopted_executions(&zone, &migration, execution, executions).await?
+        adopted_executions(&zone, &migration, &execution, executions).await?
     } else {
         EndedExecutions::default()
     };
-    let writer = writer(&migration, execution, &ended);
+    let writer = writer(&migration, &execution, &ended);
     let names = paired_names(&zone, &migration)?;
 
     let mut weights = BTreeMap::new();
@@ -386,7 +384,7 @@ async fn complete_migration(
 
     let journals = closing.apply(route53, &migration.hosted_zone_id).await?;
 
-    tracing::info!(execution, journals, leased, "completed the migration");
+    tracing::info!(%execution, journals, leased, "completed the migration");
     Ok(Completion {
         journals,
         leased,

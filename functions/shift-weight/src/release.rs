@@ -9,7 +9,7 @@ use migration::dns::{
     HostedZoneId, Percent, RecordName, RecordSet, SetIdentifier, Zone, ZoneNames, count_weights,
 };
 use migration::error::{Busy, Conflict, Drift, UnreadableJournal};
-use migration::executions::{Executions, Status, execution_name, zone_of};
+use migration::executions::{ExecutionName, Executions, Status, zone_of};
 use migration::external_dns::{ExternalDns, Mode};
 use migration::input::BoundedInteger;
 use migration::journal::{JournalEntry, journal_at};
@@ -27,7 +27,7 @@ use serde_json::Value;
     expecting = "an object with the migration's execution, by name or ARN"
 )]
 struct Input {
-    execution: String,
+    execution: ExecutionName,
     hosted_zone_id: Option<HostedZoneId>,
     #[serde(default = "external_dns_interval_seconds")]
     external_dns_interval_seconds: BoundedInteger<1, 3_600>,
@@ -191,7 +191,7 @@ pub(crate) async fn plan(
     executions: &impl Executions,
 ) -> Result<ReleasePlanned, Error> {
     let input: Input = from_json(&request.input)?;
-    let name = execution_name(&input.execution);
+    let name = &*input.execution;
     let execution = executions.describe(name).await?;
     let hosted_zone_id = zone_of(name, input.hosted_zone_id, execution.as_ref())?;
     let zone = read_zone(route53, &hosted_zone_id).await?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::dns::{HostedZoneId, Percent, RecordName, RecordType, SetIdentifier, Weights};
+use crate::text::{LONGEST_EXECUTION_NAME, shortened};
 
 /// A TXT record at the name of a journal that is no readable journal.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -150,7 +151,7 @@ pub enum Drift {
         "of the {planned} journals that execution {execution} was to adopt from {}, only {found} are left: another writer \
          deleted the others, or rolled their names back; nothing is written; unless they were rolled back, write them \
          again (infra/README.md, \"A journal was deleted or edited\"); then start a new execution, which plans again",
-        adopted.iter().cloned().collect::<Vec<_>>().join(", ")
+        listed(adopted)
     )]
     AdoptedJournalsGone {
         execution: String,
@@ -339,6 +340,20 @@ pub enum Conflict {
         "{name} was leased again by another release of the execution {execution}; wait until that one has ended, then release again"
     )]
     LeasedAgain { name: RecordName, execution: String },
+}
+
+/// The names of executions, and how many more there are.
+fn listed(executions: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 5;
+    let names: Vec<_> = executions
+        .iter()
+        .take(SHOWN)
+        .map(|name| shortened(name, LONGEST_EXECUTION_NAME))
+        .collect();
+    match executions.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 /// What an operator does about a journal that is gone or was edited.

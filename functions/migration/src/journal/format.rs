@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use super::record::Journal;
 use crate::dns::{LONGEST_TXT_STRING, RecordName, RecordSet, RecordType, Sides, Weights};
+use crate::executions::ExecutionName;
 use crate::external_dns::{RegistryNames, SavedOwners, TxtNaming};
-use crate::text::{LONGEST_EXECUTION_NAME, percent_decode, percent_encode, shortened};
+use crate::text::{percent_decode, percent_encode, shortened};
 
 /// The version of the format that this code writes and reads.
 const VERSION: &str = "1";
@@ -103,7 +104,7 @@ fn decode(value: &str) -> Result<Journal, String> {
         None => return Err("it has no format version `cutover=1`".to_owned()),
     }
     let journal = Journal {
-        execution: field::<ExecutionName>(&mut fields, "execution")?.0,
+        execution: field::<ExecutionName>(&mut fields, "execution")?.into(),
         from: field(&mut fields, "from")?,
         to: field(&mut fields, "to")?,
         sequence: field::<Number>(&mut fields, "sequence")?.0,
@@ -187,21 +188,6 @@ fn decode_owners(fields: &mut BTreeMap<String, String>, side: &str) -> Result<Sa
         }
     }
     Ok(SavedOwners { names, owners })
-}
-
-struct ExecutionName(String);
-
-impl FromStr for ExecutionName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.chars().count() {
-            1..=LONGEST_EXECUTION_NAME => Ok(Self(text.to_owned())),
-            count => Err(format!(
-                "expected a name of 1 to {LONGEST_EXECUTION_NAME} characters, found {count}"
-            )),
-        }
-    }
 }
 
 struct Number(u32);
