@@ -97,6 +97,13 @@ impl FakeExecutions {
         }
     }
 
+    /// Whether an execution was redriven at least once.
+    pub fn is_redriven(&self, name: &str) -> bool {
+        let executions = self.lock();
+        let execution = executions.get(name);
+        execution.is_some_and(|execution| execution.described.redrive_count > 0)
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, FakeExecution>> {
         self.executions.lock().unwrap()
     }

@@ -45,6 +45,9 @@ const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-s
 /// Source: Step Functions Developer Guide, "Service quotas".
 pub const LARGEST_PAYLOAD: usize = 65_536;
 
+/// The state in which a migration is planned.
+const PLANNING: &str = "Plan the migration";
+
 /// The reason of the hold of an execution that could not delete its journals.
 pub(crate) const COMPLETION: &str = "completion";
 
@@ -491,10 +494,18 @@ impl World {
         });
     }
 
-    /// A migration that is reported by a rollback must have ended, or wait for that rollback.
+    /// A migration that is reported by a rollback must have ended, or wait for that rollback, or have
+    /// given up waiting because the answer to the start of the rollback was lost. It may run again if
+    /// it was redriven after the rollback stopped it.
     fn check_report(&self, execution: &str, status: &str) {
         let executions = &self.executions;
-        if executions.is_running(execution) && !executions.is_running_in(execution, ROLLING_BACK) {
+        let shifts_nothing_more = [ROLLING_BACK, "Announce that the rollback failed"]
+            .into_iter()
+            .any(|state| executions.is_running_in(execution, state));
+        if executions.is_running(execution)
+            && !shifts_nothing_more
+            && !executions.is_redriven(execution)
+        {
             self.violation(&format!(
                 "{execution} is reported as {status} while it runs"
             ));
@@ -533,6 +544,10 @@ impl World {
         let unwatched = self.looks.borrow_mut().on_migration(name, state, now);
         self.check_looks(unwatched);
         self.executions.enter(name, state);
+        if state == PLANNING {
+            // An execution that is redriven before its plan had ended migrates anew.
+            lock(&self.oracle).rolled_back.remove(name);
+        }
         let reason = match state {
             "Note the failure" => input.get("Error").and_then(JValue::as_str),
             "Note that the completion failed" => Some(COMPLETION),
