@@ -170,6 +170,27 @@ impl Simulation {
         self.run_to_end(&ExecutionId::new(MIGRATION, execution), between)
     }
 
+    /// The same, and starts the state machine `rollback` when `is_reached`, which is asked before each
+    /// advance of the clock until it is.
+    ///
+    /// # Errors
+    /// That of the execution: `StoppedForRollback`.
+    pub fn migrate_until(
+        &self,
+        execution: &str,
+        input: &Value,
+        mut is_reached: impl FnMut() -> bool,
+    ) -> Result<Value, Failure> {
+        let mut is_requested = false;
+        self.migrate_watched(execution, input, || {
+            if !is_requested && is_reached() {
+                is_requested = true;
+                let request = json!({"hostedZoneId": ZONE_ID, "execution": execution});
+                self.world.roll_back(&request);
+            }
+        })
+    }
+
     /// Rolls an execution back with the state machine `rollback`.
     ///
     /// # Errors

@@ -54,16 +54,8 @@ fn the_worked_example_shows_the_records_that_the_functions_write() {
 fn rolled_back() -> String {
     let simulation = zone();
     let before = simulation.route53.to_cli_json();
-    let mut requests = vec![json!({"execution": EXECUTION})];
-    let roll_back = || {
-        if is_at(50, &rows(&simulation)) {
-            requests
-                .drain(..)
-                .for_each(|request| simulation.world.roll_back(&request));
-        }
-    };
     let failure = simulation
-        .migrate_watched(EXECUTION, &input(), roll_back)
+        .migrate_until(EXECUTION, &input(), || is_at(50, &rows(&simulation)))
         .unwrap_err();
     assert_eq!(failure.error, "StoppedForRollback");
     simulation.expect_invariants();
