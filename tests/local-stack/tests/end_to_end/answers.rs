@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::{
-    BURNHAM, GREEN, HOLD, PROMOTE, ROLL_BACK, answer, assert_cause, assert_failed,
-    assert_succeeded, input, long_bake, roll_back, stack, until, until_weight, weight_of,
+    ALARM, BURNHAM, GREEN, HOLD, PROMOTE, ROLL_BACK, answer, assert_cause, assert_failed,
+    assert_succeeded, input, long_bake, stack, until, until_weight, weight_of,
 };
 
 /// The bakes would last longer than the test, and nobody approves the step by itself.
@@ -36,10 +36,12 @@ async fn promoted_bake_ends_after_one_more_check_without_an_approval() {
 }
 
 #[tokio::test]
-async fn held_bake_keeps_weights_and_journals_until_a_rollback() {
+async fn held_bake_keeps_weights_and_journals_until_an_alarm_fires() {
     let stack = stack().await;
+    stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
-    let request = input(&stack, long_bake());
+    let mut request = input(&stack, long_bake());
+    request["alarms"] = json!({ "names": [ALARM] });
     let migration = stack.start_migration("held", &request).await.unwrap();
     answer(&stack, &migration, "bake", HOLD).await;
 
@@ -54,8 +56,9 @@ async fn held_bake_keeps_weights_and_journals_until_a_rollback() {
     })
     .await;
 
-    let ended = roll_back(&stack, "by-hand", &json!({ "execution": "held" })).await;
-    assert_succeeded(&ended, "Rolled back");
+    for rollback in stack.fire_alarm_with_event(ALARM).await.unwrap() {
+        assert_succeeded(&rollback.wait().await.unwrap(), "Rolled back");
+    }
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
 }
 

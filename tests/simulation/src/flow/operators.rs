@@ -22,7 +22,7 @@ const PHASES: [&str; 5] = [
 fn in_phase(state: &str, reactions: &str) -> Flow {
     let mut flow = Flow::start(&json!({
         "steps": [{"percent": 10, "approval": true}, 100],
-        "bakeSeconds": 1200, "ttlFactor": 10,
+        "bakeSeconds": 1200, "ttlFactor": 10, "approvalTimeoutSeconds": 7200,
         "onFailure": reactions, "onRefusal": reactions, "onDrift": reactions,
     }));
     *flow.world.approvals.borrow_mut() = Box::new(|| (MINUTE, Approval::None));

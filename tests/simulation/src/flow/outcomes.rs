@@ -133,6 +133,7 @@ pub(super) fn a_side_that_dies_is_rolled_back_within_check_seconds() {
         ("Bake", 0),
     ] {
         let mut flow = Flow::start(&json!({"bakeSeconds": 3600}));
+        flow.longest = Duration::from_hours(3);
         flow.until_step(10, state);
         flow.wait(Duration::from_secs(seconds));
         flow.world.become_unhealthy();

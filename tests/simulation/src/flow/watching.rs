@@ -172,7 +172,7 @@ pub(super) fn a_watch_ends_when_an_operator_has_answered() {
     }
 }
 
-/// The history of the migration does not grow with the checks.
+/// The history of the migration does not grow with the checks, of which there are 4,320.
 #[test]
 pub(super) fn a_migration_that_bakes_for_three_days_has_a_short_history() {
     let bake = 86_400;
@@ -182,19 +182,24 @@ pub(super) fn a_migration_that_bakes_for_three_days_has_a_short_history() {
             {"percent": 50, "bakeSeconds": bake},
             {"percent": 100, "bakeSeconds": bake},
         ],
-        "maxBakeSeconds": 172_800, "checkSeconds": 700,
+        "maxBakeSeconds": 172_800,
     }));
     flow.longest = 4 * DAY;
     let ended = flow.end();
     ended.expect(COMPLETED, 100);
-    ended.expect_within(3 * DAY + 10 * MINUTE);
+    // The time of the looks themselves is not counted.
+    ended.expect_within(3 * DAY + 30 * MINUTE);
     assert!(ended.migration.events < 200, "{}", ended.migration.events);
+    let most = ended.watches.iter().map(|watch| watch.events).max();
+    assert!(most < Some(MOST_EVENTS), "{most:?}");
 }
 
 #[test]
 pub(super) fn a_watch_goes_on_as_another_execution_before_its_history_is_full() {
     let bake = 30_000;
-    let flow = Flow::start(&json!({"steps": [100], "bakeSeconds": bake, "maxBakeSeconds": 40_000}));
+    let mut flow =
+        Flow::start(&json!({"steps": [100], "bakeSeconds": bake, "maxBakeSeconds": 40_000}));
+    flow.longest = Duration::from_hours(10);
     let ended = flow.end();
     ended.expect(COMPLETED, 100);
     ended.expect_within(Duration::from_secs(bake) + 5 * MINUTE);
@@ -226,12 +231,11 @@ pub(super) fn failures_are_counted_over_the_executions_of_a_watch() {
 }
 
 #[test]
-pub(super) fn an_approval_that_is_pending_for_a_day_is_asked_for_once() {
+pub(super) fn an_approval_that_is_pending_for_hours_is_asked_for_once() {
     let mut flow = Flow::start(&json!({
         "steps": [{"percent": 10, "approval": true}, 100], "approvalTimeoutSeconds": 86_400,
     }));
-    *flow.world.approvals.borrow_mut() =
-        Box::new(|| (DAY.checked_sub(60 * MINUTE).unwrap(), Approval::Given));
+    *flow.world.approvals.borrow_mut() = Box::new(|| (13 * 60 * MINUTE, Approval::Given));
     flow.until_step(10, "Ask for approval");
     let ended = flow.end();
     ended.expect(COMPLETED, 100).expect_statuses(&[
@@ -241,7 +245,7 @@ pub(super) fn an_approval_that_is_pending_for_a_day_is_asked_for_once() {
         "StepReached",
         "Completed",
     ]);
-    ended.expect_within(DAY);
+    ended.expect_within(14 * 60 * MINUTE);
 }
 
 /// The token of a `watch` that was stopped is no longer accepted, so a person is asked again.
