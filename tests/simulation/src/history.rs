@@ -152,8 +152,9 @@ pub fn run(
     history.finish()
 }
 
-/// The journals in the zone, by execution.
+/// The journals in the zone, by execution. Only another writer can have left one that can't be read.
 fn journals(world: &World) -> BTreeMap<String, Vec<Journal>> {
+    let is_disturbed = world.outside_writes.load(Ordering::Relaxed) > 0;
     let mut journals: BTreeMap<String, Vec<Journal>> = BTreeMap::new();
     for record_set in world.route53.record_sets() {
         if record_set.name.journaled().is_some() {
@@ -162,6 +163,7 @@ fn journals(world: &World) -> BTreeMap<String, Vec<Journal>> {
                     .entry(journal.execution.clone())
                     .or_default()
                     .push(journal),
+                Err(_) if is_disturbed => {}
                 Err(problem) => world.violation(&format!("{}: {problem}", record_set.name)),
             }
         }

@@ -13,7 +13,7 @@
 //! | [`oracle`] | checks every batch, and the zone after it, against the invariants |
 //! | `looks` | checks that nothing has traffic unwatched |
 //! | [`history`] | runs one history and checks its end |
-//! | [`exhaustive`], [`random`], [`limits`] | the histories |
+//! | [`exhaustive`], [`random`], [`rare`], [`limits`] | the histories |
 //! | [`recording`] | the expressions that histories evaluate, with their variables and results |
 //!
 //! The other modules are tests with a [`Simulation`]: they call the functions one by one, or run the
@@ -47,6 +47,7 @@ mod looks;
 pub mod machines;
 pub mod oracle;
 pub mod random;
+pub mod rare;
 pub mod recording;
 pub mod world;
 pub mod writers;

@@ -132,8 +132,17 @@ pub struct World {
     pub(crate) random: RefCell<Rng>,
     /// The executions that a rollback has found, by rollback.
     found: RefCell<BTreeMap<ExecutionId, BTreeSet<String>>>,
+    /// What happens once, when an execution of a state machine enters a state.
+    reactions: RefCell<Vec<Reaction>>,
     in_flight: RefCell<Vec<Caller>>,
     spawner: LocalSpawner,
+}
+
+struct Reaction {
+    /// The ARN of the state machine.
+    machine: &'static str,
+    state: &'static str,
+    happens: fn(&Rc<World>),
 }
 
 /// A time in which every call of a function or an integration fails.
@@ -231,6 +240,7 @@ impl World {
             inputs: RefCell::default(),
             hold_reasons: RefCell::default(),
             recorder: RefCell::default(),
+            reactions: RefCell::default(),
             in_flight: RefCell::default(),
             spawner,
         });
@@ -423,6 +433,27 @@ impl World {
         self.outages.borrow_mut().clear();
     }
 
+    /// Lets something happen once, when an execution of this state machine next enters a state, before
+    /// the state does anything.
+    pub fn on_next(&self, machine: &'static str, state: &'static str, happens: fn(&Rc<Self>)) {
+        self.reactions.borrow_mut().push(Reaction {
+            machine,
+            state,
+            happens,
+        });
+    }
+
+    fn react(self: &Rc<Self>, id: &ExecutionId, state: &str) {
+        let matching: Vec<Reaction> = self
+            .reactions
+            .borrow_mut()
+            .extract_if(.., |it| is_of(id, it.machine) && it.state == state)
+            .collect();
+        for reaction in matching {
+            (reaction.happens)(self);
+        }
+    }
+
     /// The failure of a call during an outage.
     pub(crate) fn outage(&self, target: &str) -> Option<Failure> {
         let now = self.clock.elapsed();
@@ -531,9 +562,10 @@ impl World {
     }
 
     /// An execution enters a state.
-    pub(crate) fn on_enter(&self, id: &ExecutionId, state: &str, input: &JValue) {
+    pub(crate) fn on_enter(self: &Rc<Self>, id: &ExecutionId, state: &str, input: &JValue) {
         let name = id.name();
         self.note(format!("{}: {name}: {state}", id.machine_name()));
+        self.react(id, state);
         let now = self.clock.elapsed();
         if is_of(id, WATCH) {
             self.looks.borrow_mut().on_watch(id, state, input, now);

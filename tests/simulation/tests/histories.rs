@@ -6,6 +6,9 @@
 //! | the same with `HISTORIES=100000` | that many random histories |
 //! | the same with `SEED=42` | the random history of that seed, with its timeline |
 //!
+//! It fails if the histories together do not use every way between two states of the definitions, except
+//! those of [`coverage::NOT_COVERED`].
+//!
 //! Each of these mutations was made in the code by hand, and caught by the violation in the last
 //! column. `tests/mutations` has those that a mutation tool cannot make, as patches with a command that
 //! applies them.
@@ -34,7 +37,7 @@ use std::time::Instant;
 use libtest_mimic::{Arguments, Failed, Trial};
 use simulation::exhaustive::{Afterwards, FaultKind};
 use simulation::history::Report;
-use simulation::{coverage, exhaustive, limits, random};
+use simulation::{coverage, exhaustive, limits, random, rare};
 
 /// The number of random histories without `HISTORIES`. Their seeds count from 0.
 const HISTORIES: u64 = 5_000;
@@ -93,6 +96,9 @@ fn main() -> ExitCode {
         "limits::two_thousand_names_stay_within_the_limits",
         two_thousand_names_stay_within_the_limits,
     ));
+    trials.push(Trial::test("rare::rare_events_break_no_invariant", || {
+        check(rare::play(&|_| {}))
+    }));
     let histories = number("HISTORIES").unwrap_or(HISTORIES);
     for part in 0..PARTS {
         let seeds = histories * part / PARTS..histories * (part + 1) / PARTS;
@@ -106,8 +112,13 @@ fn main() -> ExitCode {
     }
     let start = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if let Some(total) = TOTAL.lock().ok().and_then(|mut total| total.take()) {
-        print_totals(&total, start);
+    let Some(total) = TOTAL.lock().ok().and_then(|mut total| total.take()) else {
+        return conclusion.exit_code();
+    };
+    print_totals(&total, start);
+    let are_all = conclusion.num_filtered_out == 0 && histories >= HISTORIES;
+    if are_all && !coverage::problems(&total).is_empty() {
+        return ExitCode::FAILURE;
     }
     conclusion.exit_code()
 }
@@ -192,7 +203,8 @@ fn print_totals(total: &Report, start: Instant) {
     println!("finished in {:.0} seconds\n", start.elapsed().as_secs_f64());
 }
 
-/// Prints how many of the ways between states were used.
+/// Prints how many of the ways between states were used, and what is wrong with that if all histories
+/// were played.
 #[expect(
     clippy::print_stdout,
     reason = "the totals are the output of this test"
@@ -201,8 +213,11 @@ fn print_covered(total: &Report) {
     let ways = coverage::ways(total);
     let covered = ways.iter().filter(|way| way.is_covered).count();
     println!("transitions      {covered:>9} of {}", ways.len());
-    for way in ways.iter().filter(|way| !way.is_covered) {
-        println!("  not covered: {way}");
+    for (way, reason) in coverage::NOT_COVERED {
+        println!("  not covered: {way}, because {reason}");
+    }
+    for problem in coverage::problems(total) {
+        println!("  {problem}");
     }
 }
 
