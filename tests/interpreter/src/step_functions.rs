@@ -102,7 +102,8 @@ impl ExecutionId {
         self.0.rsplit(':').nth(1).unwrap_or_default()
     }
 
-    pub(crate) fn machine_arn(&self) -> String {
+    /// The ARN of its state machine.
+    pub fn machine_arn(&self) -> String {
         let machine = self.0.rsplit_once(':').map_or("", |(machine, _)| machine);
         machine.replace(":execution:", ":stateMachine:")
     }

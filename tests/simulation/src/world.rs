@@ -126,6 +126,8 @@ pub struct World {
     pub inputs: RefCell<BTreeMap<String, Value>>,
     /// The error because of which an execution holds, or `completion`, by execution.
     pub hold_reasons: RefCell<BTreeMap<String, String>>,
+    /// The states that executions have entered, in their order.
+    pub entered: RefCell<Vec<(ExecutionId, String)>>,
     /// Gets every expression that is evaluated.
     pub(crate) recorder: RefCell<Option<Rc<Recorder>>>,
     /// Draws the jitter of retries.
@@ -239,6 +241,7 @@ impl World {
             is_notifying: Cell::new(true),
             inputs: RefCell::default(),
             hold_reasons: RefCell::default(),
+            entered: RefCell::default(),
             recorder: RefCell::default(),
             reactions: RefCell::default(),
             in_flight: RefCell::default(),
@@ -565,6 +568,9 @@ impl World {
     pub(crate) fn on_enter(self: &Rc<Self>, id: &ExecutionId, state: &str, input: &JValue) {
         let name = id.name();
         self.note(format!("{}: {name}: {state}", id.machine_name()));
+        let mut entered = self.entered.borrow_mut();
+        entered.push((id.clone(), state.to_owned()));
+        drop(entered);
         self.react(id, state);
         let now = self.clock.elapsed();
         if is_of(id, WATCH) {

@@ -15,6 +15,7 @@ mod deployments;
 mod events;
 mod external_dns;
 mod footprint;
+mod interpreted;
 mod kills;
 mod late;
 mod permissions;

@@ -2,7 +2,8 @@
 
 use local_stack::{ExternalDns, Report, Scenario, Stack, blueprint};
 
-use crate::{WAIT_SCALE, stack_with, until_notified};
+use crate::interpreted::{AFTER_A_LOOK, BEFORE_A_LOOK};
+use crate::{WAIT_SCALE, interpreted, stack_with, until_notified};
 
 async fn play(name: &str) -> (Stack, Report) {
     let stack = stack_with(blueprint()).await;
@@ -19,7 +20,39 @@ async fn play(name: &str) -> (Stack, Report) {
         report.unexpected,
         stack.log()
     );
+    expect_same_as_interpreted(scenario, &stack, &report).await;
     (stack, report)
+}
+
+/// Expects that the interpreter takes the executions through the same states. The circumstance happens
+/// before or after a look during the bake, except that ExternalDNS puts unleased weights back whenever
+/// its interval is over.
+async fn expect_same_as_interpreted(scenario: &'static Scenario, stack: &Stack, report: &Report) {
+    let found = interpreted::of_stack(scenario, stack, report).await;
+    let moments: &[(&str, &str)] = match scenario.name {
+        "no-lease" => &[
+            ("Confirm the change", BEFORE_A_LOOK),
+            ("Confirm the change", AFTER_A_LOOK),
+            ("Wait out the TTL", BEFORE_A_LOOK),
+            ("Wait out the TTL", AFTER_A_LOOK),
+            ("Bake", BEFORE_A_LOOK),
+            ("Bake", AFTER_A_LOOK),
+        ],
+        _ => &[("Bake", BEFORE_A_LOOK), ("Bake", AFTER_A_LOOK)],
+    };
+    // The executor of the simulation can't run in a task of Tokio, which limits how often a task may
+    // continue before it yields.
+    let play = move || -> Vec<_> {
+        let moments = moments.iter();
+        moments
+            .flat_map(|moment| interpreted::play(scenario, *moment))
+            .collect()
+    };
+    let expected = tokio::task::spawn_blocking(play).await.unwrap();
+    assert!(
+        expected.contains(&found),
+        "the emulator entered {found:#?}\nthe interpreter entered {expected:#?}"
+    );
 }
 
 #[tokio::test]
