@@ -26,26 +26,16 @@ impl fmt::Display for Way {
 }
 
 /// The ways that no history uses, as a [`Way`] is displayed, and the reason of each.
-pub const NOT_COVERED: [(&str, &str); 4] = [
+pub const NOT_COVERED: [(&str, &str); 2] = [
     (
         "cutover-migration: Do the new side's records exist? (rule 3) to Announce that it was refused",
-        FULL_HISTORY,
-    ),
-    (
-        "cutover-migration: New side ready? (rule 3) to Anything to undo?",
-        FULL_HISTORY,
-    ),
-    (
-        "cutover-migration: Alarms quiet? (rule 4) to Anything to undo?",
-        FULL_HISTORY,
+        "the plan refuses an input with which this wait could have as many events",
     ),
     (
         "cutover-rollback: All restored? (rule 4) to Note the failure",
         "Route 53 propagates every change, and other writers stop before the thirtieth pass",
     ),
 ];
-const FULL_HISTORY: &str =
-    "the plan refuses an input with which the waits could have as many events";
 
 /// The ways that the histories neither use nor may leave out, and those of [`NOT_COVERED`] that they use.
 pub fn problems(report: &Report) -> Vec<String> {

@@ -155,6 +155,14 @@ impl Player<'_> {
         self.play(&json!({"readyTimeoutSeconds": 180}), 0, |world| {
             world.fail_calls("check-alarms", UNKNOWN, FOR_GOOD);
         });
+        // So many retries that the wait ends because of the events of the execution.
+        let long = json!({"readyTimeoutSeconds": 86_400, "checkSeconds": 100});
+        for fail in [
+            (|world| world.fail_calls("probe", UNKNOWN, FOR_GOOD)) as Disturb,
+            |world| world.fail_calls("check-alarms", UNKNOWN, FOR_GOOD),
+        ] {
+            self.play(&long, 0, fail);
+        }
         for on_failure in ["hold", "rollback"] {
             let fields = json!({"onFailure": on_failure, "bakeSeconds": 300});
             for seconds in [100, 400] {

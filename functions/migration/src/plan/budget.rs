@@ -24,7 +24,8 @@ pub const HISTORY_BUDGET: usize = 22_000;
 /// The events of one poll: of the zone for records, of the probe, or of the alarms before the start.
 ///
 /// A Task has 5 events; a Choice, Wait or Pass has 2. So a poll has 5 (Task) + 2 (Choice) + 2 (Wait) = 9,
-/// rounded up to leave room for a retry.
+/// rounded up to leave room for a retry. A poll that fails after all of its retries has more events. The
+/// definition counts those too, and ends the wait before its history is full.
 pub const EVENTS_OF_A_POLL: usize = 12;
 /// The events of one step, rounded up:
 ///

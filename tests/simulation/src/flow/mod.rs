@@ -3,6 +3,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `counted` | the events of executions, against those that are counted |
 //! | `doubt` | failures of observers and of other Tasks |
 //! | `start` | what the first shift needs, and which alarms count |
 //! | `watching` | the state machine `watch`: lost, replaced, continued, no longer needed |
@@ -10,6 +11,7 @@
 //! | `outcomes` | drift, announcements, redrives and failed rollbacks |
 //! | `mutations` | the definitions with one change each, and the test that finds it |
 
+mod counted;
 mod doubt;
 mod mutations;
 

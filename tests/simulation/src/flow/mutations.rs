@@ -7,7 +7,7 @@ use std::panic::catch_unwind;
 use expect_test::expect_file;
 use serde_json::{Value, json};
 
-use super::{MUTATED, doubt, operators, outcomes, start, watching};
+use super::{MUTATED, counted, doubt, operators, outcomes, start, watching};
 use crate::machines::{self, DEFINITIONS, MIGRATION, ROLLBACK, WATCH};
 
 /// The rules, in the order of the table.
@@ -26,6 +26,7 @@ const OUTAGE: &str = "every other Task outlasts 180 seconds";
 const EVENTS: &str = "EventBridge and SNS change no end";
 const ONE: &str = "one failure is one notification";
 const NAMES: &str = "no Fail error begins with `States.`";
+const COUNTED: &str = "a wait ends before the history is full";
 const INPUT: &str = "a watch accepts the input of earlier migrations";
 
 /// A change of one state. A rule of a Choice is named by a part of its condition, a retrier or a catcher
@@ -86,6 +87,7 @@ fn mutations() -> Vec<Mutation> {
         (EVENTS, events()),
         (ONE, one()),
         (NAMES, names()),
+        (COUNTED, full()),
         (INPUT, input()),
     ];
     let mutations = groups.into_iter().flat_map(|(rule, rows)| {
@@ -273,6 +275,34 @@ fn redrive() -> Vec<Row> {
             "Shift weight",
             "the number of redrives is that of now",
             Replace("$redrives", "$states.context.Execution.RedriveCount"),
+            history,
+        ),
+    ]
+}
+
+fn full() -> Vec<Row> {
+    let history =
+        history!(counted::a_wait_in_which_an_observer_fails_ends_before_the_history_is_full);
+    vec![
+        (
+            MIGRATION,
+            "Probe the new side",
+            "the retries of a probe are not counted",
+            Remove("/Catch/1/Assign"),
+            history,
+        ),
+        (
+            MIGRATION,
+            "Check alarms before the start",
+            "the retries of an alarm check are not counted",
+            Remove("/Catch/1/Assign"),
+            history,
+        ),
+        (
+            MIGRATION,
+            "New side ready?",
+            "a full history does not end the wait",
+            DropRule("$historyEvents"),
             history,
         ),
     ]
