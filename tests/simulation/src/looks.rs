@@ -3,7 +3,7 @@
 //! between them.
 //!
 //! A look is one round of the observers in the state machine `watch`. Its own time is not counted, nor is
-//! that of a shift or a completion, during which nothing watches.
+//! that of a shift or a completion, during which nothing watches (see SEMANTICS.md).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
