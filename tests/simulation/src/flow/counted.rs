@@ -130,6 +130,24 @@ pub(super) fn a_check_has_at_most_as_many_events_as_a_watch_counts() {
     }
 }
 
+/// The estimate of statemachine/README.md, "Cost".
+#[test]
+pub(super) fn an_undisturbed_migration_has_as_many_transitions_as_the_estimate() {
+    for steps in [json!([100]), json!([10, 50, 100])] {
+        let flow = Flow::start(&json!({"steps": steps}));
+        let world = flow.world.clone();
+        let ended = flow.end();
+        ended.expect(COMPLETED, 100);
+        let entered = world.entered.borrow();
+        let looks = entered.iter().filter(|(_, state)| state == "Judge health");
+        let executions = ended.watches.iter().chain([&ended.migration]);
+        assert_eq!(
+            executions.map(|it| it.transitions).sum::<usize>(),
+            13 + 13 * steps.as_array().unwrap().len() + 10 * looks.count()
+        );
+    }
+}
+
 /// A number of the blocks of which the definitions consist.
 fn blocks(name: &str) -> usize {
     const BLOCKS: &str = include_str!("../../../../statemachine/source/blocks.yaml");
