@@ -14,7 +14,7 @@ use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::history::{self, Report};
 use crate::machines::{RELEASE, WATCH, arn};
-use crate::world::{ALARM, World};
+use crate::world::{ALARM, Approval, World};
 use crate::zones::{self, BLUE, GREEN};
 
 /// An error that no definition names.
@@ -195,6 +195,19 @@ impl Player<'_> {
     /// notifications that can't be sent.
     fn play_lost_events(&mut self) {
         let asking = json!({"steps": [{"percent": 10, "approval": true}, 100]});
+        for fail in [
+            (|world| {
+                let unanswered = || (Duration::ZERO, Approval::None);
+                *world.approvals.borrow_mut() = Box::new(unanswered);
+                world.fail_calls("Publish", UNKNOWN, FOR_GOOD);
+            }) as Disturb,
+            |world| {
+                world.fail_calls("Publish", UNKNOWN, FOR_GOOD);
+                world.fail_calls("SendTaskFailure", UNKNOWN, FOR_GOOD);
+            },
+        ] {
+            self.play(&asking, 0, fail);
+        }
         for fields in [json!({}), json!({"from": 1}), asking] {
             self.play(&fields, 0, lose_status_events);
         }

@@ -8,7 +8,7 @@ use expect_test::expect_file;
 use serde_json::{Value, json};
 
 use super::{MUTATED, counted, doubt, operators, outcomes, start, watching};
-use crate::machines::{self, DEFINITIONS, MIGRATION, ROLLBACK, WATCH};
+use crate::machines::{self, DEFINITIONS, MIGRATION, NOTIFICATION, ROLLBACK, WATCH};
 
 /// The rules, in the order of the table.
 const PROBE: &str = "traffic is given only directly after a probe";
@@ -797,6 +797,13 @@ fn events() -> Vec<Row> {
             "its failure hides why it holds",
             DropCatch("States.ALL"),
             history!(outcomes::an_approval_that_nobody_could_be_asked_for_holds),
+        ),
+        (
+            NOTIFICATION,
+            "Publish the message",
+            "a request that is not published is forgotten",
+            Set("/Catch/0/Next", json!("Not published")),
+            history!(outcomes::an_approval_whose_message_is_not_published_holds),
         ),
         (
             ROLLBACK,

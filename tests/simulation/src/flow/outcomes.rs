@@ -243,6 +243,25 @@ pub(super) fn an_approval_that_nobody_could_be_asked_for_holds() {
     ended.expect_cause("ApprovalNotRequested");
 }
 
+/// The same if EventBridge has accepted the event, and SNS does not accept the message.
+#[test]
+pub(super) fn an_approval_whose_message_is_not_published_holds() {
+    for on_refusal in ["rollback", "hold"] {
+        let mut flow = Flow::start(&json!({
+            "steps": [{"percent": 10, "approval": true}, 100], "onRefusal": on_refusal,
+        }));
+        *flow.world.approvals.borrow_mut() = Box::new(|| (MINUTE, Approval::None));
+        flow.until_step(10, "Bake");
+        flow.world
+            .fail_calls("Publish", "SNS.SdkClientException", FOR_GOOD);
+        flow.until_state("Ask for approval");
+        let ended = flow.end();
+        ended.expect("Held", 10).expect_within(10 * MINUTE);
+        ended.expect_cause("ApprovalNotRequested");
+        ended.expect_cause("Only the alarms of the migration still watch the names");
+    }
+}
+
 #[test]
 pub(super) fn an_approval_is_asked_for_after_a_short_outage_of_eventbridge() {
     let mut flow = Flow::start(&json!({"steps": [{"percent": 10, "approval": true}, 100]}));
