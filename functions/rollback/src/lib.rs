@@ -41,7 +41,9 @@ mod targets;
 use std::collections::BTreeSet;
 
 use migration::Error;
-use migration::change::{Applied, NameChange, Restoration, apply, delete_journal, restore};
+use migration::change::{
+    Applied, AppliedInPart, NameChange, Restoration, apply, apply_in_part, delete_journal, restore,
+};
 use migration::dns::{RecordName, Zone};
 use migration::executions::Executions;
 use migration::input::Reaction;
@@ -346,35 +348,21 @@ async fn write<'j, 'z>(
     Ok(restored)
 }
 
-/// Writes all restorations; if Route 53 refuses a batch, name by name, so that a refused name does
-/// not prevent the restoration of the others. Returns the refused names.
+/// Writes all restorations that Route 53 accepts. Returns the names whose restoration it refuses.
 async fn apply_restorations(
     route53: &impl Route53,
     target: &RollbackTarget,
     restorations: Vec<NameChange>,
     pass: &mut PassReport,
 ) -> Result<BTreeSet<RecordName>, Error> {
-    let mut refused = BTreeSet::new();
-    let zone_id = &target.hosted_zone_id;
-    match apply(route53, zone_id, restorations.clone()).await {
-        Ok(applied) => pass.add_applied(applied),
-        Err(Error::ChangeRefused(_)) => {
-            for change in restorations {
-                let name = change.name.clone();
-                match apply(route53, zone_id, vec![change]).await {
-                    Ok(applied) => pass.add_applied(applied),
-                    Err(Error::ChangeRefused(problem)) => {
-                        let line = format!("{name} is not restored: {problem}");
-                        pass.problems.push(line);
-                        refused.insert(name);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Err(error) => return Err(error),
+    let AppliedInPart { applied, refused } =
+        apply_in_part(route53, &target.hosted_zone_id, restorations).await?;
+    pass.add_applied(applied);
+    for (name, refusal) in &refused {
+        pass.problems
+            .push(format!("{name} is not restored: {refusal}"));
     }
-    Ok(refused)
+    Ok(refused.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The executions that later passes roll back too.

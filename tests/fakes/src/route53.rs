@@ -1,6 +1,6 @@
 //! Route 53 with one hosted zone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use migration::Error;
@@ -47,6 +47,7 @@ struct State {
     record_sets: RecordSets,
     batches: Vec<Vec<WrittenChange>>,
     polls: BTreeMap<ChangeId, usize>,
+    protected: BTreeSet<RecordName>,
 }
 
 impl FakeRoute53 {
@@ -115,6 +116,11 @@ impl FakeRoute53 {
     pub fn edit(&self, edit: impl FnOnce(&mut Vec<RecordSet>)) {
         let state = &mut *self.lock();
         edit_all(&mut state.record_sets, edit);
+    }
+
+    /// Refuses every batch with a change of this name from now on.
+    pub fn protect(&self, name: &RecordName) {
+        self.lock().protected.insert(name.clone());
     }
 
     /// Applies a batch of another writer, with Route 53's checks. It is not a call with a number, and not
@@ -402,6 +408,14 @@ impl Route53 for FakeRoute53 {
         changes: &[Change<'_>],
     ) -> Result<ChangeId, Error> {
         self.call(CHANGE, Some(id), |state| {
+            let protected = changes.iter().find(|change| {
+                let (Change::Delete(record_set) | Change::Create(record_set)) = change;
+                state.protected.contains(&record_set.name)
+            });
+            if protected.is_some() {
+                let reason = "the record is protected".to_owned();
+                return Err(Error::from(ChangeRefused { reason }));
+            }
             self.apply(&mut state.record_sets, changes)
                 .map_err(|reason| ChangeRefused { reason })?;
             let batch: Vec<WrittenChange> = changes

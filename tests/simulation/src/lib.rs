@@ -25,6 +25,7 @@
 //! | `journals` | journals that another writer has deleted, edited or replaced |
 //! | `refusals` | inputs and zones that the plan refuses |
 //! | `warnings` | warnings of the plan |
+//! | `refused_records` | rollbacks in which Route 53 refuses records |
 //! | `events` | rollbacks that an event starts |
 //! | `holds` | alarms that fire while a migration is held |
 //! | `rollbacks_by_name` | rollbacks of names, whichever migrations have moved them |
@@ -69,6 +70,8 @@ mod invariants;
 mod journals;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod refused_records;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! because each must have the weight of its record at any time. A change never writes weights of 0 only,
 //! and a name is never split over two batches.
 //!
-//! Only [`apply()`] calls Route 53. Everything else is computed from what was read.
+//! Only [`apply()`] and [`apply_in_part`] call Route 53. Everything else is computed from what was read.
 
 mod apply;
 mod complete;
@@ -15,7 +15,7 @@ mod release;
 mod restore;
 mod shift;
 
-pub use apply::{Applied, apply};
+pub use apply::{Applied, AppliedInPart, apply, apply_in_part};
 pub use complete::{Closing, complete, journals_to_delete};
 pub use name_change::{LARGEST_BATCH_CHARACTERS, LARGEST_BATCH_RECORDS, NameChange, batches};
 pub use release::{delete_journal, give_back, reacquire_lease};

@@ -1,0 +1,162 @@
+//! Rollbacks in which Route 53 refuses the change of some names.
+
+use std::collections::BTreeSet;
+
+use fakes::{CHANGE, Fault};
+use migration::dns::RecordName;
+use serde_json::{Value, json};
+
+use crate::invariants::run;
+use crate::zones::{self, BLUE, GREEN};
+use crate::{Simulation, ZONE_ID};
+
+const NAMES: usize = 120;
+/// The zone, the name, its journal, and its registry TXT records of two types.
+const READS_OF_A_NAME: usize = 5;
+
+fn name(number: usize) -> RecordName {
+    format!("svc-{number:04}.example.com").parse().unwrap()
+}
+
+/// A migration that has shifted once and failed.
+fn shifted() -> Simulation {
+    let simulation = Simulation::new(&zones::registered(NAMES));
+    let input = json!({
+        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100],
+    });
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    simulation.executions.fail("run", "HealthCheckFailed", "");
+    simulation
+}
+
+struct FirstPass {
+    answer: Value,
+    /// The actions of its calls, in their order.
+    actions: Vec<&'static str>,
+}
+
+impl FirstPass {
+    fn of(simulation: &Simulation) -> Self {
+        let network = &simulation.world.network;
+        let before = network.calls();
+        let request = json!({"hostedZoneId": ZONE_ID, "execution": "run"});
+        let answer = run(simulation.roll_back(&request)).unwrap();
+        let actions = (before..network.calls()).map(|number| network.action(number).unwrap());
+        Self {
+            answer,
+            actions: actions.collect(),
+        }
+    }
+
+    fn writes(&self) -> usize {
+        let is_write = |action: &&&str| **action == CHANGE;
+        self.actions.iter().filter(is_write).count()
+    }
+
+    /// The calls between its first write and its last one that are none.
+    fn reads_between_writes(&self) -> usize {
+        let is_write = |action: &&str| *action == CHANGE;
+        let first = self.actions.iter().position(is_write).unwrap();
+        let last = self.actions.iter().rposition(is_write).unwrap();
+        last + 1 - first - self.writes()
+    }
+}
+
+/// The names that are not restored.
+fn journaled(simulation: &Simulation) -> BTreeSet<RecordName> {
+    let record_sets = simulation.route53.record_sets();
+    record_sets
+        .iter()
+        .filter_map(|it| it.name.journaled())
+        .collect()
+}
+
+/// The writes of a rollback without a refusal, and those that bisecting one of its batches takes.
+fn writes_of_a_clean_rollback() -> (usize, usize) {
+    let writes = FirstPass::of(&shifted()).writes();
+    let batch = NAMES.div_ceil(writes - 1).next_power_of_two();
+    (writes, 2 * usize::try_from(batch.ilog2()).unwrap())
+}
+
+#[test]
+fn one_refused_name_costs_only_the_writes_that_find_it() {
+    let (clean, bisection) = writes_of_a_clean_rollback();
+    assert!(clean > 2, "the rollback has only {clean} batches");
+    for number in [1, 7, 50, NAMES - 1] {
+        let simulation = shifted();
+        simulation.route53.protect(&name(number));
+        let pass = FirstPass::of(&simulation);
+        assert_eq!(pass.answer["restored"], NAMES - 1);
+        assert_eq!(journaled(&simulation), BTreeSet::from([name(number)]));
+        let problems = pass.answer["problems"].to_string();
+        assert!(problems.contains(name(number).as_str()), "{problems}");
+        let writes = pass.writes();
+        assert!(
+            writes <= clean + bisection,
+            "{number}: {writes}, {clean} without a refusal"
+        );
+        // All others are restored before it is read again. The first name of the first batch decides
+        // about all, and is read at once.
+        let reads = if number < 10 { READS_OF_A_NAME } else { 0 };
+        assert_eq!(pass.reads_between_writes(), reads, "{number}");
+    }
+}
+
+/// A completion that writes at the same time marks the first name, so it is read again at once.
+#[test]
+fn the_first_name_is_read_again_before_the_others_are_written() {
+    let simulation = shifted();
+    simulation.route53.protect(&name(0));
+    let pass = FirstPass::of(&simulation);
+    assert_eq!(pass.answer["restored"], NAMES - 1);
+    assert_eq!(journaled(&simulation), BTreeSet::from([name(0)]));
+    let writes: Vec<_> = pass
+        .actions
+        .iter()
+        .rev()
+        .skip_while(|it| **it != CHANGE)
+        .collect();
+    assert_ne!(pass.reads_between_writes(), 0, "{writes:?}");
+}
+
+#[test]
+fn twenty_refused_names_do_not_keep_the_others_from_being_restored() {
+    let (clean, bisection) = writes_of_a_clean_rollback();
+    let simulation = shifted();
+    let refused: BTreeSet<_> = (0..20).map(|number| name(5 * number + 3)).collect();
+    for name in &refused {
+        simulation.route53.protect(name);
+    }
+    let pass = FirstPass::of(&simulation);
+    assert_eq!(pass.answer["restored"], NAMES - 20);
+    assert_eq!(journaled(&simulation), refused);
+    let writes = pass.writes();
+    assert!(
+        writes <= clean + 20 * bisection,
+        "{writes}, {clean} without a refusal"
+    );
+}
+
+/// The answer to the first attempt of a batch was lost, and Route 53 refuses its repetition.
+#[test]
+fn a_refused_batch_that_was_applied_is_not_bisected_to_its_end() {
+    let (clean, _) = writes_of_a_clean_rollback();
+    for batch in [0, 1] {
+        let restored = shifted();
+        FirstPass::of(&restored);
+        let restored = restored.route53.record_sets();
+        let simulation = shifted();
+        simulation.route53.inject_fault_into(
+            CHANGE,
+            batch,
+            Fault::OtherWriter(Box::new(move |record_sets| *record_sets = restored)),
+        );
+        let pass = FirstPass::of(&simulation);
+        assert_eq!(pass.answer["restored"], NAMES);
+        assert_eq!(pass.answer["problems"], json!([]));
+        assert_eq!(journaled(&simulation), BTreeSet::new());
+        // Each batch after that of the fault is refused too, with both halves of it.
+        assert!(pass.writes() <= 3 * clean, "{}", pass.writes());
+    }
+}
