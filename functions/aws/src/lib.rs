@@ -13,4 +13,4 @@ pub mod metrics;
 mod startup;
 
 pub use errors::{classify, diagnostic};
-pub use startup::{init_logging, sdk_config};
+pub use startup::{init_logging, sdk_config, timeouts};

@@ -1,6 +1,9 @@
 //! Start-up of every `main.rs`: logging, configuration of the SDKs.
 
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tracing_subscriber::EnvFilter;
 
@@ -14,6 +17,22 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Source: Route 53 Developer Guide, "Throttling API requests"; `RetryConfig` of the SDK.
 const MOST_ATTEMPTS: u32 = 5;
+
+/// How long a call may take, so that one that hangs does not use up the function's timeout (120 seconds),
+/// after which Step Functions can only guess what was done.
+///
+/// A page of 300 record sets and a batch of 1,000 records take about a second. An attempt that hangs is
+/// repeated by the SDK, which has no timeout of its own but that of connecting.
+///
+/// Source: AWS SDK for Rust Developer Guide, "Configuring timeouts".
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .read_timeout(Duration::from_secs(10))
+        .operation_attempt_timeout(Duration::from_secs(15))
+        .operation_timeout(Duration::from_secs(60))
+        .build()
+}
 
 /// Logs as JSON lines, at the level in `RUST_LOG` (default: `info`).
 pub fn init_logging() {
@@ -31,6 +50,7 @@ pub fn init_logging() {
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(MOST_ATTEMPTS))
+        .timeout_config(timeouts())
         .load()
         .await
 }

@@ -7,6 +7,7 @@ use std::future::Future;
 
 use crate::Error;
 use crate::dns::{HostedZoneId, RecordName, RecordSet, Zone};
+use crate::error::Unavailable;
 
 /// The maximum number of record sets in one page.
 ///
@@ -88,21 +89,61 @@ pub enum Change<'a> {
 }
 
 /// Reads the whole zone.
+///
+/// It does not need `GetHostedZone`, which is not among the calls that work during the accelerated recovery
+/// of Route 53's control plane.
+///
+/// Source: Route 53 Developer Guide, "Accelerated recovery for managing public DNS records".
 pub async fn read_zone(route53: &impl Route53, id: &HostedZoneId) -> Result<Zone, Error> {
-    let hosted_zone = route53.get_hosted_zone(id).await?;
-    scan(route53, id, hosted_zone).await
+    let mut record_sets: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut name = None;
+    let mut start = None;
+    loop {
+        let page = route53
+            .list_resource_record_sets(id, start.as_ref(), LARGEST_PAGE)
+            .await?;
+        for record_set in page.record_sets {
+            // Only the apex has one, and every zone has it.
+            if record_set.record_type.as_str() == "SOA" {
+                name = Some(record_set.name.clone());
+            }
+            let at_name = record_sets.entry(record_set.name.clone()).or_default();
+            at_name.push(record_set);
+        }
+        if page.next.is_none() {
+            break;
+        }
+        start = page.next;
+    }
+    let name = name.ok_or_else(|| Unavailable::Unusable {
+        action: "route53:ListResourceRecordSets".to_owned(),
+        problem: format!("expected the SOA record of the zone {id}, found none"),
+    })?;
+    Ok(Zone {
+        id: id.clone(),
+        name,
+        record_sets,
+    })
 }
 
 /// Reads the record sets at the names `wanted`, and at the names of this zone that they are aliases of.
-/// It reads name by name, or the whole zone if that takes fewer calls.
+/// It reads name by name, or the whole zone if that takes fewer calls, or if Route 53 does not say how many
+/// record sets the zone has.
 pub async fn read_names(
     route53: &impl Route53,
     id: &HostedZoneId,
     mut wanted: BTreeSet<RecordName>,
 ) -> Result<Zone, Error> {
-    let hosted_zone = route53.get_hosted_zone(id).await?;
+    let hosted_zone = match route53.get_hosted_zone(id).await {
+        Ok(hosted_zone) => hosted_zone,
+        Err(Error::Unavailable(problem)) => {
+            tracing::warn!(%problem, "reads the whole zone instead");
+            return read_zone(route53, id).await;
+        }
+        Err(error) => return Err(error),
+    };
     if wanted.len() >= hosted_zone.record_set_count.div_ceil(LARGEST_PAGE) {
-        return scan(route53, id, hosted_zone).await;
+        return read_zone(route53, id).await;
     }
     let mut zone = Zone {
         id: id.clone(),
@@ -120,35 +161,6 @@ pub async fn read_names(
         zone.record_sets.insert(name, record_sets);
     }
     Ok(zone)
-}
-
-/// Reads the zone page by page.
-async fn scan(
-    route53: &impl Route53,
-    id: &HostedZoneId,
-    hosted_zone: HostedZone,
-) -> Result<Zone, Error> {
-    let mut zone = Zone {
-        id: id.clone(),
-        name: hosted_zone.name,
-        record_sets: BTreeMap::new(),
-    };
-    let mut start = None;
-    loop {
-        let page = route53
-            .list_resource_record_sets(id, start.as_ref(), LARGEST_PAGE)
-            .await?;
-        for record_set in page.record_sets {
-            zone.record_sets
-                .entry(record_set.name.clone())
-                .or_default()
-                .push(record_set);
-        }
-        if page.next.is_none() {
-            return Ok(zone);
-        }
-        start = page.next;
-    }
 }
 
 async fn read_name(

@@ -1,4 +1,4 @@
-//! Rollbacks in which Route 53 refuses the change of some names.
+//! Rollbacks in which Route 53 refuses the change of some names, or does not answer `GetHostedZone`.
 
 use std::collections::BTreeSet;
 
@@ -159,4 +159,27 @@ fn a_refused_batch_that_was_applied_is_not_bisected_to_its_end() {
         // Each batch after that of the fault is refused too, with both halves of it.
         assert!(pass.writes() <= 3 * clean, "{}", pass.writes());
     }
+}
+
+/// It is not among the calls that work during the accelerated recovery of Route 53's control plane.
+#[test]
+fn nothing_needs_get_hosted_zone() {
+    let simulation = Simulation::new(&zones::registered(2));
+    let before = simulation.route53.to_cli_json();
+    for number in 0..100 {
+        let fault = Fault::Unavailable;
+        simulation
+            .route53
+            .inject_fault_into("GetHostedZone", number, fault);
+    }
+    let input = json!({
+        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100],
+        "names": [name(0).as_str(), name(1).as_str()], "bakeSeconds": 60,
+        "alarms": {"names": [crate::world::ALARM]},
+    });
+    simulation.migrate("run", &input).unwrap();
+    assert_ne!(simulation.route53.to_cli_json(), before);
+    let rolled_back = simulation.roll_back_whole("run").unwrap();
+    assert_eq!(rolled_back["restored"], 2);
+    assert_eq!(simulation.route53.to_cli_json(), before);
 }

@@ -367,7 +367,7 @@ fn completed(zone: &str) -> Clusters {
     clusters
 }
 
-/// The state machine repeats a call after up to three faults. Ten fail the release, and the next one
+/// The state machine repeats a call after up to three faults. Twenty fail the release, and the next one
 /// succeeds.
 #[test]
 fn a_fault_at_any_call_of_a_release_does_not_change_its_result() {
@@ -380,7 +380,7 @@ fn a_fault_at_any_call_of_a_release_does_not_change_its_result() {
             (1, || Fault::Throttled),
             (1, || Fault::AnswerLost),
             (3, || Fault::Unavailable),
-            (10, || Fault::Unavailable),
+            (20, || Fault::Unavailable),
         ];
         for (count, fault) in faults {
             let clusters = completed(&zone);
@@ -389,7 +389,7 @@ fn a_fault_at_any_call_of_a_release_does_not_change_its_result() {
                 network.inject_fault(call, fault());
             }
             if clusters.release("run").is_err() {
-                assert_eq!(count, 10, "call {number}");
+                assert_eq!(count, 20, "call {number}");
                 failed += 1;
                 clusters.release("run").unwrap();
             }

@@ -359,6 +359,29 @@ mod tests {
         }
     }
 
+    /// Time advances only when nothing else can continue, so this takes none.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_gets_no_answer_ends_within_half_of_the_functions_timeout() {
+        // It accepts connections, and never answers.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let config = aws_sdk_route53::Config::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(aws_sdk_route53::config::Region::new("us-east-1"))
+            .credentials_provider(aws_sdk_route53::config::Credentials::new(
+                "id", "key", None, None, "test",
+            ))
+            .timeout_config(aws::timeouts())
+            .endpoint_url(endpoint)
+            .build();
+        let client = Route53Client(aws_sdk_route53::Client::from_conf(config));
+        let start = tokio::time::Instant::now();
+        let error = client.is_in_sync("C1").await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable(_)), "{error}");
+        let took = start.elapsed().as_secs();
+        assert!((15..=60).contains(&took), "{took} seconds");
+    }
+
     #[test]
     fn missing_health_check_is_a_refused_change() {
         let metadata = ErrorMetadata::builder()
