@@ -340,6 +340,38 @@ fn every_rule_retries_and_keeps_undelivered_events() {
     }
 }
 
+/// The name and the pattern of each rule, of the stack and of the examples.
+fn event_patterns() -> Vec<(String, Value)> {
+    let files = project::files("infra", ".yaml");
+    let templates = files
+        .iter()
+        .map(|file| project::text(file))
+        .filter(|text| text.contains("AWSTemplateFormatVersion:"))
+        .map(|text| yaml(&text));
+    templates
+        .flat_map(|template| {
+            let rules = resources(&template, "AWS::Events::Rule").into_iter();
+            rules
+                .map(|(name, rule)| {
+                    let pattern = rule.get("EventPattern").cloned();
+                    (name.to_owned(), pattern.unwrap_or_default())
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// A replayed event has the field at its top level, beside `source` and `detail-type`.
+#[test]
+fn every_rule_ignores_events_that_are_replayed_from_an_archive() {
+    let patterns = event_patterns();
+    assert!(patterns.len() >= 6, "{patterns:?}");
+    let is_absent = yaml("[{ exists: false }]");
+    for (name, pattern) in patterns {
+        assert_eq!(pattern["replay-name"], is_absent, "{name}");
+    }
+}
+
 #[test]
 fn every_rule_has_its_own_role_that_may_only_start_its_target() {
     let template = template();

@@ -1,8 +1,8 @@
 //! Migrations that events start, stop and roll back.
 
 use local_stack::{
-    BLUE, Execution, GREEN, Settings, Stack, blueprint, cluster_created_event, status_event,
-    without_registry,
+    BLUE, Execution, GREEN, Settings, Stack, alarm_event, blueprint, cluster_created_event,
+    status_event, without_registry,
 };
 use serde_json::{Value, json};
 
@@ -290,6 +290,44 @@ async fn event_with_another_source_or_detail_type_starts_nothing() {
             "source": source, "detail-type": detail_type, "detail": request,
         });
         assert!(stack.deliver(&event).await.unwrap().is_empty());
+    }
+}
+
+/// Each event starts an execution, but not if it comes from an archive.
+#[tokio::test]
+async fn events_that_are_replayed_from_an_archive_start_nothing() {
+    let settings = Settings {
+        parameters: vec![("ClusterCreatedName", GREEN.to_owned())],
+        ..Settings::default()
+    };
+    let stack = stack_with_settings(without_registry(blueprint()), settings).await;
+    // A dry run, because an event needs an execution. It has written nothing.
+    let request = input(&stack, json!({ "dryRun": true }));
+    let execution = stack.start_migration("dry-run", &request).await.unwrap();
+    execution.wait().await.unwrap();
+    let migrations = stack.migration_state_machine_arn().unwrap();
+    let releases = stack.output("ReleaseStateMachineArn").unwrap();
+    let own = |detail_type: &str| {
+        json!({
+            "version": "0", "id": "1", "account": "000000000000", "region": "us-east-1",
+            "time": "2026-01-01T00:00:00Z", "resources": [], "source": "cutover",
+            "detail-type": detail_type, "detail": {},
+        })
+    };
+    for mut event in [
+        alarm_event(ALARM, "too many errors").unwrap(),
+        status_event(&execution, migrations, "FAILED")
+            .await
+            .unwrap(),
+        status_event(&execution, releases, "ABORTED").await.unwrap(),
+        cluster_created_event(GREEN).unwrap(),
+        own("Cutover Migration Requested"),
+        own("Cutover Migration Status Change"),
+    ] {
+        event["replay-name"] = "replay".into();
+        assert!(stack.deliver(&event).await.unwrap().is_empty(), "{event}");
+        event.as_object_mut().unwrap().remove("replay-name");
+        assert_eq!(stack.deliver(&event).await.unwrap().len(), 1, "{event}");
     }
 }
 
