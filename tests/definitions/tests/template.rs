@@ -281,6 +281,35 @@ fn every_definition_has_values_for_its_placeholders() {
     }
 }
 
+/// The token of an approval is in the input of watch, in the parameters with which a migration starts
+/// watch, and in the message of a notification. Whoever can read it can answer for an operator.
+#[test]
+fn state_machines_that_handle_a_task_token_log_no_data() {
+    let template = template();
+    let mut without_data = BTreeSet::new();
+    for (name, machine) in resources(&template, "AWS::Serverless::StateMachine") {
+        let path = machine["DefinitionUri"].as_str().unwrap();
+        let definition = project::text(path.trim_start_matches("../")).to_lowercase();
+        let handles_a_token = ["task.token", "tasktoken"]
+            .iter()
+            .any(|token| definition.contains(token));
+        let logging = &machine["Logging"];
+        assert_eq!(logging["Level"], "ALL", "{name}");
+        assert_eq!(logging["IncludeExecutionData"], !handles_a_token, "{name}");
+        if handles_a_token {
+            without_data.insert(name);
+        }
+    }
+    assert_eq!(
+        without_data,
+        BTreeSet::from([
+            "MigrationStateMachine",
+            "NotificationStateMachine",
+            "WatchStateMachine",
+        ])
+    );
+}
+
 #[test]
 fn only_deletes_and_creates_are_permitted() {
     const CHANGE: &str = "route53:ChangeResourceRecordSets";
