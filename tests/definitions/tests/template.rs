@@ -310,6 +310,70 @@ fn state_machines_that_handle_a_task_token_log_no_data() {
     );
 }
 
+/// With the key that AWS manages for SNS, alarms could not publish, and nobody would notice.
+#[test]
+fn topic_is_encrypted_with_a_key_that_alarms_and_notifications_may_use() {
+    let template = template();
+    let topics = resources(&template, "AWS::SNS::Topic");
+    let [(_, topic)] = topics[..] else {
+        panic!("{topics:?}");
+    };
+    assert_eq!(
+        topic["KmsMasterKeyId"],
+        yaml("!GetAtt NotificationsKey.Arn")
+    );
+    let key = &template["Resources"]["NotificationsKey"]["Properties"];
+    assert_eq!(key["EnableKeyRotation"], true);
+    let days = key["PendingWindowInDays"].as_u64().unwrap();
+    assert!((7..=30).contains(&days), "{days}");
+
+    let expected = yaml(
+        r#"
+        - Sid: AccountByItsPolicies
+          Effect: Allow
+          Principal:
+            AWS: !Sub arn:${AWS::Partition}:iam::${AWS::AccountId}:root
+          Action: kms:*
+          Resource: "*"
+        - Sid: AlarmsOfTheAccount
+          Effect: Allow
+          Principal:
+            Service: cloudwatch.amazonaws.com
+          Action: [kms:GenerateDataKey*, kms:Decrypt]
+          Resource: "*"
+          Condition:
+            StringEquals:
+              aws:SourceAccount: !Ref AWS::AccountId
+        "#,
+    );
+    let statements = key["KeyPolicy"]["Statement"].as_sequence().unwrap();
+    assert_eq!(statements, expected.as_sequence().unwrap());
+}
+
+/// SNS encrypts a message with the permissions of the one that publishes it.
+#[test]
+fn who_may_publish_may_use_the_key_of_the_topic() {
+    let template = template();
+    for (name, _) in resources(&template, "AWS::IAM::Role") {
+        let permissions = permissions(&template, name);
+        let may = |action, resource: &str| {
+            let resource = yaml(resource);
+            permissions.iter().any(|statement| {
+                actions(statement).contains(&action) && statement["Resource"] == resource
+            })
+        };
+        let publishes = may("sns:Publish", "!Ref NotificationsTopic");
+        assert_eq!(publishes, name == "NotificationRole", "{name}");
+        for action in ["kms:GenerateDataKey*", "kms:Decrypt"] {
+            assert_eq!(
+                may(action, "!GetAtt NotificationsKey.Arn"),
+                publishes,
+                "{name}: {action}"
+            );
+        }
+    }
+}
+
 #[test]
 fn only_deletes_and_creates_are_permitted() {
     const CHANGE: &str = "route53:ChangeResourceRecordSets";
@@ -317,8 +381,12 @@ fn only_deletes_and_creates_are_permitted() {
     let may_change: Vec<_> = statements(&template)
         .into_iter()
         .filter(|statement| {
-            let actions = actions(statement);
-            actions.contains(&CHANGE) || actions.iter().any(|action| action.contains('*'))
+            actions(statement)
+                .iter()
+                .any(|action| match action.split_once('*') {
+                    Some((prefix, _)) => CHANGE.starts_with(prefix),
+                    None => *action == CHANGE,
+                })
         })
         .collect();
     let [statement] = may_change[..] else {
