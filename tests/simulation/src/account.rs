@@ -85,6 +85,9 @@ impl Services for Account {
                 }
                 "sns:publish" => {
                     let arrival = reach(&world, "Publish", "SNS").await;
+                    if arrival.is_carried_out {
+                        world.published.borrow_mut().push(arguments);
+                    }
                     arrival.answer.map(|()| json!({"MessageId": self.uuid()}))
                 }
                 other => {

@@ -69,6 +69,8 @@ mod invariants;
 #[cfg(test)]
 mod journals;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod refused_records;

