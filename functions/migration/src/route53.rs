@@ -41,13 +41,15 @@ pub trait Route53 {
         max_items: usize,
     ) -> impl Future<Output = Result<Page, Error>> + Send;
 
-    /// `ChangeResourceRecordSets`: applies all of the changes, in this order, or none.
+    /// `ChangeResourceRecordSets`: applies all of the changes, in this order, or none. `comment` says who
+    /// makes them and why, for the readers of `CloudTrail`.
     ///
     /// # Errors
     /// [`Error::ChangeRefused`] for Route 53's `InvalidChangeBatch`.
     fn change_resource_record_sets(
         &self,
         id: &HostedZoneId,
+        comment: &str,
         changes: &[Change<'_>],
     ) -> impl Future<Output = Result<ChangeId, Error>> + Send;
 

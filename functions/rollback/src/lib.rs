@@ -343,7 +343,13 @@ async fn write<'j, 'z>(
     restored.retain(|name| !refused.contains(&name.entry.name));
     // Not name by name after a refusal: the marked journal must be deleted last, because it shows an
     // interrupted deletion that the migration has completed.
-    let applied = apply(route53, &target.hosted_zone_id, deletions).await?;
+    let applied = apply(
+        route53,
+        &target.hosted_zone_id,
+        &target.comment(),
+        deletions,
+    )
+    .await?;
     pass.add_applied(applied);
     Ok(restored)
 }
@@ -355,8 +361,13 @@ async fn apply_restorations(
     restorations: Vec<NameChange>,
     pass: &mut PassReport,
 ) -> Result<BTreeSet<RecordName>, Error> {
-    let AppliedInPart { applied, refused } =
-        apply_in_part(route53, &target.hosted_zone_id, restorations).await?;
+    let AppliedInPart { applied, refused } = apply_in_part(
+        route53,
+        &target.hosted_zone_id,
+        &target.comment(),
+        restorations,
+    )
+    .await?;
     pass.add_applied(applied);
     for (name, refusal) in &refused {
         pass.problems

@@ -81,6 +81,16 @@ impl RollbackTarget {
             Scope::Names(_) => None,
         }
     }
+
+    /// The comment of its batches.
+    pub(crate) fn comment(&self) -> String {
+        match &self.scope {
+            Scope::Migration(migration) => {
+                format!("Cutover: rollback of execution {}", migration.name)
+            }
+            Scope::Names(_) => "Cutover: rollback of names".to_owned(),
+        }
+    }
 }
 
 impl RollbackTargets {

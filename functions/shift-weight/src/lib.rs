@@ -278,7 +278,13 @@ async fn shift_weights(
     let Applied {
         change_ids,
         lost_an_answer,
-    } = apply(route53, &migration.hosted_zone_id, changes).await?;
+    } = apply(
+        route53,
+        &migration.hosted_zone_id,
+        &format!("Cutover: execution {execution} shifts to {percent} percent"),
+        changes,
+    )
+    .await?;
     // An earlier attempt has written the names that are at the step already. Its change ids are
     // unknown, so its changes can't be confirmed, only waited out.
     let ids_are_missing = lost_an_answer || changed_names < names.len();
@@ -382,7 +388,10 @@ async fn complete_migration(
         Closing::default()
     };
 
-    let journals = closing.apply(route53, &migration.hosted_zone_id).await?;
+    let comment = format!("Cutover: execution {execution} completes");
+    let journals = closing
+        .apply(route53, &migration.hosted_zone_id, &comment)
+        .await?;
 
     tracing::info!(%execution, journals, leased, "completed the migration");
     Ok(Completion {

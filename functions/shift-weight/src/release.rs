@@ -277,7 +277,8 @@ pub(crate) async fn give_back(
     }
     let given_back = changes.len();
 
-    apply(route53, &release.hosted_zone_id, changes).await?;
+    let comment = format!("Cutover: release of execution {}", release.execution);
+    apply(route53, &release.hosted_zone_id, &comment, changes).await?;
 
     tracing::info!(
         execution = release.execution,
@@ -314,7 +315,11 @@ pub(crate) async fn reacquire_lease(
     .to_owned();
     message.push_str(&describe_unreadable(&unreadable));
 
-    apply(route53, &release.hosted_zone_id, changes).await?;
+    let comment = format!(
+        "Cutover: release of execution {} leases again",
+        release.execution
+    );
+    apply(route53, &release.hosted_zone_id, &comment, changes).await?;
 
     tracing::info!(
         execution = release.execution,
@@ -356,7 +361,10 @@ pub(crate) async fn end(
     entries.sort_by_key(|entry| &entry.name);
     let closing = complete(&zone, entries);
 
-    let journals = closing.apply(route53, &release.hosted_zone_id).await?;
+    let comment = format!("Cutover: release of execution {} ends", release.execution);
+    let journals = closing
+        .apply(route53, &release.hosted_zone_id, &comment)
+        .await?;
 
     tracing::info!(
         execution = release.execution,

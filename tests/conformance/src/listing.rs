@@ -66,7 +66,7 @@ pub(crate) async fn unknown_zone(zone: &Zone<impl Route53>) -> Result<()> {
             .await
             .err(),
         zone.route53
-            .change_resource_record_sets(&unknown, &[Change::Create(&created)])
+            .change_resource_record_sets(&unknown, "conformance", &[Change::Create(&created)])
             .await
             .err(),
     ];

@@ -65,7 +65,7 @@ impl<R: Route53> Zone<R> {
 
     pub(crate) async fn change(&self, changes: &[Change<'_>]) -> Result<ChangeId, Error> {
         self.route53
-            .change_resource_record_sets(&self.id, changes)
+            .change_resource_record_sets(&self.id, "conformance", changes)
             .await
     }
 

@@ -46,6 +46,7 @@ pub struct FakeRoute53 {
 struct State {
     record_sets: RecordSets,
     batches: Vec<Vec<WrittenChange>>,
+    comments: Vec<String>,
     polls: BTreeMap<ChangeId, usize>,
     protected: BTreeSet<RecordName>,
 }
@@ -110,6 +111,11 @@ impl FakeRoute53 {
     /// The batches that were accepted.
     pub fn batches(&self) -> Vec<Vec<WrittenChange>> {
         self.lock().batches.clone()
+    }
+
+    /// The comments of these batches.
+    pub fn comments(&self) -> Vec<String> {
+        self.lock().comments.clone()
     }
 
     /// Changes the zone as another writer does, without Route 53's checks.
@@ -405,6 +411,7 @@ impl Route53 for FakeRoute53 {
     async fn change_resource_record_sets(
         &self,
         id: &HostedZoneId,
+        comment: &str,
         changes: &[Change<'_>],
     ) -> Result<ChangeId, Error> {
         self.call(CHANGE, Some(id), |state| {
@@ -429,6 +436,7 @@ impl Route53 for FakeRoute53 {
                 observer(&batch, &state.record_sets);
             }
             state.batches.push(batch);
+            state.comments.push(comment.to_owned());
             Ok(change_id(state.batches.len()))
         })
         .await

@@ -894,3 +894,25 @@ fn shares_of_green(record_sets: &[RecordSet]) -> BTreeMap<(RecordName, RecordTyp
         })
         .collect()
 }
+
+/// `CloudTrail` shows the comment of each batch.
+#[test]
+fn the_comment_of_a_batch_names_the_execution_and_what_it_does() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift("run", &planned, 2)).unwrap();
+    run(simulation.complete("run", &planned)).unwrap();
+    simulation.executions.fail("run", "HealthCheckFailed", "");
+    simulation.roll_back_whole("run").unwrap();
+    let mut comments = simulation.route53.comments();
+    comments.dedup();
+    expect![[r#"
+        [
+            "Cutover: execution run shifts to 10 percent",
+            "Cutover: execution run shifts to 100 percent",
+            "Cutover: rollback of execution run",
+        ]
+    "#]]
+    .assert_debug_eq(&comments);
+}

@@ -11,11 +11,17 @@ use migration::error::{
     ChangeRefused, NoSuchHostedZone, NotPermitted, Unavailable, UnsupportedRouting,
 };
 use migration::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
+use migration::text::shortened;
 
 /// The error codes with which Route 53 refuses a change that is not valid for the zone.
 ///
 /// Source: Route 53 API Reference, `ChangeResourceRecordSets`, "Errors".
 const REFUSAL_CODES: [&str; 3] = ["InvalidChangeBatch", "InvalidInput", "NoSuchHealthCheck"];
+
+/// The maximum length of a batch's comment, in characters.
+///
+/// Source: Route 53 API Reference, `ChangeBatch`.
+const LONGEST_COMMENT: usize = 256;
 
 #[derive(Clone, Debug)]
 pub struct Route53Client(aws_sdk_route53::Client);
@@ -117,6 +123,7 @@ impl Route53 for Route53Client {
     async fn change_resource_record_sets(
         &self,
         id: &HostedZoneId,
+        comment: &str,
         changes: &[Change<'_>],
     ) -> Result<ChangeId, Error> {
         let changes = changes
@@ -125,7 +132,7 @@ impl Route53 for Route53Client {
             .collect::<Result<_, _>>()?;
         let batch = sdk::ChangeBatch::builder()
             .set_changes(Some(changes))
-            .comment("Cutover")
+            .comment(shortened(comment, LONGEST_COMMENT - 1))
             .build()
             .map_err(|error| refused(&error))?;
         let output = self

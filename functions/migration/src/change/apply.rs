@@ -26,7 +26,7 @@ pub struct AppliedInPart {
     pub refused: Vec<(RecordName, Error)>,
 }
 
-/// Writes the changes, batch by batch.
+/// Writes the changes, batch by batch, each with this comment.
 ///
 /// After a refusal or a lost answer, the names of the batch are read again:
 ///
@@ -39,18 +39,19 @@ pub struct AppliedInPart {
 pub async fn apply(
     route53: &impl Route53,
     id: &HostedZoneId,
+    comment: &str,
     changes: Vec<NameChange>,
 ) -> Result<Applied, Error> {
     let mut applied = Applied::default();
     for batch in batches(changes) {
-        if let Some(refusal) = applied.send(route53, id, &batch).await? {
+        if let Some(refusal) = applied.send(route53, id, comment, &batch).await? {
             applied.settle(route53, id, &batch, refusal).await?;
         }
     }
     Ok(applied)
 }
 
-/// Writes the changes, batch by batch, so that a name whose change is refused does not delay the others:
+/// Writes the changes, batch by batch, each with this comment, so that a name whose change is refused does not delay the others:
 /// first the other batches, then the halves of each refused batch, then the halves of a refused half. A
 /// name is read again only when it is left alone.
 ///
@@ -64,12 +65,13 @@ pub async fn apply(
 pub async fn apply_in_part(
     route53: &impl Route53,
     id: &HostedZoneId,
+    comment: &str,
     changes: Vec<NameChange>,
 ) -> Result<AppliedInPart, Error> {
     let mut applied = Applied::default();
     let mut refused = Vec::new();
     for (number, batch) in batches(changes).into_iter().enumerate() {
-        let Some(refusal) = applied.send(route53, id, &batch).await? else {
+        let Some(refusal) = applied.send(route53, id, comment, &batch).await? else {
             continue;
         };
         // A batch is applied as a whole, so its first name tells whether it was.
@@ -90,7 +92,7 @@ pub async fn apply_in_part(
         let second_half = batch.split_off(batch.len().div_ceil(2));
         let mut refused_halves = Vec::new();
         for half in [batch, second_half] {
-            if let Some(refusal) = applied.send(route53, id, &half).await? {
+            if let Some(refusal) = applied.send(route53, id, comment, &half).await? {
                 refused_halves.push((half, refusal));
             }
         }
@@ -136,10 +138,12 @@ impl Applied {
         &mut self,
         route53: &impl Route53,
         id: &HostedZoneId,
+        comment: &str,
         batch: &[NameChange],
     ) -> Result<Option<Error>, Error> {
         let elements: Vec<_> = batch.iter().flat_map(elements).collect();
-        match route53.change_resource_record_sets(id, &elements).await {
+        let sent = route53.change_resource_record_sets(id, comment, &elements);
+        match sent.await {
             Ok(change_id) => self.change_ids.push(change_id),
             Err(refusal @ Error::ChangeRefused(_)) => return Ok(Some(refusal)),
             Err(error @ Error::Unavailable(_)) => self.settle(route53, id, batch, error).await?,

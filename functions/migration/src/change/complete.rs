@@ -21,10 +21,15 @@ pub struct Closing {
 
 impl Closing {
     /// Writes the mark, then the deletions. Returns how many journals were deleted.
-    pub async fn apply(self, route53: &impl Route53, id: &HostedZoneId) -> Result<usize, Error> {
+    pub async fn apply(
+        self,
+        route53: &impl Route53,
+        id: &HostedZoneId,
+        comment: &str,
+    ) -> Result<usize, Error> {
         let journals = self.deletions.len();
         for changes in [self.mark.into_iter().collect(), self.deletions] {
-            apply(route53, id, changes).await?;
+            apply(route53, id, comment, changes).await?;
         }
         Ok(journals)
     }

@@ -146,7 +146,9 @@ async fn stale_change_is_refused_as_a_whole() {
         .await
         .unwrap();
     let edited = stack.zone.to_cli_json().await.unwrap();
-    let error = apply(&route53, &zone_id, vec![change]).await.unwrap_err();
+    let error = apply(&route53, &zone_id, "a late change", vec![change])
+        .await
+        .unwrap_err();
     assert_eq!(error.name(), "Conflict", "{error}");
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), edited);
 }
