@@ -42,6 +42,8 @@ pub(crate) fn play_with(seed: u64, observe: impl FnOnce(&Rc<World>)) -> Report {
         latency,
         |world| {
             observe(world);
+            // A notification changes nothing in a zone.
+            world.is_notifying.set(seed.is_multiple_of(3));
             prepare(world, &mut random, &zone, &input);
         },
         |_| {},
