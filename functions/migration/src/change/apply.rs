@@ -51,9 +51,9 @@ pub async fn apply(
     Ok(applied)
 }
 
-/// Writes the changes, batch by batch, each with this comment, so that a name whose change is refused does not delay the others:
-/// first the other batches, then the halves of each refused batch, then the halves of a refused half. A
-/// name is read again only when it is left alone.
+/// Writes the changes, batch by batch, each with this comment. A name whose change is refused does not
+/// delay the others: first the other batches are written, then the halves of each refused batch, then the
+/// halves of a refused half. A name is read again only when it is left alone.
 ///
 /// The first name decides whether anything is written: a completion marks it, so that a rollback and a
 /// completion do not each change a part of the names. If its batch is refused, it is read again before any
