@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::history::{self, Report};
-use crate::machines::{RELEASE, WATCH, arn};
-use crate::world::{ALARM, Approval, World};
+use crate::machines::{RELEASE, arn};
+use crate::world::{ALARM, Answer, Approval, World};
 use crate::zones::{self, BLUE, GREEN};
 
+/// The name of the migration.
+const RUN: &str = "execution-1";
 /// An error that no definition names.
 const UNKNOWN: &str = "Lambda.Unknown";
 /// Longer than any history.
@@ -64,7 +66,7 @@ impl Player<'_> {
             Latency::Same(Duration::from_millis(100)),
             |world| {
                 (self.prepare)(world);
-                world.start("execution-1", &input);
+                world.start(RUN, &input);
                 for disturb in disturbances {
                     match seconds {
                         0 => disturb(world),
@@ -288,62 +290,38 @@ fn after(world: &Rc<World>, seconds: u64, disturb: Disturb) {
     });
 }
 
-/// Answers the token of the first watch that runs.
-fn answer(world: &World, answer: Result<Value, Failure>) {
-    let executions = world.step_functions.executions().into_iter();
-    let machine = WATCH.rsplit(':').next();
-    let mut watches = executions.filter(|(id, _)| Some(id.machine_name()) == machine);
-    let watch = watches.find(|(_, description)| description.end.is_none());
-    let Some((_, watch)) = watch else { return };
-    let token = watch.input["token"].as_str().unwrap_or_default();
-    // An error says that the token was answered before.
-    let _ = match answer {
-        Ok(output) => world.step_functions.send_task_success(token, &output),
-        Err(failure) => world.step_functions.send_task_failure(token, failure),
-    };
-}
-
 fn answer_promoted(world: &Rc<World>) {
-    after(world, 200, |world| {
-        answer(world, Ok(json!({})));
-    });
+    after(world, 200, |world| world.answer(RUN, Answer::Promote));
 }
 
 fn answer_hold(world: &Rc<World>) {
-    after(world, 200, |world| {
-        answer(world, Err(Failure::new("Hold", "by a person")));
-    });
+    after(world, 200, |world| world.answer(RUN, Answer::Hold));
 }
 
 fn answer_roll_back(world: &Rc<World>) {
-    after(world, 200, |world| {
-        answer(world, Err(Failure::new("RollBack", "by a person")));
-    });
+    after(world, 200, |world| world.answer(RUN, Answer::RollBack));
 }
 
 fn answer_refused(world: &Rc<World>) {
-    after(world, 200, |world| {
-        answer(world, Err(Failure::new("Refused", "")));
-    });
+    after(world, 200, |world| world.answer(RUN, Answer::Refuse));
 }
 
 fn answer_without_error(world: &Rc<World>) {
     after(world, 200, |world| {
-        answer(world, Err(Failure::new("", "")));
+        let Some(token) = world.token(RUN) else {
+            return;
+        };
+        // An error says that the token was answered before.
+        let _ = world
+            .step_functions
+            .send_task_failure(&token, Failure::new("", ""));
     });
 }
 
 /// Stops the watches as soon as they run.
 fn lose_watch(world: &Rc<World>) {
     for seconds in (100..4000).step_by(100) {
-        after(world, seconds, |world| {
-            let machine = WATCH.rsplit(':').next();
-            for (id, _) in world.step_functions.executions() {
-                if Some(id.machine_name()) == machine {
-                    world.step_functions.stop(&id, Failure::new("", ""));
-                }
-            }
-        });
+        after(world, seconds, |world| world.stop_watch(RUN));
     }
 }
 
@@ -356,7 +334,7 @@ fn lose_events(world: &Rc<World>) {
 
 fn abort(world: &Rc<World>) {
     after(world, 200, |world| {
-        world.abort("execution-1");
+        world.abort(RUN);
     });
 }
 
@@ -368,13 +346,13 @@ fn stop_rollback_by_names(world: &Rc<World>) {
 
 fn release(world: &Rc<World>) {
     after(world, 40_000, |world| {
-        world.release(&json!({"execution": "execution-1"}));
+        world.release(&json!({"execution": RUN}));
     });
 }
 
 fn release_of_another(world: &Rc<World>) {
     after(world, 100, |world| {
-        world.release(&json!({"execution": "execution-1"}));
+        world.release(&json!({"execution": RUN}));
     });
     after(world, 100, |world| {
         world.release(&json!({"execution": "another"}));
