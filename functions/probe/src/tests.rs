@@ -42,6 +42,8 @@ fn event(names: &[&str], overrides: &Value) -> Value {
         settings[key] = value.clone();
     }
     json!({"migration": {
+        "execution": "0123456789abcdef/run",
+        "redrives": 0,
         "hostedZoneId": ZONE_ID,
         "from": "eks-blueprint-blue",
         "to": "eks-blueprint-green",

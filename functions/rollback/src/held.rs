@@ -21,10 +21,11 @@ use migration::executions::{
     EndedStatus, Execution, Executions, HOLDING, Listed, NOT_STARTED, Status,
 };
 use migration::input::{self, Reaction};
-use migration::journal::journal_at;
+use migration::journal::{ExecutionIdentity, Journals};
 use migration::route53::{Route53, read_zone};
 use migration::text::shortened;
 
+use crate::Aws;
 use crate::request::AlarmRequest;
 use crate::targets::{
     HELD, LONGEST_REASON, MigrationScope, ROLLBACK_FAILED, RollbackTarget, STOPPED,
@@ -154,19 +155,19 @@ async fn is_held(
 /// back or continued since, or wrote nothing. Each zone is read once.
 pub(crate) async fn with_journals(
     targets: Vec<RollbackTarget>,
-    route53: &impl Route53,
+    aws: Aws<'_, impl Route53, impl Executions>,
 ) -> Vec<RollbackTarget> {
-    let mut journaled: BTreeMap<_, Result<BTreeSet<String>, Error>> = BTreeMap::new();
+    let mut journaled: BTreeMap<_, Result<BTreeSet<ExecutionIdentity>, Error>> = BTreeMap::new();
     let mut retained = Vec::new();
     for target in targets {
         let id = &target.hosted_zone_id;
         if !journaled.contains_key(id) {
-            journaled.insert(id.clone(), journaled_executions(route53, id).await);
+            journaled.insert(id.clone(), journaled_executions(aws, id).await);
         }
         let is_retained = match journaled.get(id) {
             Some(Ok(found)) => target
                 .migration()
-                .is_some_and(|migration| found.contains(&migration.name)),
+                .is_some_and(|migration| found.iter().any(|other| migration.is(other, aws))),
             // Without the zone there is nothing to restore.
             Some(Err(Error::NoSuchHostedZone(_))) => false,
             Some(Err(_)) | None => true,
@@ -179,12 +180,13 @@ pub(crate) async fn with_journals(
 }
 
 async fn journaled_executions(
-    route53: &impl Route53,
+    aws: Aws<'_, impl Route53, impl Executions>,
     id: &HostedZoneId,
-) -> Result<BTreeSet<String>, Error> {
-    let zone = read_zone(route53, id).await?;
+) -> Result<BTreeSet<ExecutionIdentity>, Error> {
+    let zone = read_zone(aws.route53, id).await?;
+    let journals = Journals::new(&zone, aws.key);
     let journals = zone
         .journaled_names()
-        .filter_map(|name| journal_at(&zone, &name).ok()?);
+        .filter_map(|name| journals.at(&name).ok()?);
     Ok(journals.map(|entry| entry.journal.execution).collect())
 }

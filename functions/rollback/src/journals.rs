@@ -1,13 +1,16 @@
 //! Selects the journals in a zone that a target covers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use migration::Error;
-use migration::dns::{Percent, RecordName, Zone};
-use migration::executions::{Execution, Executions, Status};
+use migration::dns::{Percent, RecordName, Zone, count_weights};
+use migration::error::UntrustedJournal;
+use migration::executions::Executions;
 use migration::input::Input;
-use migration::journal::{Journal, JournalEntry, journal_at};
+use migration::journal::{ExecutionIdentity, Journal, JournalEntry, Journals};
+use migration::route53::Route53;
 
+use crate::Aws;
 use crate::targets::{MigrationScope, RollbackTarget, Scope};
 
 #[derive(Default)]
@@ -16,64 +19,68 @@ pub(crate) struct SelectedJournals<'a> {
     pub(crate) entries: Vec<JournalEntry<'a>>,
     /// Of completed migrations, to be deleted in this order: the marked journal of each migration last.
     pub(crate) completed: Vec<JournalEntry<'a>>,
-    /// Journals that can't be read. Their executions are unknown, so each is a problem of every target
+    /// Journals that are not trusted. Their executions are unknown, so each is a problem of every target
     /// that covers its name.
     pub(crate) problems: Vec<String>,
+    /// The names of `entries` whose journals another key has signed. Nothing else that they say is used.
+    foreign: BTreeSet<RecordName>,
 }
 
 /// The order of `entries` matters. An execution's first name comes before its other names, as
 /// [`complete()`](migration::change::complete()) requires. The journals that an execution adopted come
-/// before its own, because only its own show a later attempt that it had begun, and so had adopted
-/// others.
-pub(crate) async fn select_journals<'a>(
+/// before its own, because only its own show a later attempt which ones it had adopted.
+pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     target: &RollbackTarget,
     zone: &'a Zone,
-    executions: &impl Executions,
+    aws: Aws<'a, R, E>,
 ) -> Result<SelectedJournals<'a>, Error> {
+    let journals = Journals::new(zone, aws.key);
     let mut selected = SelectedJournals::default();
     let mut all = Vec::new();
     for name in zone.journaled_names() {
-        match journal_at(zone, &name) {
+        match journals.at(&name) {
             Ok(Some(entry)) => all.push(entry),
             Err(problem) if target.covers_name(&name) => {
-                let line = format!("{name} is not restored: {problem}");
-                selected.problems.push(line);
+                selected.add_untrusted(target, &journals, &name, &problem);
             }
             Ok(None) | Err(_) => {}
         }
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    let completed = completed_executions(&all);
+    let completed = completed_executions(zone, &all);
 
-    let executions_in_scope = executions_in_scope(target, &all, executions).await?;
+    let in_scope = executions_in_scope(target, &all, aws).await?;
     let (mut entries, own): (Vec<_>, Vec<_>) = all
         .into_iter()
-        .filter(|entry| executions_in_scope.contains(&entry.journal.execution))
+        .filter(|entry| in_scope.contains(&entry.journal.execution))
         // The journals of a completed migration are deleted together, whatever names are requested.
         .filter(|entry| {
-            completed.contains(&entry.journal.execution) || target.covers_journal(entry)
+            completed.contains(&entry.journal.execution) || target.covers_journal(entry, aws)
         })
-        .partition(|entry| !target.is_own(entry));
+        .partition(|entry| !target.is_own(entry, aws));
     entries.extend(own);
-    (selected.completed, selected.entries) = entries
+    let (of_completed, entries): (Vec<_>, Vec<_>) = entries
         .into_iter()
         .partition(|entry| completed.contains(&entry.journal.execution));
+    selected.completed = of_completed;
     selected
         .completed
         .sort_by_key(|entry| entry.journal.completed);
+    selected.entries.extend(entries);
     Ok(selected)
 }
 
 /// The executions with a journal that is marked as completed. Such a mark is written when all names have
-/// reached 100 percent; at a lower one another writer has added it, and the names are restored.
-fn completed_executions(all: &[JournalEntry<'_>]) -> BTreeSet<String> {
+/// reached 100 percent. If a name has other weights or a lower percent, an older journal was put back, or
+/// another writer has changed the name, and the names are restored.
+fn completed_executions(zone: &Zone, all: &[JournalEntry<'_>]) -> BTreeSet<ExecutionIdentity> {
     let mut completed: BTreeSet<_> = all
         .iter()
         .filter(|entry| entry.journal.completed)
         .map(|entry| entry.journal.execution.clone())
         .collect();
     for entry in all {
-        if entry.journal.percent < Percent::ALL {
+        if entry.journal.percent < Percent::ALL || !entry.has_written_weights(zone) {
             completed.remove(&entry.journal.execution);
         }
     }
@@ -81,53 +88,93 @@ fn completed_executions(all: &[JournalEntry<'_>]) -> BTreeSet<String> {
 }
 
 /// The executions whose journals a target covers.
-async fn executions_in_scope(
+async fn executions_in_scope<R: Route53, E: Executions>(
     target: &RollbackTarget,
     all: &[JournalEntry<'_>],
-    executions: &impl Executions,
-) -> Result<BTreeSet<String>, Error> {
+    aws: Aws<'_, R, E>,
+) -> Result<BTreeSet<ExecutionIdentity>, Error> {
     let migration = match &target.scope {
         Scope::Migration(migration) => migration,
-        Scope::Names(_) => {
-            let covered = all.iter().filter(|entry| target.covers_journal(entry));
+        Scope::Names { .. } => {
+            let covered = all.iter().filter(|entry| target.covers_journal(entry, aws));
             return Ok(covered
                 .map(|entry| entry.journal.execution.clone())
                 .collect());
         }
     };
-    let mut in_scope = BTreeSet::from([migration.name.clone()]);
-    let has_begun = all
+    let own: Vec<_> = all
         .iter()
-        .any(|entry| entry.journal.execution == migration.name);
-    for entry in all.iter().filter(|entry| migration.may_adopt(entry)) {
-        let other = &entry.journal.execution;
-        // An execution adopts others with its first shift; before it, only its own request lists them.
-        let is_adopted = has_begun || migration.adopted.contains(other);
-        if !is_adopted || in_scope.contains(other) {
-            continue;
-        }
-        // One that started later has adopted this migration's journals, and not the reverse.
-        let may_be_adopted = |execution: Execution| {
-            execution.status == Status::Unsuccessful
-                && Some(execution.started_at) <= migration.started_at
-        };
-        if executions
-            .describe(other)
-            .await?
-            .is_some_and(may_be_adopted)
-        {
-            in_scope.insert(other.clone());
+        .map(|entry| &entry.journal)
+        .filter(|journal| migration.is(&journal.execution, aws))
+        .collect();
+    let mut in_scope: BTreeSet<_> = own
+        .iter()
+        .map(|journal| journal.execution.clone())
+        .collect();
+    // Before the first shift only the request of the migration itself lists what it adopts.
+    let mut adopted = migration.adopted.clone();
+    adopted.extend(
+        own.iter()
+            .flat_map(|journal| journal.adopted.iter().cloned()),
+    );
+    for other in adopted {
+        // An execution that was redriven since it was adopted runs again, with the names that were not taken
+        // over.
+        let described = aws.executions.describe(other.name()).await?;
+        if !described.is_some_and(|described| described.is_running()) {
+            in_scope.insert(other);
         }
     }
     Ok(in_scope)
 }
 
-impl SelectedJournals<'_> {
-    /// The executions of the journals.
-    pub(crate) fn executions(&self) -> BTreeSet<String> {
+impl<'a> SelectedJournals<'a> {
+    /// Adds the journal of a name if the target trusts whoever has signed it. Otherwise it is a problem.
+    fn add_untrusted(
+        &mut self,
+        target: &RollbackTarget,
+        journals: &Journals<'a>,
+        name: &RecordName,
+        problem: &UntrustedJournal,
+    ) {
+        let unverified = journals.unverified_at(name);
+        let (foreign, advice) = match (unverified, &target.scope) {
+            (
+                Ok(Some(entry)),
+                Scope::Names {
+                    trusts_foreign_journals: true,
+                    ..
+                },
+            ) => (Some(entry), String::new()),
+            (Ok(Some(entry)), Scope::Names { .. }) => (None, describe_unverified(&entry.journal)),
+            _ => (None, String::new()),
+        };
+        match foreign {
+            Some(entry) => {
+                self.foreign.insert(name.clone());
+                self.entries.push(entry);
+            }
+            None => self
+                .problems
+                .push(format!("{name} is not restored: {problem}{advice}")),
+        }
+    }
+
+    /// The executions of the trusted journals.
+    pub(crate) fn identities(&self) -> BTreeSet<ExecutionIdentity> {
         let entries = self.entries.iter().chain(&self.completed);
         entries
+            .filter(|entry| !self.foreign.contains(&entry.name))
             .map(|entry| entry.journal.execution.clone())
+            .collect()
+    }
+
+    /// The names of these executions.
+    pub(crate) fn executions(&self) -> BTreeSet<String> {
+        let identities = self.identities();
+        identities
+            .iter()
+            .map(|identity| identity.name().to_owned())
             .collect()
     }
 
@@ -137,15 +184,14 @@ impl SelectedJournals<'_> {
     }
 
     pub(crate) fn retain_executions(&mut self, executions: &BTreeSet<String>) {
-        self.retain(|execution| executions.contains(execution));
+        self.remove(|execution| !executions.contains(execution.name()));
     }
 
-    pub(crate) fn remove_executions(&mut self, executions: &BTreeSet<&String>) {
-        self.retain(|execution| !executions.contains(execution));
-    }
-
-    fn retain(&mut self, is_retained: impl Fn(&String) -> bool) {
-        let is_retained = |entry: &JournalEntry<'_>| is_retained(&entry.journal.execution);
+    /// Removes the trusted journals of executions.
+    pub(crate) fn remove(&mut self, is_removed: impl Fn(&ExecutionIdentity) -> bool) {
+        let is_retained = |entry: &JournalEntry<'_>| {
+            self.foreign.contains(&entry.name) || !is_removed(&entry.journal.execution)
+        };
         self.entries.retain(is_retained);
         self.completed.retain(is_retained);
     }
@@ -159,28 +205,32 @@ impl RollbackTarget {
                 .input
                 .as_ref()
                 .is_none_or(|input| input.selects(name)),
-            Scope::Names(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
+            Scope::Names { patterns, .. } => patterns.iter().any(|pattern| pattern.matches(name)),
         }
     }
 
-    fn covers_journal(&self, entry: &JournalEntry<'_>) -> bool {
+    fn covers_journal<R, E: Executions>(
+        &self,
+        entry: &JournalEntry<'_>,
+        aws: Aws<'_, R, E>,
+    ) -> bool {
         match &self.scope {
-            Scope::Migration(migration) => self.is_own(entry) || migration.may_adopt(entry),
-            Scope::Names(_) => self.covers_name(&entry.name),
+            Scope::Migration(migration) => self.is_own(entry, aws) || migration.may_adopt(entry),
+            Scope::Names { .. } => self.covers_name(&entry.name),
         }
     }
 
-    fn is_own(&self, entry: &JournalEntry<'_>) -> bool {
+    fn is_own<R, E: Executions>(&self, entry: &JournalEntry<'_>, aws: Aws<'_, R, E>) -> bool {
         match &self.scope {
-            Scope::Migration(migration) => entry.journal.execution == migration.name,
-            Scope::Names(_) => true,
+            Scope::Migration(migration) => migration.is(&entry.journal.execution, aws),
+            Scope::Names { .. } => true,
         }
     }
 }
 
 impl MigrationScope {
-    /// Whether this is a journal that the migration adopts if the journal's execution has ended
-    /// unsuccessfully.
+    /// Whether this is a journal at one of the migration's names that it adopts if its plan lists the
+    /// journal's execution.
     fn may_adopt(&self, entry: &JournalEntry<'_>) -> bool {
         let Journal { from, to, .. } = &entry.journal;
         let has_same_sides = |input: &Input| (&input.from, &input.to) == (from, to);
@@ -188,4 +238,18 @@ impl MigrationScope {
             .as_ref()
             .is_some_and(|input| has_same_sides(input) && input.selects(&entry.name))
     }
+}
+
+/// The weights that a rollback would write that trusts a journal.
+fn describe_unverified(journal: &Journal) -> String {
+    let mut weights = BTreeMap::new();
+    count_weights(&mut weights, &journal.original);
+    let weights: Vec<_> = weights.into_keys().collect();
+    format!(
+        "; it says that the original weights ({}/{}) were {}: if they were, and the key of the stack that wrote it is \
+         lost, roll back with hostedZoneId, names and \"trustForeignJournals\": true, which writes them",
+        journal.from,
+        journal.to,
+        weights.join(", ")
+    )
 }

@@ -5,7 +5,7 @@
 //! | event | what is rolled back |
 //! |---|---|
 //! | `{"execution": …}`, a name or an ARN | the names of that execution; with `hostedZoneId` if Step Functions no longer knows the execution |
-//! | `{"hostedZoneId": …, "names": […]}` | those names, for any execution; `*` matches any characters. An execution that is running there is stopped, and all of its names are restored, because nothing would watch the others |
+//! | `{"hostedZoneId": …, "names": […]}` | those names, for any execution; `*` matches any characters. An execution that is running there is stopped, and all of its names are restored, because nothing would watch the others. With `trustForeignJournals`, and the names in full, also from journals that another key has signed |
 //! | `{"alarm": …}` | the names of every migration that watches this alarm and is running or held |
 //! | EventBridge's `CloudWatch Alarm State Change` | the names of every migration that watches this alarm and was running or held when it fired |
 //! | `alarmData` from an alarm that has this function as its action | the names of every migration that watches this alarm and was running when it fired; the event of the same alarm rolls back those that are held, because only the state machine that the event starts announces it |
@@ -29,6 +29,7 @@
 //! | environment variable | meaning |
 //! |---|---|
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, whose executions are described, listed and stopped |
+//! | `JOURNAL_KEY_ARN` | the KMS key from which the key is derived that signs the journals |
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
@@ -47,7 +48,7 @@ use migration::change::{
 use migration::dns::{RecordName, Zone};
 use migration::executions::Executions;
 use migration::input::Reaction;
-use migration::journal::JournalEntry;
+use migration::journal::{JournalEntry, Journals, SigningKey, SigningKeys};
 use migration::json::to_json;
 use migration::route53::{PROPAGATION_SECONDS, Route53, read_zone, still_pending};
 use migration::text::shortened;
@@ -75,6 +76,23 @@ const LONGEST_WAIT_SECONDS: u32 = 3_600;
 
 /// Characters of a pass's message, which has one sentence per target.
 const LONGEST_MESSAGE: usize = 4_000;
+
+/// What the rollback of a target needs of AWS.
+#[derive(Debug)]
+pub(crate) struct Aws<'a, R, E> {
+    pub(crate) route53: &'a R,
+    pub(crate) executions: &'a E,
+    pub(crate) key: &'a SigningKey,
+}
+
+// Derived, it would need services that can be copied.
+impl<R, E> Clone for Aws<'_, R, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, E> Copy for Aws<'_, R, E> {}
 
 /// What one pass did.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -104,9 +122,15 @@ pub async fn handle(
     event: &Value,
     route53: &impl Route53,
     executions: &impl Executions,
+    keys: &impl SigningKeys,
 ) -> Result<Value, Error> {
     let request = PassRequest::parse(event)?;
-    let found = find_targets(&request, executions).await?;
+    let (found, key) = tokio::try_join!(find_targets(&request, executions), keys.signing_key())?;
+    let aws = Aws {
+        route53,
+        executions,
+        key: &key,
+    };
     let earlier = request.earlier.as_ref();
     let mut pass = PassReport {
         wait_seconds: LATE_WRITER_SECONDS,
@@ -115,7 +139,7 @@ pub async fn handle(
     let mut first_error = None;
     for target in &found.targets {
         // An error in one migration's rollback must not prevent another's.
-        if let Err(error) = roll_back(target, earlier, route53, executions, &mut pass).await {
+        if let Err(error) = roll_back(target, earlier, aws, &mut pass).await {
             tracing::error!(%error, zone = %target.hosted_zone_id, "a rollback target failed");
             first_error.get_or_insert(error);
         }
@@ -124,7 +148,7 @@ pub async fn handle(
         && earlier.is_none()
         && !alarm.is_alarm_action
     {
-        let held = roll_back_held(alarm, &found, route53, executions, &mut pass).await;
+        let held = roll_back_held(alarm, &found, aws, &mut pass).await;
         first_error = first_error.or(held.err());
     }
     if let Some(error) = first_error {
@@ -155,34 +179,30 @@ pub async fn handle(
 async fn roll_back(
     target: &RollbackTarget,
     earlier: Option<&EarlierPasses>,
-    route53: &impl Route53,
-    executions: &impl Executions,
+    aws: Aws<'_, impl Route53, impl Executions>,
     pass: &mut PassReport,
 ) -> Result<(), Error> {
-    let zone = read_zone(route53, &target.hosted_zone_id).await?;
-    let mut journals = select_journals(target, &zone, executions).await?;
-    if let Scope::Names(patterns) = &target.scope {
+    let zone = read_zone(aws.route53, &target.hosted_zone_id).await?;
+    let mut journals = select_journals(target, &zone, aws).await?;
+    if let Scope::Names { patterns, .. } = &target.scope {
         if let Some(earlier) = earlier {
             // A migration that has taken the names since the first pass is not part of this rollback.
             journals.retain_executions(&earlier.executions);
         }
-        let mut names = journals.executions();
-        names.extend(earlier.iter().flat_map(|it| it.executions.iter().cloned()));
-        let stopped = stopped_migrations(target, patterns, names, executions).await?;
+        let earlier = earlier.map(|earlier| &earlier.executions);
+        let found = journals.identities();
+        let stopped = stopped_migrations(target, patterns, &found, earlier, aws).await?;
         for migration in &stopped {
-            roll_back_migration(migration, route53, executions, pass).await?;
+            roll_back_migration(migration, aws, pass).await?;
         }
-        let stopped: BTreeSet<_> = stopped
-            .iter()
-            .filter_map(RollbackTarget::migration)
-            .map(|migration| &migration.name)
-            .collect();
-        journals.remove_executions(&stopped);
+        for migration in stopped.iter().filter_map(RollbackTarget::migration) {
+            journals.remove(|execution| migration.is(execution, aws));
+        }
         if journals.is_empty() && !stopped.is_empty() {
             return Ok(());
         }
     }
-    roll_back_journals(target, &zone, &journals, route53, executions, pass).await
+    roll_back_journals(target, &zone, &journals, aws, pass).await
 }
 
 /// Rolls back the held migrations that watch an alarm, after those that were running: these still wait for
@@ -193,17 +213,16 @@ async fn roll_back(
 async fn roll_back_held(
     alarm: &AlarmRequest,
     found: &RollbackTargets,
-    route53: &impl Route53,
-    executions: &impl Executions,
+    aws: Aws<'_, impl Route53, impl Executions>,
     pass: &mut PassReport,
 ) -> Result<(), Error> {
-    let held = held_targets(alarm, &found.running, &found.ended, executions).await?;
-    let held = with_journals(held, route53).await;
+    let held = held_targets(alarm, &found.running, &found.ended, aws.executions).await?;
+    let held = with_journals(held, aws).await;
     let mut first_error = None;
     let mut failed = Vec::new();
     let restored_before = pass.restored;
     for target in &held {
-        if let Err(error) = roll_back_migration(target, route53, executions, pass).await {
+        if let Err(error) = roll_back_migration(target, aws, pass).await {
             tracing::error!(%error, zone = %target.hosted_zone_id, "a held migration is not rolled back");
             failed.extend(target.migration().map(|it| (&it.name, error.to_string())));
             first_error.get_or_insert(error);
@@ -225,29 +244,27 @@ async fn roll_back_held(
 /// Rolls back all names of one migration, which is not running any more.
 async fn roll_back_migration(
     target: &RollbackTarget,
-    route53: &impl Route53,
-    executions: &impl Executions,
+    aws: Aws<'_, impl Route53, impl Executions>,
     pass: &mut PassReport,
 ) -> Result<(), Error> {
-    let zone = read_zone(route53, &target.hosted_zone_id).await?;
-    let journals = select_journals(target, &zone, executions).await?;
-    roll_back_journals(target, &zone, &journals, route53, executions, pass).await
+    let zone = read_zone(aws.route53, &target.hosted_zone_id).await?;
+    let journals = select_journals(target, &zone, aws).await?;
+    roll_back_journals(target, &zone, &journals, aws, pass).await
 }
 
 async fn roll_back_journals(
     target: &RollbackTarget,
     zone: &Zone,
     journals: &SelectedJournals<'_>,
-    route53: &impl Route53,
-    executions: &impl Executions,
+    aws: Aws<'_, impl Route53, impl Executions>,
     pass: &mut PassReport,
 ) -> Result<(), Error> {
     let decision = decide(target, zone, journals);
 
     pass.problems.extend(journals.problems.iter().cloned());
-    let restored = write(target, decision, route53, pass).await?;
+    let restored = write(target, decision, aws.route53, pass).await?;
 
-    let mut reports = Reports::new(executions, target, zone);
+    let mut reports = Reports::new(aws.executions, target, Journals::new(zone, aws.key));
     for entry in &journals.completed {
         reports.add_name(&entry.journal, Outcome::Completed);
     }
@@ -383,7 +400,7 @@ fn rolled_back_executions(
 ) -> BTreeSet<String> {
     match &target.scope {
         Scope::Migration(migration) => BTreeSet::from([migration.name.clone()]),
-        Scope::Names(_) => journals.executions(),
+        Scope::Names { .. } => journals.executions(),
     }
 }
 

@@ -6,7 +6,7 @@ use aws::metrics;
 use migration::dns::{HostedZoneId, Percent, RecordName, SetIdentifier, Zone, count_weights};
 use migration::executions::Executions;
 use migration::input::Reaction;
-use migration::journal::{Journal, JournalEntry, journal_at};
+use migration::journal::{Journal, JournalEntry, Journals};
 use migration::text::shortened;
 use serde::Serialize;
 
@@ -76,6 +76,7 @@ pub(crate) struct Reports<'a, E> {
     executions: &'a E,
     target: &'a RollbackTarget,
     zone: &'a Zone,
+    journals: Journals<'a>,
     migrations: Vec<MigrationReport>,
     /// How many of the restored names were not requested.
     unrequested: usize,
@@ -92,11 +93,16 @@ impl MigrationReport {
 }
 
 impl<'a, E: Executions> Reports<'a, E> {
-    pub(crate) fn new(executions: &'a E, target: &'a RollbackTarget, zone: &'a Zone) -> Self {
+    pub(crate) fn new(
+        executions: &'a E,
+        target: &'a RollbackTarget,
+        journals: Journals<'a>,
+    ) -> Self {
         Self {
             executions,
             target,
-            zone,
+            zone: journals.zone,
+            journals,
             migrations: Vec::new(),
             unrequested: 0,
         }
@@ -106,8 +112,8 @@ impl<'a, E: Executions> Reports<'a, E> {
     pub(crate) fn add_name(&mut self, journal: &Journal, outcome: Outcome) -> &mut MigrationReport {
         // Adopted journals are reported with the migration that adopted them.
         let execution = match (self.target.migration(), outcome) {
-            (Some(migration), Outcome::RolledBack | Outcome::Held) => &migration.name,
-            _ => &journal.execution,
+            (Some(migration), Outcome::RolledBack | Outcome::Held) => migration.name.as_str(),
+            _ => journal.execution.name(),
         };
         let report = self.find_or_add(execution, outcome);
         let percent = match outcome {
@@ -178,8 +184,8 @@ impl<'a, E: Executions> Reports<'a, E> {
         for report in &mut self.migrations {
             let execution = &report.execution;
             let has_journal_at = |name: &RecordName| {
-                let entry = journal_at(self.zone, name);
-                matches!(entry, Ok(Some(entry)) if entry.journal.execution == *execution)
+                let entry = self.journals.at(name);
+                matches!(entry, Ok(Some(entry)) if entry.journal.execution.name() == *execution)
             };
             let remaining = self
                 .zone
@@ -243,7 +249,7 @@ pub(crate) fn summary<E: Executions>(
         Scope::Migration(migration) => {
             format!("execution {}", shortened(&migration.name, LONGEST_NAME))
         }
-        Scope::Names(patterns) => {
+        Scope::Names { patterns, .. } => {
             let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
             shortened(&patterns.join(", "), LONGEST_LIST)
         }

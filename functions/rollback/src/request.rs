@@ -11,6 +11,7 @@ use migration::dns::HostedZoneId;
 use migration::error::InvalidInput;
 use migration::executions::ExecutionName;
 use migration::input::NamePattern;
+use migration::journal::ExecutionIdentity;
 use migration::json::from_json;
 use migration::text::shortened;
 use serde::Deserialize;
@@ -57,7 +58,7 @@ pub(crate) struct ExecutionRequest {
     /// Whether the execution itself requests the rollback, and waits for it.
     pub(crate) is_own_request: bool,
     /// With its own request: the executions that its plan allows it to adopt.
-    pub(crate) adopted: BTreeSet<String>,
+    pub(crate) adopted: BTreeSet<ExecutionIdentity>,
     pub(crate) reason: String,
 }
 
@@ -66,6 +67,8 @@ pub(crate) struct ExecutionRequest {
 pub(crate) struct NamesRequest {
     pub(crate) hosted_zone_id: HostedZoneId,
     pub(crate) patterns: Vec<NamePattern>,
+    /// Restore also from journals that another key has signed, because a person says so.
+    pub(crate) trusts_foreign_journals: bool,
     pub(crate) reason: String,
 }
 
@@ -111,7 +114,9 @@ struct DirectRequest {
     hosted_zone_id: Option<HostedZoneId>,
     requested_by: Option<ExecutionName>,
     #[serde(default)]
-    adopted: BTreeSet<String>,
+    adopted: BTreeSet<ExecutionIdentity>,
+    #[serde(default)]
+    trust_foreign_journals: bool,
     reason: Option<String>,
 }
 
@@ -247,9 +252,17 @@ fn direct_request(request: DirectRequest) -> Result<Request, Error> {
         hosted_zone_id,
         requested_by,
         adopted,
+        trust_foreign_journals,
         reason,
     } = request;
     let reason = reason.unwrap_or_else(|| "the request gives no reason".to_owned());
+    if trust_foreign_journals {
+        let is_literal = |pattern: &NamePattern| pattern.literal().is_some();
+        let names = names.as_deref().unwrap_or_default();
+        if names.is_empty() || !names.iter().all(is_literal) {
+            return Err(Error::from(InvalidInput::ForeignJournalsWithoutNames));
+        }
+    }
     match (execution, names, alarm) {
         (Some(name), None, None) => {
             let is_own_request = requested_by.is_some_and(|by| by == name);
@@ -265,6 +278,7 @@ fn direct_request(request: DirectRequest) -> Result<Request, Error> {
             Some(hosted_zone_id) => Ok(Request::Names(NamesRequest {
                 hosted_zone_id,
                 patterns,
+                trusts_foreign_journals: trust_foreign_journals,
                 reason,
             })),
             None => Err(Error::from(InvalidInput::NamesWithoutZone)),

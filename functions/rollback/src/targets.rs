@@ -11,8 +11,10 @@ use migration::executions::{
     EndedStatus, Execution, Executions, HOLDING, NOT_STARTED, ROLLING_BACK, Status, zone_of,
 };
 use migration::input::{self, Input, NamePattern, Reaction};
+use migration::journal::ExecutionIdentity;
 use migration::text::shortened;
 
+use crate::Aws;
 use crate::request::{
     AlarmRequest, EndedExecution, ExecutionRequest, LONGEST_NAME, NamesRequest, PassRequest,
     Request,
@@ -43,7 +45,11 @@ pub(crate) struct RollbackTarget {
 /// The journals that a target covers.
 pub(crate) enum Scope {
     Migration(Box<MigrationScope>),
-    Names(Vec<NamePattern>),
+    Names {
+        patterns: Vec<NamePattern>,
+        /// Whether journals count that another key has signed.
+        trusts_foreign_journals: bool,
+    },
 }
 
 pub(crate) struct MigrationScope {
@@ -52,7 +58,7 @@ pub(crate) struct MigrationScope {
     pub(crate) started_at: Option<SystemTime>,
     pub(crate) input: Option<Input>,
     /// If it requests the rollback itself, the executions that it was about to adopt.
-    pub(crate) adopted: BTreeSet<String>,
+    pub(crate) adopted: BTreeSet<ExecutionIdentity>,
     /// Whether it was running and was stopped for this rollback.
     pub(crate) is_stopped: bool,
     /// Whether it is announced even if it has no journal left.
@@ -78,7 +84,7 @@ impl RollbackTarget {
     pub(crate) fn migration(&self) -> Option<&MigrationScope> {
         match &self.scope {
             Scope::Migration(migration) => Some(migration),
-            Scope::Names(_) => None,
+            Scope::Names { .. } => None,
         }
     }
 
@@ -88,7 +94,26 @@ impl RollbackTarget {
             Scope::Migration(migration) => {
                 format!("Cutover: rollback of execution {}", migration.name)
             }
-            Scope::Names(_) => "Cutover: rollback of names".to_owned(),
+            Scope::Names { .. } => "Cutover: rollback of names".to_owned(),
+        }
+    }
+}
+
+impl MigrationScope {
+    /// Whether this is the execution of a journal. When Step Functions has forgotten the execution, only its
+    /// name tells.
+    pub(crate) fn is<R, E: Executions>(
+        &self,
+        other: &ExecutionIdentity,
+        aws: Aws<'_, R, E>,
+    ) -> bool {
+        match self.started_at {
+            Some(started_at) => {
+                aws.key
+                    .identity(&self.name, &aws.executions.arn(&self.name), started_at)
+                    == *other
+            }
+            None => other.name() == self.name,
         }
     }
 }
@@ -119,10 +144,14 @@ pub(crate) async fn find_targets(
         Request::Names(NamesRequest {
             hosted_zone_id,
             patterns,
+            trusts_foreign_journals,
             reason,
         }) => RollbackTargets::one(RollbackTarget {
             hosted_zone_id: hosted_zone_id.clone(),
-            scope: Scope::Names(patterns.clone()),
+            scope: Scope::Names {
+                patterns: patterns.clone(),
+                trusts_foreign_journals: *trusts_foreign_journals,
+            },
             reaction: Reaction::Rollback,
             reason: reason.clone(),
         }),
@@ -356,38 +385,51 @@ enum StopOutcome {
     HadEnded,
 }
 
-/// The migrations among `names` that are stopped for a rollback of some of their names: those that are
-/// running, which this function stops, and those that an earlier pass or attempt has stopped. All of their
-/// names are rolled back, because nothing watches the others any more.
-pub(crate) async fn stopped_migrations(
+/// The migrations that are stopped for a rollback of some of their names: of those with journals at the names
+/// (`found`), the running ones, which this function stops, and those that an earlier pass or attempt has
+/// stopped. All of their names are rolled back, because nothing watches the others any more. `earlier` are the
+/// names of the executions of the passes before this one.
+pub(crate) async fn stopped_migrations<R, E: Executions>(
     target: &RollbackTarget,
     requested: &[NamePattern],
-    names: BTreeSet<String>,
-    executions: &impl Executions,
+    found: &BTreeSet<ExecutionIdentity>,
+    earlier: Option<&BTreeSet<String>>,
+    aws: Aws<'_, R, E>,
 ) -> Result<Vec<RollbackTarget>, Error> {
+    let executions = aws.executions;
+    let mut names: BTreeSet<_> = found.iter().map(ExecutionIdentity::name).collect();
+    names.extend(earlier.into_iter().flatten().map(String::as_str));
     let mut stopped = Vec::new();
     for name in names {
-        let Some(execution) = executions.describe(&name).await? else {
+        let Some(execution) = executions.describe(name).await? else {
             continue;
         };
+        let mut migration = MigrationScope {
+            name: name.to_owned(),
+            started_at: Some(execution.started_at),
+            input: input::parse(&execution.input).ok(),
+            adopted: BTreeSet::new(),
+            is_stopped: false,
+            notify: false,
+            requested: Some(requested.to_vec()),
+        };
+        // An execution of another stack, or an earlier one, may have had the same name.
+        let has_journal = found.iter().any(|identity| migration.is(identity, aws));
+        if !has_journal && !earlier.is_some_and(|earlier| earlier.contains(name)) {
+            continue;
+        }
         let is_stopped = execution.is_running()
-            && stop(&name, STOPPED, &target.reason, executions).await? == StopOutcome::Stopped;
+            && stop(name, STOPPED, &target.reason, executions).await? == StopOutcome::Stopped;
         if !is_stopped && execution.error.as_deref() != Some(STOPPED) {
             continue;
         }
+        migration.is_stopped = is_stopped;
+        migration.notify = is_stopped;
         stopped.push(RollbackTarget {
             hosted_zone_id: target.hosted_zone_id.clone(),
             reaction: Reaction::Rollback,
             reason: target.reason.clone(),
-            scope: Scope::Migration(Box::new(MigrationScope {
-                name,
-                started_at: Some(execution.started_at),
-                input: input::parse(&execution.input).ok(),
-                adopted: BTreeSet::new(),
-                is_stopped,
-                notify: is_stopped,
-                requested: Some(requested.to_vec()),
-            })),
+            scope: Scope::Migration(Box::new(migration)),
         });
     }
     Ok(stopped)

@@ -5,16 +5,17 @@
 //!
 //! | operation | further fields | what it does |
 //! |---|---|---|
-//! | `plan` | `execution`, `input` | checks the input against the zone; writes nothing |
-//! | `shift` | `execution`, `migration`, `step`, optional `redrives` | shifts all names to the step's percent; an error if the execution was redriven since it had this number of redrives |
-//! | `confirm` | `execution`, `migration`, `changeIds` | checks that the weights are those in the journals, and that the changes are in sync; writes nothing |
-//! | `complete` | `execution`, `migration` | deletes the journals, unless names are leased |
+//! | `plan` | `execution`, optional `redrives`, `input` | checks the input against the zone; writes nothing |
+//! | `shift` | `migration`, `step` | shifts all names to the step's percent; an error if the execution was redriven since it was planned |
+//! | `confirm` | `migration`, `percent`, `changeIds` | checks that the weights are those in the journals, that these have reached the percent, and that the changes are in sync; writes nothing |
+//! | `complete` | `migration` | deletes the journals, unless names are leased |
 //! | `planRelease` | `input` | finds the journals of a completed migration; writes nothing |
 //! | `giveBack` | `release`, `names` | gives the first `names` names back to ExternalDNS; an error if the weights of one have snapped back |
 //! | `reacquireLease` | `release` | leases the names again that were given back |
 //! | `endRelease` | `release` | deletes the journals |
 //!
-//! `execution` is the ARN or the name of the calling execution; `migration` is what `plan` returned,
+//! `execution` is the ARN or the name of the calling execution, and `redrives` how often it was redriven;
+//! `migration` is what `plan` returned,
 //! and `release` what `planRelease` returned. Every operation is idempotent: if there is nothing left
 //! to do, it succeeds without writing.
 //!
@@ -24,6 +25,7 @@
 //! | environment variable | meaning |
 //! |---|---|
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, to look up whether a journal's execution is still running |
+//! | `JOURNAL_KEY_ARN` | the KMS key from which the key is derived that signs the journals |
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
@@ -38,7 +40,10 @@ use migration::change::{
 use migration::dns::{Percent, RecordName, Zone, count_weights};
 use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
 use migration::executions::{Execution, ExecutionName, Executions, Status};
-use migration::journal::{EndedExecutions, PairedName, Writer, journal_at, lowest_percent, pair};
+use migration::journal::{
+    EndedExecutions, ExecutionIdentity, Journals, PairedName, SigningKey, SigningKeys, Writer,
+    lowest_percent, pair,
+};
 use migration::json::{from_json, to_json};
 use migration::plan::{self, Awaited, Migration, Plan, awaited, literal_names};
 use migration::route53::{PROPAGATION_SECONDS, Route53, read_names, read_zone, still_pending};
@@ -68,30 +73,29 @@ struct AnyRequest {
 #[derive(Deserialize)]
 struct PlanRequest {
     execution: ExecutionName,
+    /// How often it was redriven.
+    #[serde(default)]
+    redrives: u32,
     input: Value,
 }
 
 #[derive(Deserialize)]
 struct ShiftRequest {
-    execution: ExecutionName,
     migration: Migration,
     step: usize,
-    /// How often the execution had been redriven when it was planned. Without it, a redrive is not
-    /// noticed.
-    redrives: Option<u32>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ConfirmRequest {
-    execution: ExecutionName,
     migration: Migration,
+    /// The percent of the step that was reached.
+    percent: Percent,
     change_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct CompleteRequest {
-    execution: ExecutionName,
     migration: Migration,
 }
 
@@ -165,22 +169,29 @@ pub async fn handle(
     event: &Value,
     route53: &impl Route53,
     executions: &impl Executions,
+    keys: &impl SigningKeys,
 ) -> Result<Value, Error> {
     match from_json::<AnyRequest>(event)?.operation {
-        Operation::Plan => to_json(&plan_migration(from_json(event)?, route53, executions).await?),
-        Operation::Shift => to_json(&shift_weights(from_json(event)?, route53, executions).await?),
-        Operation::Confirm => to_json(&confirm_weights(from_json(event)?, route53).await?),
+        Operation::Plan => {
+            to_json(&plan_migration(from_json(event)?, route53, executions, keys).await?)
+        }
+        Operation::Shift => {
+            to_json(&shift_weights(from_json(event)?, route53, executions, keys).await?)
+        }
+        Operation::Confirm => to_json(&confirm_weights(from_json(event)?, route53, keys).await?),
         Operation::Complete => {
-            to_json(&complete_migration(from_json(event)?, route53, executions).await?)
+            to_json(&complete_migration(from_json(event)?, route53, executions, keys).await?)
         }
         Operation::PlanRelease => {
-            to_json(&release::plan(from_json(event)?, route53, executions).await?)
+            to_json(&release::plan(from_json(event)?, route53, executions, keys).await?)
         }
-        Operation::GiveBack => to_json(&release::give_back(from_json(event)?, route53).await?),
+        Operation::GiveBack => {
+            to_json(&release::give_back(from_json(event)?, route53, keys).await?)
+        }
         Operation::ReacquireLease => {
-            to_json(&release::reacquire_lease(from_json(event)?, route53).await?)
+            to_json(&release::reacquire_lease(from_json(event)?, route53, keys).await?)
         }
-        Operation::EndRelease => to_json(&release::end(from_json(event)?, route53).await?),
+        Operation::EndRelease => to_json(&release::end(from_json(event)?, route53, keys).await?),
     }
 }
 
@@ -188,27 +199,47 @@ async fn plan_migration(
     request: PlanRequest,
     route53: &impl Route53,
     executions: &impl Executions,
+    keys: &impl SigningKeys,
 ) -> Result<Planned, Error> {
-    let input = input::parse(&request.input)?;
-    let zone = match literal_names(&input) {
-        Some(names) => {
-            let record_names = input.external_dns.record_names(&names);
-            read_names(route53, &input.hosted_zone_id, record_names).await?
+    let PlanRequest {
+        execution: name,
+        redrives,
+        input,
+    } = request;
+    let input = input::parse(&input)?;
+    let read = async {
+        match literal_names(&input) {
+            Some(names) => {
+                let record_names = input.external_dns.record_names(&names);
+                read_names(route53, &input.hosted_zone_id, record_names).await
+            }
+            None => read_zone(route53, &input.hosted_zone_id).await,
         }
-        None => read_zone(route53, &input.hosted_zone_id).await?,
     };
-    let execution = &*request.execution;
+    let (zone, described, key) =
+        tokio::try_join!(read, executions.describe(&name), keys.signing_key())?;
+    let started_at = described
+        .ok_or_else(|| unknown_execution(&name))?
+        .started_at;
+    let execution = key.identity(&name, &executions.arn(&name), started_at);
+    let journals = Journals::new(&zone, &key);
     let journaled: Vec<_> = zone.journaled_names().collect();
-    let ended = ended_executions(&zone, &journaled, execution, executions).await?;
+    let ended = ended_executions(
+        &journals, &journaled, &execution, redrives, &key, executions,
+    )
+    .await?;
     let writer = Writer {
-        execution,
+        execution: &execution,
+        redrives,
         from: &input.from,
         to: &input.to,
         ended: &ended,
+        adopted: &BTreeSet::new(),
         external_dns: &input.external_dns,
+        journals,
     };
 
-    match plan::plan(&input, &zone, &writer) {
+    match plan::plan(&input, &writer) {
         Ok((migration, plan)) => Ok(Planned {
             migration: Some(migration),
             plan: Some(plan),
@@ -229,38 +260,41 @@ async fn shift_weights(
     request: ShiftRequest,
     route53: &impl Route53,
     executions: &impl Executions,
+    keys: &impl SigningKeys,
 ) -> Result<Shifted, Error> {
-    let ShiftRequest {
-        execution,
-        migration,
-        step,
-        redrives,
-    } = request;
+    let ShiftRequest { migration, step } = request;
     let Some(percent) = migration.steps.get(step).map(|step| step.percent) else {
         return Err(Error::from(InvalidInput::NoSuchStep {
             steps: migration.steps.len(),
             found: step,
         }));
     };
-    let (zone, ()) = tokio::try_join!(
+    let execution = migration.execution.name();
+    let (zone, (), key) = tokio::try_join!(
         read_names(route53, &migration.hosted_zone_id, migration.record_names()),
-        reject_redriven(&execution, redrives, executions),
+        reject_redriven(&migration, executions),
+        keys.signing_key(),
     )?;
-    let is_first = step == 0;
-    let ended = if is_first {
-        adopted_executions(&zone, &migration, &execution, executions).await?
+    let journals = Journals::new(&zone, &key);
+    let previous = step
+        .checked_sub(1)
+        .and_then(|step| migration.steps.get(step));
+    let ended = if previous.is_none() {
+        adopted_executions(&journals, &migration, &key, executions).await?
     } else {
         EndedExecutions::default()
     };
-    let writer = writer(&migration, &execution, &ended);
-    let names = paired_names(&zone, &migration)?;
+    let writer = writer(&migration, &ended, journals);
+    let names = paired_names(&journals, &migration)?;
 
-    let moment = if is_first {
-        reject_lower_than_planned(&names, &migration)?;
-        reject_fewer_journals_than_planned(&names, &migration, &execution)?;
-        Moment::FirstStep
+    let moment = if let Some(previous) = previous {
+        Moment::LaterStep {
+            reached: previous.percent,
+        }
     } else {
-        Moment::LaterStep
+        reject_lower_than_planned(&names, &migration)?;
+        reject_fewer_journals_than_planned(&names, &migration)?;
+        Moment::FirstStep
     };
     let mut changes = Vec::new();
     let mut weights = BTreeMap::new();
@@ -312,21 +346,23 @@ async fn shift_weights(
 async fn confirm_weights(
     request: ConfirmRequest,
     route53: &impl Route53,
+    keys: &impl SigningKeys,
 ) -> Result<Confirmed, Error> {
     let ConfirmRequest {
-        execution,
         migration,
+        percent: reached,
         change_ids,
     } = request;
-    let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
-    let names = paired_names(&zone, &migration)?;
+    let (zone, key) = read_migration(&migration, route53, keys).await?;
+    let journals = Journals::new(&zone, &key);
+    let names = paired_names(&journals, &migration)?;
 
     // After the first shift every journal is the execution's own, so nothing is left to adopt.
     let ended = EndedExecutions::default();
-    let writer = writer(&migration, &execution, &ended);
+    let writer = writer(&migration, &ended, journals);
     let mut weights = BTreeMap::new();
     for paired in &names {
-        writer.own(paired)?;
+        writer.own(paired, reached)?;
         count_weights(&mut weights, &paired.weights());
     }
     let percent = lowest_percent(&names);
@@ -349,20 +385,20 @@ async fn complete_migration(
     request: CompleteRequest,
     route53: &impl Route53,
     executions: &impl Executions,
+    keys: &impl SigningKeys,
 ) -> Result<Completion, Error> {
-    let CompleteRequest {
-        execution,
-        migration,
-    } = request;
-    let zone = read_names(route53, &migration.hosted_zone_id, migration.record_names()).await?;
+    let CompleteRequest { migration } = request;
+    let execution = migration.execution.name();
+    let (zone, key) = read_migration(&migration, route53, keys).await?;
+    let journals = Journals::new(&zone, &key);
     // Without a step, it completes migrations whose journals were being deleted when they ended.
     let ended = if migration.steps.is_empty() {
-        adopted_executions(&zone, &migration, &execution, executions).await?
+        adopted_executions(&journals, &migration, &key, executions).await?
     } else {
         EndedExecutions::default()
     };
-    let writer = writer(&migration, &execution, &ended);
-    let names = paired_names(&zone, &migration)?;
+    let writer = writer(&migration, &ended, journals);
+    let names = paired_names(&journals, &migration)?;
 
     let mut weights = BTreeMap::new();
     for paired in &names {
@@ -383,7 +419,7 @@ async fn complete_migration(
         count_weights(&mut leased_weights, &entry.journal.written);
     }
     let closing = if leased == 0 {
-        complete(&zone, entries)
+        complete(&journals, entries)
     } else {
         Closing::default()
     };
@@ -409,28 +445,27 @@ async fn complete_migration(
 /// `DescribeExecution` is eventually consistent, so it may not show a redrive of the last seconds.
 ///
 /// Source: Step Functions Developer Guide, "Restarting state machine executions with redrive".
-async fn reject_redriven(
-    execution: &str,
-    redrives: Option<u32>,
-    executions: &impl Executions,
-) -> Result<(), Error> {
-    let Some(planned) = redrives else {
-        return Ok(());
+async fn reject_redriven(migration: &Migration, executions: &impl Executions) -> Result<(), Error> {
+    let name = migration.execution.name();
+    let Some(Execution { redrive_count, .. }) = executions.describe(name).await? else {
+        return Err(unknown_execution(name));
     };
-    let Some(Execution { redrive_count, .. }) = executions.describe(execution).await? else {
-        return Err(Error::from(Unavailable::Unusable {
-            action: "states:DescribeExecution".to_owned(),
-            problem: format!("it does not know the execution {execution}, which is running"),
-        }));
-    };
-    if redrive_count > planned {
+    if redrive_count > migration.redrives {
         return Err(Error::from(Redriven {
-            execution: execution.to_owned(),
-            planned,
+            execution: name.to_owned(),
+            planned: migration.redrives,
             found: redrive_count,
         }));
     }
     Ok(())
+}
+
+/// Step Functions does not know the calling execution. Its answers are eventually consistent.
+fn unknown_execution(name: &str) -> Error {
+    Error::from(Unavailable::Unusable {
+        action: "states:DescribeExecution".to_owned(),
+        problem: format!("it does not know the execution {name}, which is running"),
+    })
 }
 
 /// The plan has left out the steps below the percent that it found. If a name has a lower percent by
@@ -453,7 +488,6 @@ fn reject_lower_than_planned(names: &[PairedName<'_>], migration: &Migration) ->
 fn reject_fewer_journals_than_planned(
     names: &[PairedName<'_>],
     migration: &Migration,
-    execution: &str,
 ) -> Result<(), Error> {
     let is_gone = |paired: &&PairedName<'_>| paired.journal == Ok(None);
     let found = names.len() - names.iter().filter(is_gone).count();
@@ -461,8 +495,12 @@ fn reject_fewer_journals_than_planned(
         return Ok(());
     }
     Err(Error::from(Drift::AdoptedJournalsGone {
-        execution: execution.to_owned(),
-        adopted: migration.adopted.clone(),
+        execution: migration.execution.name().to_owned(),
+        adopted: migration
+            .adopted
+            .iter()
+            .map(|it| it.name().to_owned())
+            .collect(),
         planned: migration.adopted_journals,
         found,
     }))
@@ -470,20 +508,34 @@ fn reject_fewer_journals_than_planned(
 
 fn writer<'a>(
     migration: &'a Migration,
-    execution: &'a str,
     ended: &'a EndedExecutions,
+    journals: Journals<'a>,
 ) -> Writer<'a> {
     Writer {
-        execution,
+        execution: &migration.execution,
+        redrives: migration.redrives,
         from: &migration.from,
         to: &migration.to,
         ended,
+        adopted: &migration.adopted,
         external_dns: &migration.external_dns,
+        journals,
     }
 }
 
+async fn read_migration(
+    migration: &Migration,
+    route53: &impl Route53,
+    keys: &impl SigningKeys,
+) -> Result<(Zone, SigningKey), Error> {
+    tokio::try_join!(
+        read_names(route53, &migration.hosted_zone_id, migration.record_names()),
+        keys.signing_key(),
+    )
+}
+
 fn paired_names<'a>(
-    zone: &'a Zone,
+    journals: &Journals<'a>,
     migration: &'a Migration,
 ) -> Result<Vec<PairedName<'a>>, Error> {
     migration
@@ -491,7 +543,7 @@ fn paired_names<'a>(
         .iter()
         .map(|name| {
             pair(
-                zone,
+                journals,
                 name,
                 &migration.from,
                 &migration.to,
@@ -501,23 +553,23 @@ fn paired_names<'a>(
         .collect()
 }
 
-/// Before the plan: the status of the other executions that have journals at `names`.
+/// Before the plan: the status of the executions that have journals at `names`.
 async fn ended_executions(
-    zone: &Zone,
+    journals: &Journals<'_>,
     names: &[RecordName],
-    own: &str,
+    own: &ExecutionIdentity,
+    redrives: u32,
+    key: &SigningKey,
     executions: &impl Executions,
 ) -> Result<EndedExecutions, Error> {
-    let mut found = journaled_executions(zone, names);
-    found.remove(own);
+    let mut found = journaled_executions(journals, names);
     let mut ended = EndedExecutions::default();
+    if found.remove(own) && redrives > 0 {
+        ended.unsuccessful.insert(own.clone());
+    }
     for other in found {
         // An unknown execution may belong to another stack, and be running.
-        match executions
-            .describe(&other)
-            .await?
-            .map(|execution| execution.status)
-        {
+        match status(&other, key, executions).await? {
             Some(Status::Unsuccessful) => ended.unsuccessful.insert(other),
             Some(Status::Succeeded) => ended.unreleased.insert(other),
             Some(Status::Running) | None => false,
@@ -529,25 +581,42 @@ async fn ended_executions(
 /// While the migration runs: of the executions that its plan adopts, those that have journals and have
 /// still ended. One that was redriven since is running again.
 async fn adopted_executions(
-    zone: &Zone,
+    journals: &Journals<'_>,
     migration: &Migration,
-    own: &str,
+    key: &SigningKey,
     executions: &impl Executions,
 ) -> Result<EndedExecutions, Error> {
-    let mut adopted = journaled_executions(zone, &migration.names);
-    adopted.retain(|other| other != own && migration.adopted.contains(other));
+    let mut adopted = journaled_executions(journals, &migration.names);
+    adopted.retain(|other| migration.adopted.contains(other));
     let mut ended = EndedExecutions::default();
     for other in adopted {
-        let execution = executions.describe(&other).await?;
-        if execution.is_some_and(|execution| execution.status == Status::Unsuccessful) {
+        let is_ended = other == migration.execution
+            || status(&other, key, executions).await? == Some(Status::Unsuccessful);
+        if is_ended {
             ended.unsuccessful.insert(other);
         }
     }
     Ok(ended)
 }
 
-/// The executions of the readable journals at `names`. An unreadable one is reported with its name.
-fn journaled_executions(zone: &Zone, names: &[RecordName]) -> BTreeSet<String> {
-    let journals = names.iter().filter_map(|name| journal_at(zone, name).ok()?);
+/// The status of an execution; none if Step Functions does not know it, or only another one with its name.
+async fn status(
+    execution: &ExecutionIdentity,
+    key: &SigningKey,
+    executions: &impl Executions,
+) -> Result<Option<Status>, Error> {
+    let name = execution.name();
+    let described = executions.describe(name).await?.filter(|described| {
+        key.identity(name, &executions.arn(name), described.started_at) == *execution
+    });
+    Ok(described.map(|described| described.status))
+}
+
+/// The executions of the trusted journals at `names`. An untrusted one is reported with its name.
+fn journaled_executions(
+    journals: &Journals<'_>,
+    names: &[RecordName],
+) -> BTreeSet<ExecutionIdentity> {
+    let journals = names.iter().filter_map(|name| journals.at(name).ok()?);
     journals.map(|entry| entry.journal.execution).collect()
 }

@@ -1,6 +1,10 @@
 //! Entry point of the Lambda function `shift-weight`; the library documents the function.
 
+// The futures of the SDKs are nested more deeply than the compiler permits by default.
+#![recursion_limit = "256"]
+
 use aws::{diagnostic, init_logging, sdk_config};
+use kms_adapter::KmsSigningKeys;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use route53_adapter::Route53Client;
 use serde_json::Value;
@@ -12,10 +16,17 @@ async fn main() -> Result<(), Error> {
     let config = sdk_config().await;
     let route53 = &Route53Client::new(&config);
     let executions = &StepFunctionsClient::from_env(&config)?;
+    let keys = &KmsSigningKeys::from_env(&config)?;
     run(service_fn(|event: LambdaEvent<Value>| async move {
-        shift_weight::handle(&event.payload, route53, executions)
-            .await
-            .map_err(diagnostic)
+        // On the heap, because the futures of the SDKs in it are large.
+        Box::pin(shift_weight::handle(
+            &event.payload,
+            route53,
+            executions,
+            keys,
+        ))
+        .await
+        .map_err(diagnostic)
     }))
     .await
 }

@@ -8,11 +8,11 @@ use migration::change::{self, apply, complete};
 use migration::dns::{
     HostedZoneId, Percent, RecordName, RecordSet, SetIdentifier, Zone, ZoneNames, count_weights,
 };
-use migration::error::{Busy, Conflict, Drift, UnreadableJournal};
+use migration::error::{Busy, Conflict, Drift, UntrustedJournal};
 use migration::executions::{ExecutionName, Executions, Status, zone_of};
 use migration::external_dns::{ExternalDns, Mode};
 use migration::input::BoundedInteger;
-use migration::journal::{JournalEntry, journal_at};
+use migration::journal::{ExecutionIdentity, JournalEntry, Journals, SigningKey, SigningKeys};
 use migration::json::from_json;
 use migration::route53::{Route53, read_names, read_zone};
 use migration::text::shortened;
@@ -72,6 +72,8 @@ pub struct Release {
     /// The name of the migration's execution.
     pub execution: String,
     pub execution_arn: String,
+    /// The execution in the journals.
+    pub identity: ExecutionIdentity,
     pub from: SetIdentifier,
     pub to: SetIdentifier,
     /// The names with a journal, in the order in which they are given back: the leased ones first.
@@ -123,44 +125,49 @@ pub struct Released {
 }
 
 /// The journals of one execution in a zone.
-struct Journals<'z>(Vec<JournalEntry<'z>>);
+struct OwnJournals<'z>(Vec<JournalEntry<'z>>);
 
-impl<'z> Journals<'z> {
+impl<'z> OwnJournals<'z> {
     /// The journals at `names`, in their order; names without a journal are left out.
-    fn at(execution: &str, zone: &'z Zone, names: &[RecordName]) -> Result<Self, Error> {
-        let mut journals = Self(Vec::with_capacity(names.len()));
+    fn at(
+        execution: &ExecutionIdentity,
+        journals: &Journals<'z>,
+        names: &[RecordName],
+    ) -> Result<Self, Error> {
+        let mut own = Self(Vec::with_capacity(names.len()));
         for name in names {
-            journals.add(execution, zone, name).map_err(
-                |UnreadableJournal { problem, .. }| Drift::ReleasedJournalUnreadable {
-                    name: name.clone(),
-                    problem,
-                },
-            )?;
+            own.add(journals, name, |found| found == execution)
+                .map_err(
+                    |UntrustedJournal { problem, .. }| Drift::ReleasedJournalUntrusted {
+                        name: name.clone(),
+                        problem,
+                    },
+                )?;
         }
-        Ok(journals)
+        Ok(own)
     }
 
-    /// The journals that can be read, and the names with journals that can't be read. Those may belong
-    /// to any execution.
-    fn readable_at<'n>(
-        execution: &str,
-        zone: &'z Zone,
+    /// The trusted journals of the execution, and the names with untrusted ones, which may belong to any
+    /// execution.
+    fn trusted_at<'n>(
+        is_execution: impl Fn(&ExecutionIdentity) -> bool,
+        journals: &Journals<'z>,
         names: impl IntoIterator<Item = &'n RecordName>,
     ) -> (Self, Vec<&'n RecordName>) {
-        let mut journals = Self(Vec::new());
-        let mut is_unreadable = |name: &&RecordName| journals.add(execution, zone, name).is_err();
-        let unreadable = names.into_iter().filter(&mut is_unreadable).collect();
-        (journals, unreadable)
+        let mut own = Self(Vec::new());
+        let mut is_untrusted = |name: &&RecordName| own.add(journals, name, &is_execution).is_err();
+        let untrusted = names.into_iter().filter(&mut is_untrusted).collect();
+        (own, untrusted)
     }
 
     fn add(
         &mut self,
-        execution: &str,
-        zone: &'z Zone,
+        journals: &Journals<'z>,
         name: &RecordName,
-    ) -> Result<(), UnreadableJournal> {
-        let own = |entry: &JournalEntry<'_>| entry.journal.execution == execution;
-        self.0.extend(journal_at(zone, name)?.filter(own));
+        is_execution: impl Fn(&ExecutionIdentity) -> bool,
+    ) -> Result<(), UntrustedJournal> {
+        let is_own = |entry: &JournalEntry<'_>| is_execution(&entry.journal.execution);
+        self.0.extend(journals.at(name)?.filter(is_own));
         Ok(())
     }
 
@@ -176,6 +183,13 @@ impl<'z> Journals<'z> {
         missing.filter(|_| !self.has_deletion_begun())
     }
 
+    /// Those of one execution.
+    fn of(mut self, execution: Option<&ExecutionIdentity>) -> Self {
+        self.0
+            .retain(|entry| Some(&entry.journal.execution) == execution);
+        self
+    }
+
     fn weights(&self) -> BTreeMap<String, usize> {
         let mut weights = BTreeMap::new();
         for entry in &self.0 {
@@ -189,14 +203,34 @@ pub(crate) async fn plan(
     request: PlanRequest,
     route53: &impl Route53,
     executions: &impl Executions,
+    keys: &impl SigningKeys,
 ) -> Result<ReleasePlanned, Error> {
     let input: Input = from_json(&request.input)?;
     let name = &*input.execution;
     let execution = executions.describe(name).await?;
     let hosted_zone_id = zone_of(name, input.hosted_zone_id, execution.as_ref())?;
-    let zone = read_zone(route53, &hosted_zone_id).await?;
+    let (zone, key) = tokio::try_join!(read_zone(route53, &hosted_zone_id), keys.signing_key())?;
+    let all = Journals::new(&zone, &key);
     let journaled: BTreeSet<_> = zone.journaled_names().collect();
-    let (journals, unreadable) = Journals::readable_at(name, &zone, &journaled);
+    let identity = execution
+        .as_ref()
+        .map(|described| key.identity(name, &executions.arn(name), described.started_at));
+    // Without the start of the execution, which Step Functions forgets 90 days after its end, its name has to
+    // do. Another execution of that name is released by a second release.
+    let (journals, untrusted) = OwnJournals::trusted_at(
+        |found| {
+            identity
+                .as_ref()
+                .map_or(found.name() == name, |identity| found == identity)
+        },
+        &all,
+        &journaled,
+    );
+    let first = journals
+        .0
+        .first()
+        .map(|entry| entry.journal.execution.clone());
+    let journals = journals.of(first.as_ref());
 
     let Some(JournalEntry { journal: first, .. }) = journals.0.first() else {
         return Ok(ReleasePlanned {
@@ -232,7 +266,7 @@ pub(crate) async fn plan(
         "{leased} names will be given back to ExternalDNS, the first one alone: {}",
         names.first().map_or("", RecordName::as_str)
     );
-    message.push_str(&describe_unreadable(&unreadable));
+    message.push_str(&describe_untrusted(&untrusted));
 
     Ok(ReleasePlanned {
         message,
@@ -241,6 +275,7 @@ pub(crate) async fn plan(
             hosted_zone_id,
             execution: name.to_owned(),
             execution_arn: executions.arn(name),
+            identity: first.execution.clone(),
             from: first.from.clone(),
             to: first.to.clone(),
             names: ZoneNames::new(zone.name.clone(), names),
@@ -262,18 +297,20 @@ pub(crate) async fn plan(
 pub(crate) async fn give_back(
     request: GiveBackRequest,
     route53: &impl Route53,
+    keys: &impl SigningKeys,
 ) -> Result<GivenBack, Error> {
     let GiveBackRequest { release, names } = request;
     let names = release.names.get(..names).unwrap_or(&release.names);
-    let zone = release.read_zone(names, route53).await?;
-    let journals = Journals::at(&release.execution, &zone, names)?;
+    let (zone, key) = read(&release, names, route53, keys).await?;
+    let all = Journals::new(&zone, &key);
+    let journals = OwnJournals::at(&release.identity, &all, names)?;
 
     if let Some(missing) = journals.first_missing(names) {
         return Err(journal_gone(missing));
     }
     let mut changes = Vec::new();
     for entry in &journals.0 {
-        changes.extend(change::give_back(&zone, entry)?);
+        changes.extend(change::give_back(&all, entry)?);
     }
     let given_back = changes.len();
 
@@ -291,18 +328,20 @@ pub(crate) async fn give_back(
 pub(crate) async fn reacquire_lease(
     request: ReleaseRequest,
     route53: &impl Route53,
+    keys: &impl SigningKeys,
 ) -> Result<LeaseReacquired, Error> {
     let ReleaseRequest { release } = request;
-    let zone = release.read_zone(&release.names, route53).await?;
-    let (journals, unreadable) =
-        Journals::readable_at(&release.execution, &zone, release.names.iter());
+    let (zone, key) = read(&release, &release.names, route53, keys).await?;
+    let all = Journals::new(&zone, &key);
+    let is_own = |found: &ExecutionIdentity| *found == release.identity;
+    let (journals, untrusted) = OwnJournals::trusted_at(is_own, &all, release.names.iter());
 
     let has_deletion_begun = journals.has_deletion_begun();
     let changes: Vec<_> = journals
         .0
         .iter()
         .filter(|_| !has_deletion_begun)
-        .filter_map(|entry| change::reacquire_lease(&zone, entry))
+        .filter_map(|entry| change::reacquire_lease(&all, entry))
         .collect();
     let reacquired = changes.len();
     let mut message = if has_deletion_begun {
@@ -313,7 +352,7 @@ pub(crate) async fn reacquire_lease(
         "the names that were given back are leased again, with the weights that the migration reached"
     }
     .to_owned();
-    message.push_str(&describe_unreadable(&unreadable));
+    message.push_str(&describe_untrusted(&untrusted));
 
     let comment = format!(
         "Cutover: release of execution {} leases again",
@@ -335,10 +374,12 @@ pub(crate) async fn reacquire_lease(
 pub(crate) async fn end(
     request: ReleaseRequest,
     route53: &impl Route53,
+    keys: &impl SigningKeys,
 ) -> Result<Released, Error> {
     let ReleaseRequest { release } = request;
-    let zone = release.read_zone(&release.names, route53).await?;
-    let journals = Journals::at(&release.execution, &zone, &release.names)?;
+    let (zone, key) = read(&release, &release.names, route53, keys).await?;
+    let all = Journals::new(&zone, &key);
+    let journals = OwnJournals::at(&release.identity, &all, &release.names)?;
 
     let missing = journals.first_missing(&release.names);
     // Without any journal, either an earlier attempt has deleted them and its answer was lost, or a
@@ -349,7 +390,7 @@ pub(crate) async fn end(
         return Err(journal_gone(missing));
     }
     for entry in journals.0.iter().filter(|_| !journals.has_deletion_begun()) {
-        if change::give_back(&zone, entry)?.is_some() {
+        if change::give_back(&all, entry)?.is_some() {
             return Err(Error::from(Conflict::LeasedAgain {
                 name: entry.name.clone(),
                 execution: release.execution,
@@ -359,7 +400,7 @@ pub(crate) async fn end(
     let mut entries: Vec<_> = journals.0.iter().collect();
     // A rollback at the same time begins with the first name too; see `change::complete`.
     entries.sort_by_key(|entry| &entry.name);
-    let closing = complete(&zone, entries);
+    let closing = complete(&all, entries);
 
     let comment = format!("Cutover: release of execution {} ends", release.execution);
     let journals = closing
@@ -374,14 +415,14 @@ pub(crate) async fn end(
     Ok(Released { journals })
 }
 
-/// The part of a message about names with journals that can't be read.
-fn describe_unreadable(names: &[&RecordName]) -> String {
+/// The part of a message about names with untrusted journals.
+fn describe_untrusted(names: &[&RecordName]) -> String {
     if names.is_empty() {
         return String::new();
     }
     let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
     format!(
-        "; these names are unchanged, because their journals can't be read: {}",
+        "; these names are unchanged, because their journals are not trusted: {}",
         shortened(&names.join(", "), LONGEST_LIST)
     )
 }
@@ -399,9 +440,18 @@ impl Release {
         };
         !self.names.iter().all(serves)
     }
+}
 
-    async fn read_zone(&self, names: &[RecordName], route53: &impl Route53) -> Result<Zone, Error> {
-        let record_names = self.external_dns.record_names(names);
-        read_names(route53, &self.hosted_zone_id, record_names).await
-    }
+/// Reads the zone at these names of a release, and the key.
+async fn read(
+    release: &Release,
+    names: &[RecordName],
+    route53: &impl Route53,
+    keys: &impl SigningKeys,
+) -> Result<(Zone, SigningKey), Error> {
+    let record_names = release.external_dns.record_names(names);
+    tokio::try_join!(
+        read_names(route53, &release.hosted_zone_id, record_names),
+        keys.signing_key(),
+    )
 }

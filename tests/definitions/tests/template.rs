@@ -374,6 +374,42 @@ fn who_may_publish_may_use_the_key_of_the_topic() {
     }
 }
 
+/// Who may use the key can sign any journal. An account's policies permit `kms:*` to many roles.
+#[test]
+fn only_the_writers_may_sign_journals() {
+    let template = template();
+    let key = &template["Resources"]["JournalKey"];
+    assert_eq!(key["DeletionPolicy"], "Retain");
+    assert_eq!(key["UpdateReplacePolicy"], "Retain");
+    let statements_of_key = statements(&key["Properties"]["KeyPolicy"]);
+    let uses =
+        |action: &str| !action.starts_with("kms:") || action.contains("Mac") || action == "kms:*";
+    let mut signers = Vec::new();
+    for statement in &statements_of_key {
+        if actions(statement).into_iter().any(uses) {
+            assert_eq!(actions(statement), ["kms:GenerateMac"]);
+            signers.push(statement["Principal"]["AWS"].clone());
+        }
+    }
+    let expected = "[!GetAtt ShiftWeightRole.Arn, !GetAtt RollbackRole.Arn]";
+    assert_eq!(signers, [yaml(expected)]);
+
+    // With a key of another stack the same roles sign, by their own permissions.
+    let mut with_other_key = BTreeSet::new();
+    for (name, _) in resources(&template, "AWS::IAM::Role") {
+        for statement in permissions(&template, name) {
+            if actions(statement).contains(&"kms:GenerateMac") {
+                assert_eq!(statement["Resource"], yaml("!Ref JournalKeyArn"), "{name}");
+                with_other_key.insert(name);
+            }
+        }
+    }
+    assert_eq!(
+        with_other_key,
+        BTreeSet::from(["RollbackRole", "ShiftWeightRole"])
+    );
+}
+
 #[test]
 fn only_deletes_and_creates_are_permitted() {
     const CHANGE: &str = "route53:ChangeResourceRecordSets";

@@ -16,6 +16,8 @@ pub type OnEnd = Box<dyn Fn(&str, &str) + Send + Sync>;
 #[derive(Default)]
 pub struct FakeExecutions {
     network: Arc<Network>,
+    /// The name of the stack, if it is not `cutover`.
+    stack: Option<String>,
     on_end: Option<OnEnd>,
     executions: Mutex<BTreeMap<String, FakeExecution>>,
 }
@@ -35,6 +37,14 @@ impl FakeExecutions {
         Self {
             network,
             on_end: Some(on_end),
+            ..Self::default()
+        }
+    }
+
+    /// The executions of another stack, whose ARNs are different.
+    pub fn of_stack(stack: &str) -> Self {
+        Self {
+            stack: Some(stack.to_owned()),
             ..Self::default()
         }
     }
@@ -163,6 +173,17 @@ impl FakeExecutions {
         listed.collect()
     }
 
+    pub fn started_at(&self, name: &str) -> Option<SystemTime> {
+        Some(self.lock().get(name)?.described.started_at)
+    }
+
+    /// Changes the input of an execution, which AWS does not permit.
+    pub fn set_input(&self, name: &str, input: Value) {
+        if let Some(execution) = self.lock().get_mut(name) {
+            execution.described.input = input;
+        }
+    }
+
     /// The error with which an execution ended.
     pub fn error(&self, name: &str) -> Option<String> {
         self.lock().get(name)?.described.error.clone()
@@ -171,7 +192,8 @@ impl FakeExecutions {
 
 impl Executions for FakeExecutions {
     fn arn(&self, name: &str) -> String {
-        format!("arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:{name}")
+        let stack = self.stack.as_deref().unwrap_or("cutover");
+        format!("arn:aws:states:eu-west-3:111122223333:execution:{stack}-migration:{name}")
     }
 
     async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {

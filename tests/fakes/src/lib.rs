@@ -20,6 +20,7 @@ mod executions;
 mod network;
 mod record_sets;
 mod route53;
+mod signing_keys;
 mod values;
 
 pub use cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
@@ -28,3 +29,4 @@ pub use executions::{FakeExecutions, OnEnd};
 pub use network::{CHANGE, Edit, Fault, LIST, Network, Time};
 pub use record_sets::RecordSets;
 pub use route53::{BatchObserver, FakeRoute53, WrittenChange};
+pub use signing_keys::FakeSigningKeys;

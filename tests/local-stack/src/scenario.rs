@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use external_dns::{Change, Outcome};
 use migration::dns::{Percent, SetIdentifier};
 use serde_json::{Value, json};
@@ -557,7 +557,7 @@ impl Play<'_> {
         }
         self.expect_reached().await?;
         let after = self.stack.zone.to_cli_json().await?;
-        let lease = format!("{OWNER_KEY}cutover/{}", migration.name());
+        let lease = lease_of(&after, migration.name())?;
         let (leased, owned) = (
             after.matches(&lease).count(),
             before.matches(OWNER_KEY).count(),
@@ -718,6 +718,20 @@ fn without_journals(zone: &str) -> Result<Vec<Value>> {
         !name.is_some_and(|name| name.starts_with("_cutover."))
     });
     Ok(record_sets)
+}
+
+/// The label of the owner in a registry TXT that this execution leases: its id and its name.
+fn lease_of(zone: &str, execution: &str) -> Result<String> {
+    let start = format!("{OWNER_KEY}cutover/");
+    let (_, rest) = zone
+        .split_once(&start)
+        .context("no registry TXT record is leased")?;
+    let (identity, _) = rest.split_once(',').context("a lease has no end")?;
+    ensure!(
+        identity.ends_with(&format!("/{execution}")),
+        "a registry TXT record is leased by {identity}, expected {execution}"
+    );
+    Ok(format!("{start}{identity}"))
 }
 
 /// The record sets of a zone without the journals, with the original owners in place of the lease.

@@ -14,6 +14,8 @@ pub const BLUEPRINT: &str = include_str!("../../zone-blueprint.json");
 pub const ZONE_ID: &str = "Z0BLUEPRINT";
 /// The execution whose journals are in the zone.
 pub const EXECUTION: &str = "run";
+/// Another execution that is running.
+pub const OTHER_EXECUTION: &str = "another";
 /// An execution that failed and has no journals.
 pub const FAILED_EXECUTION: &str = "failed-run";
 /// The input of both executions. It selects all names except `shared`, and the alarms of AWS's
@@ -58,15 +60,15 @@ const HISTORY: &str = r#"{"version":"1.0","oldState":{"stateValue":"OK","stateRe
 
 /// Valid journals with fields and values that do not occur in the journals of [`EXECUTION`].
 const JOURNALS: [&str; 3] = [
-    r#""cutover=1" "execution=run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=2" "percent=50" "original.A=100/0" "original.AAAA=100/0" "written.A=50/50" "written.AAAA=50/50" "owner.from.AAAA+CNAME=eks-blueprint-blue" "txtPrefix.to=%25%7Brecord_type%7D-txt." "owner.to.A=eks-blueprint-green" "completed=yes""#,
-    r#""cutover=1" "execution=run" "from=b%C3%BCro" "to=%F0%9F%9A%80" "sequence=4294967295" "percent=0.01" "original.CNAME=255/0" "written.CNAME=0/255" "txtSuffix.from=-%25%7Brecord_type%7D" "txtWildcardReplacement.from=any""#,
-    r#""cutover=1" "execution=x" "from=a" "to=b" "sequence=0" "percent=100" "original.A=0/0" "original.CNAME=0/0" "written.A=0/0" "written.CNAME=0/0" "owner.from.A+AAAA+CNAME+ANY=""#,
+    r#""cutover=2" "execution=0123456789abcdef/run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=2" "percent=50" "original.A=100/0" "original.AAAA=100/0" "written.A=50/50" "written.AAAA=50/50" "owner.from.AAAA+CNAME=eks-blueprint-blue" "txtPrefix.to=%25%7Brecord_type%7D-txt." "owner.to.A=eks-blueprint-green" "completed=yes" "signature=00""#,
+    r#""cutover=2" "execution=0123456789abcdef/run" "from=b%C3%BCro" "to=%F0%9F%9A%80" "sequence=4294967295" "percent=0.01" "original.CNAME=255/0" "written.CNAME=0/255" "txtSuffix.from=-%25%7Brecord_type%7D" "txtWildcardReplacement.from=any" "signature=""#,
+    r#""cutover=2" "execution=0123456789abcdef/x" "from=a" "to=b" "sequence=0" "percent=100" "original.A=0/0" "original.CNAME=0/0" "written.A=0/0" "written.CNAME=0/0" "owner.from.A+AAAA+CNAME+ANY=" "adopted=0123456789abcdef/a%2Cfedcba9876543210/b" "redrives=1" "signature=00""#,
 ];
 
 const REGISTRY_TEXTS: [&str; 4] = [
     r#""external-dns/owner=blue,more,heritage=external-dns""#,
     r#""heritage=external-dns,external-dns/owner=a,external-dns/owner=b""#,
-    r#""heritage=external-dns,external-dns/owner=cutover/run,external-dns/resource=ingress/a/b""#,
+    r#""heritage=external-dns,external-dns/owner=cutover/0123456789abcdef/run,external-dns/resource=ingress/a/b""#,
     r#""h8UQ6jelUFUsEIn7SbFktc2MYXPx/q8lySqI4VwNfVp6Lg8m""#,
 ];
 
@@ -205,7 +207,7 @@ fn release() -> Value {
     let planned = world.shift_weight(&plan_of_shifted()).unwrap();
     let migration = planned.get("migration");
     for step in 0..2 {
-        let event = json!({"operation": "shift", "execution": EXECUTION, "migration": migration, "step": step});
+        let event = json!({"operation": "shift", "migration": migration, "step": step});
         world.shift_weight(&event).unwrap();
     }
     world.executions.succeed(EXECUTION);
@@ -223,9 +225,9 @@ static SHIFT_WEIGHT_EVENTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let release = release();
     of_values([
         plan_of_shifted(),
-        json!({"operation": "shift", "execution": EXECUTION, "migration": migration, "step": 1}),
-        json!({"operation": "confirm", "execution": EXECUTION, "migration": migration, "changeIds": ["C1"]}),
-        json!({"operation": "complete", "execution": EXECUTION, "migration": migration}),
+        json!({"operation": "shift", "migration": migration, "step": 1}),
+        json!({"operation": "confirm", "migration": migration, "percent": 50, "changeIds": ["C1"]}),
+        json!({"operation": "complete", "migration": migration}),
         json!({"operation": "planRelease", "input": parsed(RELEASE)}),
         json!({"operation": "giveBack", "release": release, "names": 1}),
         json!({"operation": "reacquireLease", "release": release}),
@@ -246,7 +248,7 @@ fn rollback_events() -> Vec<Vec<u8>> {
         event
     };
     let more = of_values([
-        json!({"execution": EXECUTION, "requestedBy": EXECUTION, "adopted": ["earlier"], "reason": "Drift"}),
+        json!({"execution": EXECUTION, "requestedBy": EXECUTION, "adopted": ["0123456789abcdef/earlier"], "reason": "Drift"}),
         json!({"alarm": "ServerCpuTooHigh"}),
         json!({"request": by_names, "earlier": {"executions": [EXECUTION], "changeIds": ["C1"]}}),
         by_names,

@@ -62,13 +62,13 @@ fn migrate_and_roll_back(migration: &Value) {
     let world = World::blueprint();
     let migration = for_the_zone(migration);
     world.executions.start(EXECUTION, Value::Null);
-    let shift = |step: usize| json!({"operation": "shift", "execution": EXECUTION, "migration": migration, "step": step});
+    let shift = |step: usize| json!({"operation": "shift", "migration": migration, "step": step});
     for event in [
         shift(0),
-        json!({"operation": "confirm", "execution": EXECUTION, "migration": migration, "changeIds": []}),
+        json!({"operation": "confirm", "migration": migration, "percent": 0, "changeIds": []}),
         shift(1),
         shift(usize::MAX),
-        json!({"operation": "complete", "execution": EXECUTION, "migration": migration}),
+        json!({"operation": "complete", "migration": migration}),
     ] {
         if let Err(error) = world.shift_weight(&event) {
             assert_documented(&error);

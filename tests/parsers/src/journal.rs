@@ -1,35 +1,50 @@
 //! Properties of journals. Anyone who can write into the zone can write a TXT record at a journal's
 //! name.
 
+use std::collections::BTreeMap;
+
+use fakes::FakeSigningKeys;
 use migration::dns::RecordName;
-use migration::dns::{RecordData, RecordSet, RecordType, Routing};
-use migration::journal::Journal;
+use migration::dns::{RecordData, RecordSet, RecordType, Routing, Zone};
+use migration::journal::{Journal, Journals, SigningKeys};
 use serde_json::{Value, json};
 
-use crate::examples::{EXECUTION, ZONE_ID};
+use crate::examples::{EXECUTION, OTHER_EXECUTION, ZONE_ID};
 use crate::world::World;
-use crate::{assert_documented, assert_short, text};
+use crate::{assert_documented, assert_short, ready, text};
 
 /// The name that the journal belongs to.
 const NAME: &str = "burnham.eks-blueprint.example.com";
 
 /// Input: the value of a TXT record at a journal's name. It is refused with a short message, or the
 /// journal is unchanged after it is written and parsed again, and its strings are valid in a TXT
-/// record. A rollback of the name restores it, or reports why it could not. A rollback does not
-/// delete a record that is not a valid journal.
+/// record. Without a valid signature, a rollback of the name only reports it. Signed, a rollback restores
+/// the name, or reports why it could not. A rollback does not delete a record that is not a valid journal.
 pub fn journal_text(bytes: &[u8]) {
     let name: RecordName = NAME.parse().unwrap();
     let read = text_record(name.journal(), text(bytes));
-    match Journal::parse(&read) {
+    match Journal::parse_unverified(&read) {
         Err(problem) => assert_short(&problem),
         Ok(journal) => {
-            let written = journal.record_set(&name);
+            let written = signed(&name, &journal);
             assert_strings(&written);
-            assert_eq!(Journal::parse(&written), Ok(journal));
+            assert_eq!(Journal::parse_unverified(&written), Ok(journal));
+            roll_back(&name, &written);
+            plan_with(&written);
         }
     }
     roll_back(&name, &read);
     plan_with(&read);
+}
+
+fn signed(name: &RecordName, journal: &Journal) -> RecordSet {
+    let key = ready(FakeSigningKeys::default().signing_key()).unwrap();
+    let zone = Zone {
+        id: ZONE_ID.parse().unwrap(),
+        name: "eks-blueprint.example.com".parse().unwrap(),
+        record_sets: BTreeMap::new(),
+    };
+    Journals::new(&zone, &key).record_set(name, journal)
 }
 
 fn roll_back(name: &RecordName, journal: &RecordSet) {
@@ -64,7 +79,7 @@ fn plan_with(journal: &RecordSet) {
         "steps": [100],
     });
     for event in [
-        json!({"operation": "plan", "execution": "another", "input": input}),
+        json!({"operation": "plan", "execution": OTHER_EXECUTION, "input": input}),
         json!({"operation": "plan", "execution": EXECUTION, "input": input}),
         json!({"operation": "planRelease", "input": {"execution": EXECUTION, "hostedZoneId": ZONE_ID}}),
     ] {

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use fakes::{FakeExecutions, FakeRoute53};
+use fakes::{FakeExecutions, FakeRoute53, FakeSigningKeys};
 use migration::Error;
 use migration::dns::{RecordSet, RecordType};
 use serde_json::{Value, json};
 
-use crate::examples::{BLUEPRINT, EXECUTION, FAILED_EXECUTION, SHIFTED_INPUT, ZONE_ID};
+use crate::examples::{
+    BLUEPRINT, EXECUTION, FAILED_EXECUTION, OTHER_EXECUTION, SHIFTED_INPUT, ZONE_ID,
+};
 use crate::ready;
 
 pub(crate) struct World {
@@ -28,13 +30,16 @@ static SHIFTED: LazyLock<Vec<RecordSet>> = LazyLock::new(|| {
 });
 
 impl World {
-    /// The blueprint's zone before any migration.
+    /// The blueprint's zone before any migration. Two executions have started.
     pub(crate) fn blueprint() -> Self {
-        Self {
+        let world = Self {
             route53: FakeRoute53::from_cli_json(ZONE_ID, SMALLEST_ZONE),
             executions: FakeExecutions::default(),
+        };
+        for execution in [EXECUTION, OTHER_EXECUTION] {
+            world.executions.start(execution, Value::Null);
         }
-        .with(&ORIGINAL)
+        world.with(&ORIGINAL)
     }
 
     /// The blueprint's zone after the first step of [`EXECUTION`], which is still running.
@@ -65,7 +70,6 @@ impl World {
             .unwrap();
         self.shift_weight(&json!({
             "operation": "shift",
-            "execution": EXECUTION,
             "migration": planned.get("migration"),
             "step": 0,
         }))
@@ -73,11 +77,21 @@ impl World {
     }
 
     pub(crate) fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
-        ready(shift_weight::handle(event, &self.route53, &self.executions))
+        ready(shift_weight::handle(
+            event,
+            &self.route53,
+            &self.executions,
+            &FakeSigningKeys::default(),
+        ))
     }
 
     pub(crate) fn roll_back(&self, event: &Value) -> Result<Value, Error> {
-        ready(rollback::handle(event, &self.route53, &self.executions))
+        ready(rollback::handle(
+            event,
+            &self.route53,
+            &self.executions,
+            &FakeSigningKeys::default(),
+        ))
     }
 
     /// Checks that only weights of A, AAAA and CNAME records differ from `before`, and that no name

@@ -44,8 +44,8 @@ pub(crate) fn watching(alarms: &Value) -> Value {
 /// Plans a migration and shifts it to 50 percent.
 pub(crate) fn at_50_percent(simulation: &Simulation, execution: &str, input: &Value) -> Value {
     let planned = run(simulation.plan(execution, input)).unwrap();
-    run(simulation.shift(execution, &planned, 0)).unwrap();
-    run(simulation.shift(execution, &planned, 1)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    run(simulation.shift(&planned, 1)).unwrap();
     planned
 }
 
@@ -351,12 +351,8 @@ fn an_execution_redriven_after_its_status_event_is_not_rolled_back() {
 fn a_redriven_execution_shifts_nothing() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    let shift = |step: usize, redrives: &Value| {
-        let event = json!({"operation": "shift", "execution": "run", "step": step,
-            "migration": planned["migration"], "redrives": redrives});
-        run(simulation.shift_weight(&event))
-    };
-    shift(0, &json!(0)).unwrap();
+    let shift = |planned: &Value, step: usize| run(simulation.shift(planned, step));
+    shift(&planned, 0).unwrap();
     simulation.executions.abort("run");
     simulation
         .roll_back_all(&status_event("run", "ABORTED"))
@@ -364,22 +360,42 @@ fn a_redriven_execution_shifts_nothing() {
     simulation.executions.redrive("run");
     let restored = simulation.route53.to_cli_json();
     for step in [0, 1] {
-        let error = shift(step, &json!(0)).unwrap_err();
+        let error = shift(&planned, step).unwrap_err();
         assert_eq!(error.name(), "Redriven", "{error}");
     }
-    let error = shift(0, &json!(0)).unwrap_err();
+    let error = shift(&planned, 0).unwrap_err();
     expect![[r#"
         Redriven: the execution run was redriven after its plan (redrives now: 1, when it was planned: 0), and may have been rolled back since; nothing more is shifted; start a new execution with the same input
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(simulation.route53.to_cli_json(), restored);
-    // A parent that was started before this field existed does not send it.
-    shift(0, &Value::Null).unwrap();
     // An execution that was redriven before its plan is planned anew.
-    let event = json!({"operation": "plan", "execution": "run", "input": canary()});
-    run(simulation.shift_weight(&event)).unwrap();
-    shift(1, &json!(1)).unwrap();
-    let error = shift(1, &json!(-1)).unwrap_err();
-    assert_eq!(error.name(), "InvalidInput", "{error}");
+    let event = json!({"operation": "plan", "execution": "run", "redrives": 1, "input": canary()});
+    let planned = run(simulation.shift_weight(&event)).unwrap();
+    for step in [0, 1] {
+        shift(&planned, step).unwrap();
+    }
+}
+
+/// It was not rolled back, because it was redriven before its status event arrived. Its plan takes its earlier
+/// journals over, and a rollback undoes them all.
+#[test]
+fn a_redriven_execution_that_plans_again_adopts_its_own_journals() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.abort("run");
+    simulation.executions.redrive("run");
+    let event = json!({"operation": "plan", "execution": "run", "redrives": 1, "input": canary()});
+    let again = run(simulation.shift_weight(&event)).unwrap();
+    assert_eq!(again["migration"]["startPercent"], 10);
+    run(simulation.shift(&again, 0)).unwrap();
+    run(simulation.confirm(&again, 50, &json!([]))).unwrap();
+    // The journals from before the redrive do not pass as its own.
+    let error = run(simulation.confirm(&planned, 10, &json!([]))).unwrap_err();
+    assert_eq!(error.name(), "Drift", "{error}");
+    simulation.roll_back_whole("run").unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), before);
 }
 
 /// For example because of drift, whatever `onFailure` says.
@@ -505,7 +521,7 @@ fn adopts_only_some_names(zone: &str) -> Simulation {
     simulation
         .route53
         .inject_fault_into(CHANGE, 1, Fault::Throttled);
-    run(simulation.shift("second", &planned, 0)).unwrap_err();
+    run(simulation.shift(&planned, 0)).unwrap_err();
     assert_eq!(simulation.route53.batches().len(), batches + 1);
     simulation.executions.abort("second");
     simulation
@@ -520,7 +536,7 @@ fn an_aborted_completion_is_rolled_back_or_finished_for_all_names() {
         let simulation = Simulation::new(&zone);
         let planned = at_100_percent(&simulation);
         let first = simulation.world.network.calls();
-        run(simulation.complete("run", &planned)).unwrap();
+        run(simulation.complete(&planned)).unwrap();
         (
             simulation.route53.record_sets(),
             first..simulation.world.network.calls(),
@@ -542,7 +558,7 @@ fn an_aborted_completion_is_rolled_back_or_finished_for_all_names() {
             for later in 1..10 {
                 network.inject_fault(call + later, Fault::Unavailable);
             }
-            run(simulation.complete("run", &planned)).unwrap_err();
+            run(simulation.complete(&planned)).unwrap_err();
             network.clear_faults();
             simulation.executions.abort("run");
             simulation
@@ -566,7 +582,7 @@ fn an_aborted_completion_is_rolled_back_or_finished_for_all_names() {
 
 fn at_100_percent(simulation: &Simulation) -> Value {
     let planned = at_50_percent(simulation, "run", &canary());
-    run(simulation.shift("run", &planned, 2)).unwrap();
+    run(simulation.shift(&planned, 2)).unwrap();
     planned
 }
 
@@ -581,7 +597,7 @@ fn a_completion_is_refused_after_a_rollback_has_started() {
         .route53
         .inject_fault_into(CHANGE, 1, Fault::Throttled);
     run(simulation.roll_back(&json!({"execution": "run"}))).unwrap_err();
-    let error = run(simulation.complete("run", &planned)).unwrap_err();
+    let error = run(simulation.complete(&planned)).unwrap_err();
     assert_eq!(error.name(), "Drift", "{error}");
     simulation.roll_back_whole("run").unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
@@ -635,7 +651,7 @@ fn a_change_between_two_pages_of_a_rollbacks_listing_is_rolled_back() {
     let shifting = Simulation::new(&zone);
     let before = shifting.route53.record_sets();
     let planned = run(shifting.plan("run", &canary())).unwrap();
-    run(shifting.shift("run", &planned, 0)).unwrap();
+    run(shifting.shift(&planned, 0)).unwrap();
     let shifted = shifting.route53.record_sets();
 
     for page in 0..PAGES {
@@ -670,7 +686,7 @@ fn late_write_of_an_adopting_execution_is_rolled_back() {
     simulation
         .route53
         .inject_fault_into(CHANGE, 1, Fault::Throttled);
-    run(simulation.shift("second", &planned, 0)).unwrap_err();
+    run(simulation.shift(&planned, 0)).unwrap_err();
     let later_pass = json!({"request": event, "earlier": {
         "executions": first_pass["executions"], "changeIds": [],
     }});
@@ -721,11 +737,11 @@ fn an_alarm_after_the_completion_does_not_roll_back() {
     let mut input = watching(&json!({"names": [ALARM]}));
     input["steps"] = json!([100]);
     let planned = run(simulation.plan("run", &input)).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation
         .route53
         .inject_fault_into(CHANGE, 1, Fault::Throttled);
-    run(simulation.complete("run", &planned)).unwrap_err();
+    run(simulation.complete(&planned)).unwrap_err();
     let rolled_back = simulation.roll_back_all(&alarm_event(ALARM)).unwrap();
     let reports = rolled_back["migrations"].as_array().unwrap();
     assert_eq!(reports.len(), 1);
@@ -741,7 +757,7 @@ fn a_rollback_leaves_a_held_migration_that_the_plan_did_not_adopt() {
     let first = run(simulation.plan("first", &canary())).unwrap();
     let second = run(simulation.plan("second", &canary())).unwrap();
     assert_eq!(second["migration"]["adopted"], json!([]));
-    run(simulation.shift("first", &first, 0)).unwrap();
+    run(simulation.shift(&first, 0)).unwrap();
     simulation.executions.fail("first", "Held", "Drift");
     let held = simulation.route53.to_cli_json();
     let request = json!({"execution": "second", "requestedBy": "second", "adopted": []});
@@ -795,7 +811,7 @@ fn a_completion_is_refused_when_a_rollback_writes_first() {
     let planned = at_100_percent(&simulation);
     let rollback = Fault::OtherWriter(Box::new(move |record_sets| *record_sets = partly_restored));
     simulation.route53.inject_fault_into(CHANGE, 0, rollback);
-    let error = run(simulation.complete("run", &planned)).unwrap_err();
+    let error = run(simulation.complete(&planned)).unwrap_err();
     assert_eq!(error.name(), "Conflict", "{error}");
     simulation.roll_back_whole("run").unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
@@ -808,9 +824,9 @@ fn a_rollback_of_a_refused_second_execution_does_not_touch_the_first() {
     let simulation = Simulation::blueprint();
     let first = run(simulation.plan("first", &canary())).unwrap();
     let second = run(simulation.plan("second", &canary())).unwrap();
-    run(simulation.shift("first", &first, 0)).unwrap();
+    run(simulation.shift(&first, 0)).unwrap();
     let at_10 = simulation.route53.to_cli_json();
-    let error = run(simulation.shift("second", &second, 0)).unwrap_err();
+    let error = run(simulation.shift(&second, 0)).unwrap_err();
     assert_eq!(error.name(), "Drift", "{error}");
     let request = json!({"execution": "second", "requestedBy": "second", "reason": "Drift"});
     let rolled_back = simulation.roll_back_all(&request).unwrap();
@@ -833,14 +849,14 @@ fn an_interrupted_completion_is_finished_by_the_same_input_or_by_a_rollback() {
         simulation
             .route53
             .inject_fault_into(CHANGE, 2, Fault::Throttled);
-        run(simulation.complete("run", &planned)).unwrap_err();
+        run(simulation.complete(&planned)).unwrap_err();
         simulation.executions.fail("run", "Held", "Drift");
         simulation
     };
     let simulation = half_completed();
     let planned = run(simulation.plan("again", &canary())).unwrap();
     assert_eq!(planned["migration"]["steps"], json!([]));
-    run(simulation.complete("again", &planned)).unwrap();
+    run(simulation.complete(&planned)).unwrap();
     assert!(!simulation.route53.to_cli_json().contains("_cutover"));
 
     let simulation = half_completed();

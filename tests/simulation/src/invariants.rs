@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use expect_test::expect;
 use fakes::{CHANGE, Fault, LIST};
 use migration::dns::RecordName;
-use migration::dns::{RecordData, RecordSet, RecordType, Routing};
+use migration::dns::{RecordData, RecordSet, RecordType, Routing, Zone};
+use migration::journal::{Journal, Journals, SigningKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -80,7 +81,7 @@ fn a_whole_migration_keeps_the_invariants_and_changes_only_weights() {
 fn a_step_adds_one_journal_with_original_and_written_weights() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let journals: Vec<_> = simulation
         .route53
         .record_sets()
@@ -89,7 +90,7 @@ fn a_step_adds_one_journal_with_original_and_written_weights() {
         .flat_map(|record_set| record_set.values().to_vec())
         .collect();
     expect![[r#"
-        "cutover=1" "execution=run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=1" "percent=10" "original.A=100/0" "original.AAAA=100/0" "written.A=90/10" "written.AAAA=90/10" "owner.from.AAAA+CNAME=eks-blueprint-blue" "owner.to.A+AAAA=eks-blueprint-green"
+        "cutover=2" "execution=2f51e9a9fba6f23a/run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=1" "percent=10" "original.A=100/0" "original.AAAA=100/0" "written.A=90/10" "written.AAAA=90/10" "owner.from.AAAA+CNAME=eks-blueprint-blue" "owner.to.A+AAAA=eks-blueprint-green" "signature=9e43bfb5dbd715608abc19bf15340333"
     "#]].assert_eq(&format!("{}\n", journals.join("\n")));
 }
 
@@ -166,10 +167,10 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
 fn a_step_that_is_reached_is_not_written_again() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let after = simulation.route53.to_cli_json();
     let batches = simulation.route53.batches().len();
-    let again = run(simulation.shift("run", &planned, 0)).unwrap();
+    let again = run(simulation.shift(&planned, 0)).unwrap();
     assert_eq!(again["changed"], 0);
     assert_eq!(again["changeIds"], json!([]));
     assert_eq!(simulation.route53.batches().len(), batches);
@@ -180,10 +181,10 @@ fn a_step_that_is_reached_is_not_written_again() {
 fn an_earlier_step_does_not_lower_the_percent() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
-    run(simulation.shift("run", &planned, 1)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    run(simulation.shift(&planned, 1)).unwrap();
     let at_50 = simulation.route53.to_cli_json();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
@@ -197,7 +198,7 @@ fn a_pair_above_the_step_keeps_its_weights_and_is_restored() {
     });
     let before = simulation.route53.record_sets();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
+    let shifted = run(simulation.shift(&planned, 0)).unwrap();
     expect![[r#"
         {"70/30":2,"81/9":1,"90/10":9}
     "#]]
@@ -205,6 +206,27 @@ fn a_pair_above_the_step_keeps_its_weights_and_is_restored() {
     simulation.expect_invariants();
     simulation.roll_back_whole("run").unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
+}
+
+/// Changes journals and signs them with `key`.
+pub(crate) fn write_journals(
+    record_sets: &mut [RecordSet],
+    is_changed: impl Fn(&RecordSet) -> bool,
+    key: &SigningKey,
+    change: &impl Fn(&mut Journal),
+) {
+    let zone = Zone {
+        id: crate::ZONE_ID.parse().unwrap(),
+        name: "example.com".parse().unwrap(),
+        record_sets: BTreeMap::new(),
+    };
+    let journals = Journals::new(&zone, key);
+    for record_set in record_sets.iter_mut().filter(|it| is_changed(it)) {
+        let name = record_set.name.journaled().unwrap();
+        let mut journal = Journal::parse_unverified(record_set).unwrap();
+        change(&mut journal);
+        *record_set = journals.record_set(&name, &journal);
+    }
 }
 
 /// Replaces text in the values of some record sets, as another writer.
@@ -252,8 +274,8 @@ fn a_rollback_restores_the_original_weights_not_100_and_0() {
         "shared.eks-blueprint.example.com"
     ]);
     let planned = run(simulation.plan("run", &input)).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
-    run(simulation.shift("run", &planned, 1)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    run(simulation.shift(&planned, 1)).unwrap();
     simulation.roll_back_whole("run").unwrap();
     assert_eq!(simulation.route53.to_cli_json(), before);
 }
@@ -262,7 +284,7 @@ fn a_rollback_restores_the_original_weights_not_100_and_0() {
 fn a_rollback_keeps_a_load_balancer_that_was_replaced() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
             if let RecordData::Alias { dns_name, .. } = &mut record_set.data
@@ -273,7 +295,7 @@ fn a_rollback_keeps_a_load_balancer_that_was_replaced() {
         }
     });
     // Only weights are compared, so a new alias target is no drift.
-    run(simulation.confirm("run", &planned, &json!([]))).unwrap();
+    run(simulation.confirm(&planned, 0, &json!([]))).unwrap();
     simulation.roll_back_whole("run").unwrap();
     let zone = simulation.route53.to_cli_json();
     assert!(zone.contains("k8s-burnham-new-1"));
@@ -285,7 +307,7 @@ fn a_rollback_keeps_a_load_balancer_that_was_replaced() {
 fn a_rollback_never_leaves_all_traffic_on_a_side_with_weight_0() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.route53.edit(|record_sets| {
         record_sets.retain(|record_set| {
             !(record_set.name.as_str() == "burnham.eks-blueprint.example.com"
@@ -333,7 +355,7 @@ fn a_rollback_by_name_stops_the_execution_that_moves_it() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["migrations"][0]["stopped"], true);
@@ -345,7 +367,7 @@ fn a_rollback_by_name_stops_the_execution_that_moves_it() {
 fn a_rollback_does_not_stop_the_execution_that_waits_for_it() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let arn = "arn:aws:states:eu-west-3:111122223333:execution:cutover-migration:run";
     let request = json!({"execution": arn, "requestedBy": arn});
     let answer = run(simulation.roll_back(&request)).unwrap();
@@ -371,7 +393,7 @@ fn an_invalid_rollback_request_is_refused() {
     check_rollback_request(
         &json!({"Comment": "Insert your JSON here"}),
         &expect![[r#"
-            InvalidInput: Comment: unknown field `Comment`, expected one of `execution`, `names`, `alarm`, `hostedZoneId`, `requestedBy`, `adopted`, `reason`
+            InvalidInput: Comment: unknown field `Comment`, expected one of `execution`, `names`, `alarm`, `hostedZoneId`, `requestedBy`, `adopted`, `trustForeignJournals`, `reason`
         "#]],
     );
     check_rollback_request(
@@ -401,16 +423,14 @@ fn a_second_migration_of_a_locked_name_is_busy() {
     // This one is planned before the name is locked, so only its shift can be refused. It runs already, so
     // that `onDrift` decides.
     let early = run(simulation.plan("early", &of_one_name())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let after = simulation.route53.to_cli_json();
     let error = run(simulation.plan("second", &of_one_name())).unwrap_err();
     expect![[r#"
         Busy: burnham.eks-blueprint.example.com has the journal of the execution first (eks-blueprint-blue to eks-blueprint-green, at 10 percent), which is running, or is unknown to this stack; wait until it has ended, or roll it back: start the rollback state machine with {"execution": "first"}, and add "hostedZoneId" if it belongs to another stack; if it completed more than 90 days ago, release it with the same input
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
     assert_eq!(
-        run(simulation.shift("early", &early, 0))
-            .unwrap_err()
-            .name(),
+        run(simulation.shift(&early, 0)).unwrap_err().name(),
         "Drift"
     );
     assert_eq!(simulation.route53.to_cli_json(), after);
@@ -421,14 +441,14 @@ fn a_held_migration_is_adopted_and_continued() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.record_sets();
     let planned = run(simulation.plan("first", &canary())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
-    run(simulation.shift("first", &planned, 1)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    run(simulation.shift(&planned, 1)).unwrap();
     simulation.executions.abort("first");
 
     let planned = run(simulation.plan("second", &canary())).unwrap();
     assert_eq!(planned["plan"]["currentPercent"], 50);
     assert_eq!(planned["plan"]["steps"].as_array().unwrap().len(), 1);
-    run(simulation.shift("second", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.expect_invariants();
     // The rollback restores the weights from before the first execution.
     simulation.roll_back_whole("second").unwrap();
@@ -439,7 +459,7 @@ fn a_held_migration_is_adopted_and_continued() {
 fn a_held_migration_in_the_other_direction_is_busy() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.executions.abort("first");
     let mut back = of_one_name();
     back["from"] = json!(GREEN);
@@ -456,7 +476,7 @@ fn a_migration_held_at_the_last_step_repeats_that_step() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
     for step in 0..3 {
-        run(simulation.shift("first", &planned, step)).unwrap();
+        run(simulation.shift(&planned, step)).unwrap();
     }
     simulation.executions.abort("first");
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
@@ -464,9 +484,9 @@ fn a_migration_held_at_the_last_step_repeats_that_step() {
         planned["migration"]["steps"],
         json!([{"percent": 100, "bakeSeconds": 300}])
     );
-    run(simulation.shift("second", &planned, 0)).unwrap();
-    run(simulation.confirm("second", &planned, &json!([]))).unwrap();
-    let completed = run(simulation.complete("second", &planned)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    run(simulation.confirm(&planned, 0, &json!([]))).unwrap();
+    let completed = run(simulation.complete(&planned)).unwrap();
     assert_eq!(
         (&completed["leased"], &completed["journals"]),
         (&json!(1), &json!(0))
@@ -479,11 +499,12 @@ fn a_rollback_restores_the_names_of_the_adopted_migration() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     let planned = run(simulation.plan("first", &canary())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.executions.abort("first");
     let planned = run(simulation.plan("second", &canary())).unwrap();
-    assert_eq!(planned["migration"]["adopted"], json!(["first"]));
-    let request = json!({"execution": "second", "requestedBy": "second", "adopted": ["first"]});
+    let adopted = &planned["migration"]["adopted"];
+    assert_eq!(*adopted, json!([simulation.identity("first").to_string()]));
+    let request = json!({"execution": "second", "requestedBy": "second", "adopted": adopted});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 7);
     assert_eq!(simulation.route53.to_cli_json(), before);
@@ -494,11 +515,12 @@ fn a_rollback_restores_the_names_of_the_adopted_migration() {
 fn a_rollback_leaves_names_that_its_migration_did_not_adopt() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &canary())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.executions.abort("first");
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
-    assert_eq!(planned["migration"]["adopted"], json!(["first"]));
-    let request = json!({"execution": "second", "requestedBy": "second", "adopted": ["first"]});
+    let adopted = &planned["migration"]["adopted"];
+    assert_eq!(*adopted, json!([simulation.identity("first").to_string()]));
+    let request = json!({"execution": "second", "requestedBy": "second", "adopted": adopted});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 1);
 }
@@ -508,10 +530,10 @@ fn a_rollback_leaves_names_that_its_migration_did_not_adopt() {
 fn a_rollback_leaves_names_that_a_later_execution_has_adopted() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &canary())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.executions.fail("first", "Held", "Drift");
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
-    run(simulation.shift("second", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.executions.fail("second", "Held", "Drift");
     let answer = run(simulation.roll_back(&json!({"execution": "first"}))).unwrap();
     assert_eq!(answer["restored"], 6);
@@ -525,14 +547,14 @@ fn a_rollback_leaves_names_that_a_later_execution_has_adopted() {
 fn a_first_shift_below_the_planned_start_percent_is_drift() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
-    run(simulation.shift("first", &planned, 1)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    run(simulation.shift(&planned, 1)).unwrap();
     simulation.executions.abort("first");
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
     assert_eq!(planned["migration"]["startPercent"], 50);
     simulation.roll_back_whole("first").unwrap();
     let restored = simulation.route53.to_cli_json();
-    let error = run(simulation.shift("second", &planned, 0)).unwrap_err();
+    let error = run(simulation.shift(&planned, 0)).unwrap_err();
     assert_eq!(error.name(), "Drift", "{error}");
     assert_eq!(simulation.route53.to_cli_json(), restored);
 }
@@ -542,13 +564,13 @@ fn a_first_shift_below_the_planned_start_percent_is_drift() {
 fn a_later_pass_does_not_touch_migrations_that_started_since() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let mut request = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["executions"], json!(["first"]));
 
     let planned = run(simulation.plan("second", &of_one_name())).unwrap();
-    run(simulation.shift("second", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     request = json!({"request": request, "earlier": {
         "executions": answer["executions"], "changeIds": answer["changeIds"],
     }});
@@ -561,7 +583,7 @@ fn a_later_pass_does_not_touch_migrations_that_started_since() {
 fn a_journal_of_an_unknown_execution_is_not_adopted() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("first", &of_one_name())).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let other_stack = Simulation::blueprint();
     other_stack
         .route53
@@ -574,7 +596,7 @@ fn a_journal_of_an_unknown_execution_is_not_adopted() {
 fn an_unreadable_journal_is_reported_by_the_rollback() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
             if record_set.name.as_str() == "_cutover.burnham.eks-blueprint.example.com"
@@ -588,7 +610,7 @@ fn an_unreadable_journal_is_reported_by_the_rollback() {
     assert_eq!(answer["restored"], 6);
     expect![[r#"
         [
-          "burnham.eks-blueprint.example.com is not restored: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected one value, found 2; if no migration wrote it, delete it, otherwise restore its value"
+          "burnham.eks-blueprint.example.com is not restored: the TXT record _cutover.burnham.eks-blueprint.example.com is not trusted as a journal: expected one value, found 2; if no migration wrote it, delete it, otherwise restore the value that the migration wrote (infra/README.md, \"A journal was deleted or edited\")"
         ]
     "#]].assert_eq(&format!("{:#}\n", answer["problems"]));
 }
@@ -597,19 +619,19 @@ fn an_unreadable_journal_is_reported_by_the_rollback() {
 fn drift_is_found_and_not_overwritten() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation
         .route53
         .edit(|record_sets| reweigh(record_sets, "burnham.eks-blueprint.example.com", BLUE, 100));
     let edited = simulation.route53.to_cli_json();
     for error in [
-        run(simulation.shift("run", &planned, 1)).unwrap_err(),
-        run(simulation.confirm("run", &planned, &json!([]))).unwrap_err(),
-        run(simulation.complete("run", &planned)).unwrap_err(),
+        run(simulation.shift(&planned, 1)).unwrap_err(),
+        run(simulation.confirm(&planned, 0, &json!([]))).unwrap_err(),
+        run(simulation.complete(&planned)).unwrap_err(),
     ] {
         assert_eq!(error.name(), "Drift");
     }
-    let error = run(simulation.shift("run", &planned, 1)).unwrap_err();
+    let error = run(simulation.shift(&planned, 1)).unwrap_err();
     expect![[r#"
         another writer changed burnham.eks-blueprint.example.com: its weights (eks-blueprint-blue/eks-blueprint-green) are A 100/10 instead of 90/10, AAAA 100/10 instead of 90/10, which execution run last wrote; find out who wrote them (ExternalDNS, Terraform, a person); then put the weights back and start a new execution, or roll back: start the rollback state machine with {"execution": "run"}
     "#]].assert_eq(&format!("{error}\n"));
@@ -628,13 +650,13 @@ fn drift_is_found_and_not_overwritten() {
 fn a_deleted_journal_is_drift() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation
         .route53
         .edit(|record_sets| record_sets.retain(|record_set| record_set.name.journaled().is_none()));
     for error in [
-        run(simulation.shift("run", &planned, 1)).unwrap_err(),
-        run(simulation.confirm("run", &planned, &json!([]))).unwrap_err(),
+        run(simulation.shift(&planned, 1)).unwrap_err(),
+        run(simulation.confirm(&planned, 0, &json!([]))).unwrap_err(),
     ] {
         assert_eq!(error.name(), "Drift");
     }
@@ -646,12 +668,12 @@ fn a_completion_with_one_deleted_journal_is_drift_and_keeps_the_others() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     for step in 0..3 {
-        run(simulation.shift("run", &planned, step)).unwrap();
+        run(simulation.shift(&planned, step)).unwrap();
     }
     simulation.route53.edit(|record_sets| {
         record_sets.retain(|record_set| !record_set.name.as_str().starts_with("_cutover.skiapp"));
     });
-    let error = run(simulation.complete("run", &planned)).unwrap_err();
+    let error = run(simulation.complete(&planned)).unwrap_err();
     assert_eq!(error.name(), "Drift", "{error}");
     assert_eq!(
         simulation.route53.to_cli_json().matches("_cutover").count(),
@@ -666,7 +688,7 @@ fn every_write_is_a_compare_and_swap() {
         let simulation = Simulation::blueprint();
         let planned = run(simulation.plan("run", &of_one_name())).unwrap();
         for earlier in 0..step {
-            run(simulation.shift("run", &planned, earlier)).unwrap();
+            run(simulation.shift(&planned, earlier)).unwrap();
         }
         simulation.route53.inject_fault_into(
             CHANGE,
@@ -676,7 +698,7 @@ fn every_write_is_a_compare_and_swap() {
             })),
         );
         let batches = simulation.route53.batches().len();
-        let error = run(simulation.shift("run", &planned, step)).unwrap_err();
+        let error = run(simulation.shift(&planned, step)).unwrap_err();
         assert_eq!(error.name(), "Conflict", "{error}");
         assert_eq!(simulation.route53.batches().len(), batches);
         assert!(simulation.route53.to_cli_json().contains("\"Weight\": 77"));
@@ -694,8 +716,8 @@ fn a_first_shift_conflicts_with_a_write_since_its_read() {
     input["names"] = json!(["0-svc-007.example.com"]);
     let early = run(simulation.plan("early", &input)).unwrap();
     let planned = run(simulation.plan("first", &input)).unwrap();
-    run(simulation.shift("first", &planned, 0)).unwrap();
-    run(simulation.shift("first", &planned, 1)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    run(simulation.shift(&planned, 1)).unwrap();
 
     let rolled_back = before.clone();
     // The first call lists the name, the second one its journal.
@@ -704,7 +726,7 @@ fn a_first_shift_conflicts_with_a_write_since_its_read() {
         1,
         Fault::OtherWriter(Box::new(move |record_sets| *record_sets = rolled_back)),
     );
-    let error = run(simulation.shift("early", &early, 0)).unwrap_err();
+    let error = run(simulation.shift(&early, 0)).unwrap_err();
     assert_eq!(error.name(), "Conflict", "{error}");
     assert_eq!(simulation.route53.record_sets(), before);
 }
@@ -714,14 +736,14 @@ fn a_first_shift_conflicts_with_a_write_since_its_read() {
 fn a_lost_answer_is_recognised_and_its_propagation_waited_out() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    let undisturbed = run(simulation.shift("run", &planned, 0)).unwrap();
+    let undisturbed = run(simulation.shift(&planned, 0)).unwrap();
 
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     simulation
         .route53
         .inject_fault_into(CHANGE, 0, Fault::AnswerLost);
-    let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
+    let shifted = run(simulation.shift(&planned, 0)).unwrap();
     assert_eq!(shifted["changeIds"], json!([]));
     let wait = |answer: &Value| answer["waitSeconds"].as_u64().unwrap();
     assert_eq!(wait(&shifted), wait(&undisturbed) + 60);
@@ -751,7 +773,7 @@ fn a_few_names_of_a_large_zone_are_read_one_by_one() {
     run(simulation.roll_back(&json!({"hostedZoneId": ZONE_ID, "execution": "other"}))).unwrap();
     assert_eq!(pages() - before, 7);
     let before = pages();
-    run(simulation.complete("other", &planned)).unwrap();
+    run(simulation.complete(&planned)).unwrap();
     assert_eq!(pages() - before, 5);
 }
 
@@ -774,7 +796,7 @@ fn an_alias_within_the_zone_waits_out_the_ttl_of_its_target() {
     input["ttlFactor"] = json!(1.5);
     let planned = run(simulation.plan("run", &input)).unwrap();
     assert_eq!(planned["plan"]["ttlSeconds"], 900);
-    let shifted = run(simulation.shift("run", &planned, 0)).unwrap();
+    let shifted = run(simulation.shift(&planned, 0)).unwrap();
     assert_eq!(shifted["waitSeconds"], 1_350);
 }
 
@@ -900,9 +922,10 @@ fn shares_of_green(record_sets: &[RecordSet]) -> BTreeMap<(RecordName, RecordTyp
 fn the_comment_of_a_batch_names_the_execution_and_what_it_does() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
-    run(simulation.shift("run", &planned, 2)).unwrap();
-    run(simulation.complete("run", &planned)).unwrap();
+    for step in 0..3 {
+        run(simulation.shift(&planned, step)).unwrap();
+    }
+    run(simulation.complete(&planned)).unwrap();
     simulation.executions.fail("run", "HealthCheckFailed", "");
     simulation.roll_back_whole("run").unwrap();
     let mut comments = simulation.route53.comments();
@@ -910,6 +933,7 @@ fn the_comment_of_a_batch_names_the_execution_and_what_it_does() {
     expect![[r#"
         [
             "Cutover: execution run shifts to 10 percent",
+            "Cutover: execution run shifts to 50 percent",
             "Cutover: execution run shifts to 100 percent",
             "Cutover: rollback of execution run",
         ]

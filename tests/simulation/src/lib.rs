@@ -29,6 +29,8 @@
 //! | `events` | rollbacks that an event starts |
 //! | `holds` | alarms that fire while a migration is held |
 //! | `rollbacks_by_name` | rollbacks of names, whichever migrations have moved them |
+//! | `attackers` | who may write TXT records in the zone and has collected all journals |
+//! | `two_stacks` | two stacks on one zone, with the same execution names |
 //! | `flow` | the rules of the flow, and mutations of the definitions that break them |
 //! | `external_dns`, `releases` | migrations and releases while the model of ExternalDNS runs |
 //! | `regressions` | shortest forms of failures that random histories found |
@@ -54,6 +56,8 @@ pub mod world;
 pub mod writers;
 pub mod zones;
 
+#[cfg(test)]
+mod attackers;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
@@ -81,6 +85,8 @@ mod releases;
 #[cfg(test)]
 mod rollbacks_by_name;
 #[cfg(test)]
+mod two_stacks;
+#[cfg(test)]
 mod warnings;
 
 use std::cell::RefCell;
@@ -91,6 +97,7 @@ use fakes::{FakeExecutions, FakeRoute53, record_sets_from_cli_json};
 use futures_executor::LocalPool;
 use interpreter::{End, ExecutionId, Failure};
 use migration::Error;
+use migration::journal::ExecutionIdentity;
 use serde_json::{Value, json};
 
 use crate::clock::Latency;
@@ -248,55 +255,59 @@ impl Simulation {
             .await
     }
 
+    /// The identity of an execution in journals.
+    ///
+    /// # Panics
+    /// If no execution has this name.
+    pub fn identity(&self, execution: &str) -> ExecutionIdentity {
+        self.world.identity(execution)
+    }
+
     /// Shifts the weights to step number `step`, counted from 0.
-    pub async fn shift(
-        &self,
-        execution: &str,
-        planned: &Value,
-        step: usize,
-    ) -> Result<Value, Error> {
+    pub async fn shift(&self, planned: &Value, step: usize) -> Result<Value, Error> {
         self.shift_weight(&json!({
             "operation": "shift",
-            "execution": execution,
             "migration": planned["migration"],
             "step": step,
         }))
         .await
     }
 
-    /// Checks that the changes are in sync and the weights are those in the journals.
+    /// Checks that the changes are in sync, the weights are those in the journals, and these have reached the
+    /// percent.
     pub async fn confirm(
         &self,
-        execution: &str,
         planned: &Value,
+        percent: u32,
         change_ids: &Value,
     ) -> Result<Value, Error> {
         self.shift_weight(&json!({
             "operation": "confirm",
-            "execution": execution,
             "migration": planned["migration"],
+            "percent": percent,
             "changeIds": change_ids,
         }))
         .await
     }
 
     /// Completes a migration: deletes its journals, unless names are leased.
-    pub async fn complete(&self, execution: &str, planned: &Value) -> Result<Value, Error> {
+    pub async fn complete(&self, planned: &Value) -> Result<Value, Error> {
         self.shift_weight(&json!({
             "operation": "complete",
-            "execution": execution,
             "migration": planned["migration"],
         }))
         .await
     }
 
     async fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
-        shift_weight::handle(event, &*self.route53, &*self.executions).await
+        let keys = &self.world.signing_keys.borrow().clone();
+        shift_weight::handle(event, &*self.route53, &*self.executions, keys).await
     }
 
     /// Makes one pass of a rollback.
     pub async fn roll_back(&self, request: &Value) -> Result<Value, Error> {
-        rollback::handle(request, &*self.route53, &*self.executions).await
+        let keys = &self.world.signing_keys.borrow().clone();
+        rollback::handle(request, &*self.route53, &*self.executions, keys).await
     }
 
     /// Plans the release of a migration.

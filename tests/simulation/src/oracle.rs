@@ -132,7 +132,9 @@ impl Oracle {
         if change.deletes_after_create {
             return Err("a DELETE comes after a CREATE".into());
         }
-        let [old, new] = change.journals.map(|journal| journal.map(Journal::parse));
+        let [old, new] = change
+            .journals
+            .map(|journal| journal.map(Journal::parse_unverified));
         let (old, new) = (old.transpose()?, new.transpose()?);
         only_weights_change(&change.moved)?;
         only_weight_and_owner_change(&change.texts)?;
@@ -205,7 +207,7 @@ impl Oracle {
             ));
         }
         if new.execution != old.execution
-            && (self.running.contains(&old.execution)
+            && (self.running.contains(old.execution.name())
                 || (&new.from, &new.to) != (&old.from, &old.to))
         {
             return Err(format!(
@@ -214,17 +216,17 @@ impl Oracle {
             ));
         }
         if new.completed {
-            if new.percent != Percent::ALL || self.rolled_back.contains(&new.execution) {
+            if new.percent != Percent::ALL || self.rolled_back.contains(new.execution.name()) {
                 return Err(format!(
                     "is marked as completed at {} percent or after its rollback",
                     new.percent
                 ));
             }
-            self.closing.insert(new.execution.clone());
+            self.closing.insert(new.execution.name().to_owned());
         }
         let writes_nothing_new = new.written == old.written;
-        let is_at_its_step =
-            writes_nothing_new && new.execution == old.execution && new.percent == old.percent;
+        let has_same_writer = (&new.execution, new.redrives) == (&old.execution, old.redrives);
+        let is_at_its_step = writes_nothing_new && has_same_writer && new.percent == old.percent;
         if is_at_its_step && (new.completed || change.changes_an_owner()) {
             // The mark of a completion; or a release, which gives names back or leases them again.
             return Ok(());
@@ -281,7 +283,7 @@ impl Oracle {
 
     /// Checks that the execution may still write, and that it leases the names that it moves.
     fn check_writer(&self, new: &Journal, texts: &[&RecordSet]) -> Result<(), String> {
-        if self.rolled_back.contains(&new.execution) {
+        if self.rolled_back.contains(new.execution.name()) {
             return Err(format!("{} writes after its rollback", new.execution));
         }
         for text in texts {
@@ -290,7 +292,7 @@ impl Oracle {
             let Some((owner, _)) = owner(text) else {
                 continue;
             };
-            let leases = new.is_leased() || self.leasing.contains(&new.execution);
+            let leases = new.is_leased() || self.leasing.contains(new.execution.name());
             if is_ours && leases && owner != format!("cutover/{}", new.execution) {
                 return Err(format!(
                     "{} has the owner {owner} during the lease",
@@ -309,7 +311,7 @@ impl Oracle {
         texts: &[&RecordSet],
         original_texts: &[RecordSet],
     ) -> Result<(), String> {
-        let execution = old.execution.clone();
+        let execution = old.execution.name().to_owned();
         if self.closing.contains(&execution) {
             if old.percent != Percent::ALL {
                 return Err(format!(

@@ -386,7 +386,10 @@ fn lease_a_name(world: &Rc<World>) {
             RecordData::Alias { .. } => None,
         });
         if let Some(value) = leased {
-            *value = value.replace(owner, "external-dns/owner=cutover/execution-1,was=");
+            *value = value.replace(
+                owner,
+                "external-dns/owner=cutover/0123456789abcdef/execution-1,was=",
+            );
         }
     });
 }

@@ -285,7 +285,7 @@ fn a_txt_record_that_is_no_journal_is_busy() {
         },
         &json!({}),
         &expect![[r#"
-            Busy: the TXT record _cutover.burnham.eks-blueprint.example.com can't be read as a journal: expected key=value, found "hello"; if no migration wrote it, delete it, otherwise restore its value
+            Busy: the TXT record _cutover.burnham.eks-blueprint.example.com is not trusted as a journal: it does not begin with the format version `cutover=2`; if no migration wrote it, delete it, otherwise restore the value that the migration wrote (infra/README.md, "A journal was deleted or edited")
         "#]],
     );
 }
@@ -311,7 +311,7 @@ fn more_names_than_fit_into_a_state_input_are_refused() {
         },
         &json!({}),
         &expect![[r#"
-            InvalidInput: names: 1007 names are too many for one migration, which would have 64055 bytes as JSON, and at most 56000 can be passed from state to state; split them into several migrations with `names` or `exclude`
+            InvalidInput: names: 1007 names are too many for one migration, which would have 64103 bytes as JSON, and at most 56000 can be passed from state to state; split them into several migrations with `names` or `exclude`
         "#]],
     );
 }

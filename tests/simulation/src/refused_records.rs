@@ -25,7 +25,7 @@ fn shifted() -> Simulation {
         "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100],
     });
     let planned = run(simulation.plan("run", &input)).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.executions.fail("run", "HealthCheckFailed", "");
     simulation
 }

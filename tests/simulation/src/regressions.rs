@@ -17,7 +17,7 @@ const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 fn the_registry_txt_of_a_deleted_record_is_restored_with_the_original_weight() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.route53.edit(|record_sets| {
         record_sets.retain(|record_set| {
             let side = record_set.weighted().map(|(side, _)| side.as_str());
@@ -53,7 +53,7 @@ fn a_rollback_finds_an_edit_between_its_read_and_its_write_of_an_unchanged_weigh
     });
     let before = simulation.route53.record_sets();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
 
     let edit = Fault::OtherWriter(Box::new(|record_sets| {
         for record_set in record_sets {
@@ -84,7 +84,7 @@ fn a_journal_that_is_written_again_can_be_rolled_back() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.record_sets();
     let planned = run(simulation.plan("run", &of_one_name())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let is_journal = |record_set: &RecordSet| record_set.name.journaled().is_some();
     let mut deleted = simulation.route53.record_sets();
     deleted.retain(is_journal);

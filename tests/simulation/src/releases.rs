@@ -85,7 +85,7 @@ fn a_later_name_that_snaps_back_fails_the_release() {
 fn a_migration_that_has_not_completed_is_not_released() {
     let clusters = Clusters::blueprint();
     let planned = run(clusters.simulation.plan("run", &of_one_name())).unwrap();
-    run(clusters.simulation.shift("run", &planned, 0)).unwrap();
+    run(clusters.simulation.shift(&planned, 0)).unwrap();
     for expect in [
         expect![[r#"
             Busy: the execution run is still running, and its names are at 10 percent; only a completed migration can be released: finish it with an execution from eks-blueprint-blue to eks-blueprint-green, or roll it back
@@ -261,7 +261,7 @@ fn a_name_leased_again_after_the_decision_is_given_back_at_the_end() {
             record_sets,
             is_green_of_burnham,
             "owner=eks-blueprint-green",
-            "owner=cutover/run",
+            "owner=cutover/0123456789abcdef/run",
         );
     });
     run(simulation.end_release(&planned)).unwrap();
@@ -595,7 +595,7 @@ fn a_rollback_of_a_decided_release_gives_leased_names_back() {
             record_sets,
             belongs_to_argocd,
             "owner=eks-blueprint-green",
-            "owner=cutover/run",
+            "owner=cutover/0123456789abcdef/run",
         );
     });
     assert!(leased.len() > 7 && clusters.is_leased("argocd.eks-blueprint.example.com"));
@@ -625,7 +625,7 @@ fn names_are_leased_again_beside_an_unreadable_journal() {
     expect![[r#"
         {
           "reacquired": 4,
-          "message": "the names that were given back are leased again, with the weights that the migration reached; these names are unchanged, because their journals can't be read: argocd.eks-blueprint.example.com"
+          "message": "the names that were given back are leased again, with the weights that the migration reached; these names are unchanged, because their journals are not trusted: argocd.eks-blueprint.example.com"
         }
     "#]]
     .assert_eq(&format!("{answer:#}\n"));

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use expect_test::expect;
-use fakes::Fault;
+use fakes::{FakeSigningKeys, Fault};
+use migration::Error;
+use migration::error::NotPermitted;
 use serde_json::json;
 
 use crate::invariants::{canary, run};
@@ -14,7 +16,7 @@ use crate::{Simulation, ZONE_ID};
 fn a_rollback_by_name_of_a_held_migration_reports_how_many_names_it_does_not_restore() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     simulation.executions.fail("run", "Held", "Drift");
     let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
     let answer = run(simulation.roll_back(&request)).unwrap();
@@ -35,7 +37,7 @@ fn a_rollback_by_name_of_a_running_migration_restores_all_of_its_names_and_says_
         let mut input = canary();
         input["onFailure"] = json!(reaction);
         let planned = run(simulation.plan("run", &input)).unwrap();
-        run(simulation.shift("run", &planned, 0)).unwrap();
+        run(simulation.shift(&planned, 0)).unwrap();
         let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"], "reason": "errors"});
         let answer = run(simulation.roll_back(&request)).unwrap();
         assert_eq!(simulation.route53.to_cli_json(), before);
@@ -74,7 +76,7 @@ fn a_rollback_by_name_restores_the_rest_only_of_migrations_that_it_stops() {
         ("run", ["burnham", "ecsfrontend"]),
     ] {
         let planned = run(simulation.plan(execution, &input(&names))).unwrap();
-        run(simulation.shift(execution, &planned, 0)).unwrap();
+        run(simulation.shift(&planned, 0)).unwrap();
     }
     simulation.executions.fail("held", "Held", "Drift");
     let names = ["argocd.*", "burnham.*"];
@@ -103,13 +105,13 @@ fn a_late_write_to_a_name_that_was_not_requested_is_rolled_back_by_the_next_pass
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
     let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift("run", &planned, 0)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
     let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
     let first = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(simulation.route53.to_cli_json(), before);
     let mut late = planned.clone();
     late["migration"]["names"]["relative"] = json!(["skiapp"]);
-    run(simulation.shift("run", &late, 0)).unwrap();
+    run(simulation.shift(&late, 0)).unwrap();
     let later = json!({"request": request, "earlier": {
         "executions": first["executions"], "changeIds": [],
     }});
@@ -127,7 +129,7 @@ fn a_rollback_by_name_with_a_fault_at_any_call_restores_all_names_of_a_stopped_m
         let mut input = canary();
         input["onFailure"] = json!("hold");
         let planned = run(simulation.plan("run", &input)).unwrap();
-        run(simulation.shift("run", &planned, 0)).unwrap();
+        run(simulation.shift(&planned, 0)).unwrap();
         simulation
     };
     let before = Simulation::blueprint().route53.to_cli_json();
@@ -157,4 +159,88 @@ fn a_rollback_by_name_with_a_fault_at_any_call_restores_all_names_of_a_stopped_m
             }
         }
     }
+}
+
+/// The key of the stack that wrote the journals is lost. Without a person's word, anybody could have written
+/// them.
+#[test]
+fn a_rollback_trusts_foreign_journals_only_if_the_request_says_so_and_names_them() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    *simulation.world.signing_keys.borrow_mut() = FakeSigningKeys::of_stack(1);
+    let shifted = simulation.route53.to_cli_json();
+
+    let names = json!([
+        "burnham.eks-blueprint.example.com",
+        "legacy.eks-blueprint.example.com"
+    ]);
+    let mut request = json!({"hostedZoneId": ZONE_ID, "names": names});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    expect![[r#"
+        [
+          "burnham.eks-blueprint.example.com is not restored: the TXT record _cutover.burnham.eks-blueprint.example.com is not trusted as a journal: its signature is not valid: another writer made it, edited it or moved it here, or it was signed with the key of another stack; if no migration wrote it, delete it, otherwise restore the value that the migration wrote (infra/README.md, \"A journal was deleted or edited\"); it says that the original weights (eks-blueprint-blue/eks-blueprint-green) were 100/0: if they were, and the key of the stack that wrote it is lost, roll back with hostedZoneId, names and \"trustForeignJournals\": true, which writes them",
+          "legacy.eks-blueprint.example.com is not restored: the TXT record _cutover.legacy.eks-blueprint.example.com is not trusted as a journal: its signature is not valid: another writer made it, edited it or moved it here, or it was signed with the key of another stack; if no migration wrote it, delete it, otherwise restore the value that the migration wrote (infra/README.md, \"A journal was deleted or edited\"); it says that the original weights (eks-blueprint-blue/eks-blueprint-green) were 255/0: if they were, and the key of the stack that wrote it is lost, roll back with hostedZoneId, names and \"trustForeignJournals\": true, which writes them"
+        ]
+    "#]].assert_eq(&format!("{:#}\n", answer["problems"]));
+    assert_eq!(answer["restored"], 0);
+    assert_eq!(simulation.route53.to_cli_json(), shifted);
+
+    request["trustForeignJournals"] = json!(true);
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["restored"], 2);
+    assert_eq!(answer["problems"], json!([]));
+    // It was not stopped: only this stack's own journals say which execution moved a name.
+    assert!(simulation.executions.is_running("run"));
+
+    for refused in [
+        json!({"execution": "run", "trustForeignJournals": true}),
+        json!({"hostedZoneId": ZONE_ID, "names": ["*"], "trustForeignJournals": true}),
+        json!({"hostedZoneId": ZONE_ID, "names": [], "trustForeignJournals": true}),
+    ] {
+        let error = run(simulation.roll_back(&refused)).unwrap_err();
+        assert_eq!(error.name(), "InvalidInput", "{error}");
+        assert!(
+            error.to_string().contains("trustForeignJournals"),
+            "{error}"
+        );
+    }
+    let rest = json!([
+        "\\052.apps.eks-blueprint.example.com",
+        "argocd.eks-blueprint.example.com",
+        "ecsfrontend.eks-blueprint.example.com",
+        "shared.eks-blueprint.example.com",
+        "skiapp.eks-blueprint.example.com",
+    ]);
+    request["names"] = rest;
+    assert_eq!(run(simulation.roll_back(&request)).unwrap()["restored"], 5);
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+/// KMS does not answer, or the permission is missing.
+#[test]
+fn nothing_is_written_without_the_key() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    let shifted = simulation.route53.to_cli_json();
+    let error = Error::from(NotPermitted::Action {
+        action: "kms:GenerateMac".to_owned(),
+        answer: "AccessDenied".to_owned(),
+    });
+    *simulation.world.signing_keys.borrow_mut() = FakeSigningKeys::failing(error.clone());
+    let request = json!({"execution": "run"});
+    let results = [
+        run(simulation.plan("next", &canary())),
+        run(simulation.shift(&planned, 1)),
+        run(simulation.confirm(&planned, 10, &json!([]))),
+        run(simulation.complete(&planned)),
+        run(simulation.plan_release("run")),
+        run(simulation.roll_back(&request)),
+    ];
+    for result in results {
+        assert_eq!(result, Err(error.clone()));
+    }
+    assert_eq!(simulation.route53.to_cli_json(), shifted);
 }

@@ -12,16 +12,18 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use fakes::{FakeCloudWatch, FakeExecutions, FakeRoute53, Network, Time};
+use fakes::{FakeCloudWatch, FakeExecutions, FakeRoute53, FakeSigningKeys, Network, Time};
 use fastrand::Rng;
 use futures_executor::LocalSpawner;
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use futures_util::task::LocalSpawnExt;
 use interpreter::{Description, End, ExecutionId, Failure, JValue, StepFunctions};
 use migration::Error;
 use migration::dns::HostedZoneId;
 use migration::dns::{RecordName, RecordSet};
-use migration::executions::ROLLING_BACK;
+use migration::executions::{Executions, ROLLING_BACK};
+use migration::journal::{ExecutionIdentity, SigningKeys};
 use migration::plan::Migration;
 use migration::route53::read_names;
 use serde_json::{Value, json};
@@ -95,6 +97,8 @@ pub struct World {
     pub route53: Rc<FakeRoute53>,
     pub executions: Rc<FakeExecutions>,
     pub cloudwatch: FakeCloudWatch,
+    /// The key with which the functions sign journals.
+    pub signing_keys: RefCell<FakeSigningKeys>,
     pub oracle: Arc<Mutex<Oracle>>,
     /// Whether the probes of the new side pass.
     pub is_healthy: Cell<bool>,
@@ -226,6 +230,7 @@ impl World {
                 Box::new(on_end),
             )),
             cloudwatch: FakeCloudWatch::new(network.clone(), &[ALARM]),
+            signing_keys: RefCell::default(),
             clock,
             network,
             oracle,
@@ -296,6 +301,20 @@ impl World {
             .insert(execution.to_owned(), input.clone());
         let is_leasing = input["externalDns"]["mode"] != "ignore";
         lock(&self.oracle).start(execution, is_leasing);
+    }
+
+    /// The identity of an execution in journals.
+    ///
+    /// # Panics
+    /// If no execution has this name.
+    pub fn identity(&self, execution: &str) -> ExecutionIdentity {
+        let key = self.signing_keys.borrow().signing_key().now_or_never();
+        let started_at = self.executions.started_at(execution);
+        let identity = || {
+            let arn = self.executions.arn(execution);
+            Some(key?.ok()?.identity(execution, &arn, started_at?))
+        };
+        identity().unwrap_or_else(|| panic!("no execution {execution} was started"))
     }
 
     fn start_execution(&self, machine: &str, name: Option<&str>, input: &Value) {
@@ -816,9 +835,10 @@ impl World {
 
     async fn handle(&self, function: Function, event: &Value) -> Result<Value, Failure> {
         let (route53, executions) = (&*self.route53, &*self.executions);
+        let keys = self.signing_keys.borrow().clone();
         let answer = match function {
-            Function::ShiftWeight => shift_weight::handle(event, route53, executions).await,
-            Function::Rollback => rollback::handle(event, route53, executions).await,
+            Function::ShiftWeight => shift_weight::handle(event, route53, executions, &keys).await,
+            Function::Rollback => rollback::handle(event, route53, executions, &keys).await,
             Function::CheckAlarms => {
                 let answer = check_alarms::handle(event, &self.cloudwatch).await;
                 answer.map(|answer| serde_json::to_value(answer).unwrap_or_default())

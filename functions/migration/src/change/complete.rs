@@ -4,9 +4,8 @@ use super::apply::apply;
 use super::name_change::NameChange;
 use super::release::delete_journal;
 use crate::Error;
-use crate::dns::{HostedZoneId, Percent, Zone};
-use crate::error::JournalEdit;
-use crate::journal::{Journal, JournalEntry, PairedName, Writer};
+use crate::dns::{HostedZoneId, Percent};
+use crate::journal::{Journal, JournalEntry, Journals, PairedName, Writer};
 use crate::route53::Route53;
 
 /// The changes that delete the journals of a migration. They change no weights.
@@ -41,8 +40,8 @@ impl Closing {
 /// told apart, and nothing is left to do after either, unless a name is leased.
 ///
 /// # Errors
-/// [`Error::Drift`] if a journal is missing, unless the journals are being deleted already, or has another
-/// percent than 100; the errors of [`Writer::own_or_adopted_to_delete`].
+/// [`Error::Drift`] if a journal is missing, unless the journals are being deleted already, or is from before
+/// the last step; the errors of [`Writer::own_or_adopted`].
 pub fn journals_to_delete<'n, 'z>(
     names: &'n [PairedName<'z>],
     writer: &Writer<'_>,
@@ -50,18 +49,11 @@ pub fn journals_to_delete<'n, 'z>(
     let mut entries = Vec::with_capacity(names.len());
     let mut missing = Vec::new();
     for paired in names {
-        let Some(entry) = writer.own_or_adopted_to_delete(paired)? else {
+        let Some(entry) = writer.own_or_adopted(paired)? else {
             missing.push(paired);
             continue;
         };
-        if entry.journal.percent < Percent::ALL {
-            let edit = JournalEdit::Percent {
-                percent: entry.journal.percent,
-                reached: paired.percent(),
-                to: writer.to.clone(),
-            };
-            return Err(writer.journal_is_edited(paired.name, edit));
-        }
+        writer.reject_older(entry, Percent::ALL)?;
         entries.push(entry);
     }
     let is_marked = entries.iter().any(|entry| entry.journal.completed);
@@ -79,7 +71,7 @@ pub fn journals_to_delete<'n, 'z>(
 /// must not be rolled back for a part of its names. So the change of one journal, the mark, decides:
 /// before it a rollback restores all names, after it a rollback deletes the other journals too. A
 /// rollback at the same time begins with the same name, so Route 53 accepts only one of the two.
-pub fn complete(zone: &Zone, mut entries: Vec<&JournalEntry<'_>>) -> Closing {
+pub fn complete(journals: &Journals<'_>, mut entries: Vec<&JournalEntry<'_>>) -> Closing {
     let mut closing = Closing::default();
     let mut marked = None;
     if let Some(first) = entries.first()
@@ -89,7 +81,7 @@ pub fn complete(zone: &Zone, mut entries: Vec<&JournalEntry<'_>>) -> Closing {
             completed: true,
             ..first.journal.next()
         };
-        let record_set = journal.record_set(&first.name);
+        let record_set = journals.record_set(&first.name, &journal);
         let mut mark = NameChange::new(&first.name);
         mark.replace_journal(Some(first.record_set), Some(record_set.clone()));
         closing.mark = Some(mark);
@@ -98,13 +90,13 @@ pub fn complete(zone: &Zone, mut entries: Vec<&JournalEntry<'_>>) -> Closing {
             record_set: &record_set,
             journal,
         };
-        marked = Some(delete_journal(zone, &entry));
+        marked = Some(delete_journal(journals.zone, &entry));
         entries.remove(0);
     }
     entries.sort_by_key(|entry| entry.journal.completed);
     closing.deletions = entries
         .into_iter()
-        .map(|entry| delete_journal(zone, entry))
+        .map(|entry| delete_journal(journals.zone, entry))
         .chain(marked)
         .collect();
     closing

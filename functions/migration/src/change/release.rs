@@ -12,7 +12,7 @@ use crate::Error;
 use crate::dns::{RecordSet, RecordType, Zone};
 use crate::error::{Drift, SnappedBack};
 use crate::external_dns::{Owner, RecordedSide, RegistryText, given_back, leased, registry_texts};
-use crate::journal::JournalEntry;
+use crate::journal::{JournalEntry, Journals};
 
 /// One side of a completed name.
 struct CompletedSide<'z, 'j> {
@@ -107,7 +107,7 @@ impl CompletedSide<'_, '_> {
                 side,
                 found,
                 written: reached,
-                execution: entry.journal.execution.clone(),
+                execution: entry.journal.execution.name().to_owned(),
             })
         })
     }
@@ -136,7 +136,11 @@ impl CompletedSide<'_, '_> {
 /// [`Error::SnappedBack`] if ExternalDNS changed a weight after the name was given back;
 /// [`Error::Drift`] if another writer changed a weight while the name was leased, or a record with
 /// traffic is gone.
-pub fn give_back(zone: &Zone, entry: &JournalEntry<'_>) -> Result<Option<NameChange>, Error> {
+pub fn give_back(
+    journals: &Journals<'_>,
+    entry: &JournalEntry<'_>,
+) -> Result<Option<NameChange>, Error> {
+    let zone = journals.zone;
     let JournalEntry {
         name,
         record_set,
@@ -172,13 +176,17 @@ pub fn give_back(zone: &Zone, entry: &JournalEntry<'_>) -> Result<Option<NameCha
             change.replace_with(text.read, new, true);
         }
     }
-    change.replace_journal(Some(record_set), Some(journal.next().record_set(name)));
+    change.replace_journal(
+        Some(record_set),
+        Some(journals.record_set(name, &journal.next())),
+    );
     Ok(is_leased.then_some(change))
 }
 
 /// The change that leases a name again with the reached weights, whatever ExternalDNS has written since
 /// the name was given back; none if the name is still leased.
-pub fn reacquire_lease(zone: &Zone, entry: &JournalEntry<'_>) -> Option<NameChange> {
+pub fn reacquire_lease(journals: &Journals<'_>, entry: &JournalEntry<'_>) -> Option<NameChange> {
+    let zone = journals.zone;
     let JournalEntry {
         name,
         record_set,
@@ -211,11 +219,11 @@ pub fn reacquire_lease(zone: &Zone, entry: &JournalEntry<'_>) -> Option<NameChan
                 // An ExternalDNS that was upgraded in the meantime has created TXT records with a new naming.
                 owners.insert(text.naming, owner.clone());
             }
-            let new = leased(text, owners, &journal.execution, *weight);
+            let new = leased(text, owners, &journal.execution.to_string(), *weight);
             change.replace_with(text.read, new, true);
         }
     }
-    change.replace_journal(Some(record_set), Some(next.record_set(name)));
+    change.replace_journal(Some(record_set), Some(journals.record_set(name, &next)));
     Some(change)
 }
 

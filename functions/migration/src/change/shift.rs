@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::name_change::NameChange;
 use crate::Error;
 use crate::dns::{Percent, RecordType, Sides, WeightTotal, Weights, weights_at};
-use crate::error::{AllZeroWeights, Drift, InvalidInput, JournalEdit};
+use crate::error::{AllZeroWeights, Drift, InvalidInput};
 use crate::external_dns::{LeaseTerms, SavedOwners, leased_texts};
 use crate::journal::{Journal, PairedName, Writer};
 
@@ -25,15 +25,14 @@ pub enum Moment {
     Plan,
     /// The first step of the execution, the only one that may create journals.
     FirstStep,
-    /// In a later step a missing journal is drift.
-    LaterStep,
+    /// In a later step a journal that is missing, or is from before the step that was reached, is drift.
+    LaterStep { reached: Percent },
 }
 
 /// The change that sets a name to `percent`; none if this execution has done that already.
 ///
 /// # Errors
-/// Those of [`Writer::own_or_adopted`]; [`Error::Drift`] if the journal is missing, or has another percent
-/// than the weights; [`Error::InvalidInput`] if the weights can't express the percent;
+/// Those of [`Writer::own_or_adopted`] and [`Writer::own`]; [`Error::InvalidInput`] if the weights can't express the percent;
 /// [`Error::AllZeroWeights`] if both weights of a pair would be 0. If the registry TXT records can't be
 /// leased, [`Error::InvalidInput`] or [`Error::Busy`] in a plan, and [`Error::Drift`] afterwards.
 pub fn shift(
@@ -46,37 +45,29 @@ pub fn shift(
     let name = paired.name;
     let entry = match moment {
         Moment::Plan | Moment::FirstStep => writer.own_or_adopted(paired)?,
-        Moment::LaterStep => Some(writer.own(paired)?),
+        Moment::LaterStep { reached } => Some(writer.own(paired, reached)?),
     };
     let journal = entry.map(|entry| &entry.journal);
     let original = journal.map_or_else(|| paired.weights(), |journal| journal.original.clone());
     if let Some(journal) = journal
         && journal.percent >= percent
-        && journal.execution == writer.execution
+        && writer.is_own(journal)
     {
-        // Whoever raised the percent without the weights would have made this step without its effect.
-        let expected = || weights_to_write(paired, &original, percent, weight_total);
-        if !paired.reaches(percent) && expected() != Ok(paired.weights()) {
-            let edit = JournalEdit::Percent {
-                percent: journal.percent,
-                reached: paired.percent(),
-                to: writer.to.clone(),
-            };
-            return Err(writer.journal_is_edited(name, edit));
-        }
         return Ok(None);
     }
     let written = weights_to_write(paired, &original, percent, weight_total)?;
     let saved_owners = saved_owners(paired, journal, writer).map_err(|problem| match moment {
         Moment::Plan => problem,
-        Moment::FirstStep | Moment::LaterStep => Error::from(Drift::Registry {
+        Moment::FirstStep | Moment::LaterStep { .. } => Error::from(Drift::Registry {
             name: name.clone(),
-            execution: writer.execution.to_owned(),
+            execution: writer.execution.name().to_owned(),
             problem: problem.to_string(),
         }),
     })?;
     let new_journal = Journal {
-        execution: writer.execution.to_owned(),
+        execution: writer.execution.clone(),
+        redrives: writer.redrives,
+        adopted: writer.adopted.clone(),
         from: writer.from.clone(),
         to: writer.to.clone(),
         sequence: journal.map_or(1, |journal| journal.sequence.saturating_add(1)),
@@ -102,14 +93,15 @@ pub fn shift(
             );
         }
     }
+    let owner = writer.execution.to_string();
     for (side, texts) in new_journal.sides().iter().zip(paired.registry.iter()) {
-        for (read, new) in leased_texts(side, texts, writer.execution) {
+        for (read, new) in leased_texts(side, texts, &owner) {
             change.replace_with(read, new, true);
         }
     }
     change.replace_journal(
         entry.map(|entry| entry.record_set),
-        Some(new_journal.record_set(name)),
+        Some(writer.journals.record_set(name, &new_journal)),
     );
     Ok(Some(Shift { change, written }))
 }

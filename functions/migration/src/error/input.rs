@@ -168,6 +168,11 @@ pub enum InvalidInput {
     #[error("hostedZoneId: expected the id of the zone together with `names`, found none")]
     NamesWithoutZone,
     #[error(
+        "input: trustForeignJournals needs `hostedZoneId` and `names`, each name in full and without `*`, because the \
+         weights are written that these journals have, whoever wrote them"
+    )]
+    ForeignJournalsWithoutNames,
+    #[error(
         "input: expected `execution`, `alarm`, or `hostedZoneId` and `names`, found none of them"
     )]
     NothingToRollBack,

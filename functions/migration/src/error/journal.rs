@@ -7,13 +7,13 @@ use std::fmt;
 use crate::dns::{HostedZoneId, Percent, RecordName, RecordType, SetIdentifier, Weights};
 use crate::text::{LONGEST_EXECUTION_NAME, shortened};
 
-/// A TXT record at the name of a journal that is no readable journal.
+/// A TXT record at the name of a journal that is no journal of this stack.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "the TXT record {record} can't be read as a journal: {problem}; if no migration wrote it, delete it, otherwise \
-     restore its value"
+    "the TXT record {record} is not trusted as a journal: {problem}; if no migration wrote it, delete it, otherwise \
+     restore the value that the migration wrote (infra/README.md, \"A journal was deleted or edited\")"
 )]
-pub struct UnreadableJournal {
+pub struct UntrustedJournal {
     pub record: RecordName,
     pub problem: String,
 }
@@ -65,7 +65,10 @@ pub enum Busy {
         percent: Percent,
     },
     #[error(transparent)]
-    UnreadableJournal(UnreadableJournal),
+    UntrustedJournal(UntrustedJournal),
+    /// The journal of an ended execution, which is therefore not adopted.
+    #[error("{0}; a journal that another writer has put back after a rollback looks the same")]
+    Changed(Box<Drift>),
     #[error(
         "the registry TXT {txt} is leased by a migration, but no journal has its original owner; write the owner id of \
          the ExternalDNS of {side} back into it"
@@ -73,6 +76,17 @@ pub enum Busy {
     UnknownOwner {
         txt: RecordName,
         side: SetIdentifier,
+    },
+    #[error(
+        "the names have journals of {found} executions that ended without success, and an execution can adopt those of \
+         {most}: roll some of them back: {}",
+        roll_back(execution)
+    )]
+    TooManyToAdopt {
+        found: usize,
+        most: usize,
+        /// One of them.
+        execution: String,
     },
     #[error(
         "the execution {execution} has completed, but not all of its journals were deleted; {}, which deletes them and \
@@ -160,12 +174,12 @@ pub enum Drift {
         found: usize,
     },
     #[error(
-        "the journal {} can't be read: {problem}; another writer changed it while execution {execution} was running; \
+        "the journal {} is not trusted: {problem}; another writer changed it while execution {execution} was running; \
          nothing more is written to {name}; {}",
         name.journal(),
         write_journal_again(execution)
     )]
-    JournalUnreadable {
+    JournalUntrusted {
         name: RecordName,
         problem: String,
         execution: String,
@@ -187,15 +201,28 @@ pub enum Drift {
         percent: Percent,
     },
     #[error(
-        "another writer edited the journal {} while execution {execution} was running: {edit}; nothing more is written to \
-         {name}; {}",
+        "another writer put an older journal back at {} while execution {execution} was running: it says {found} percent, \
+         and the migration had reached {reached}; nothing more is written to {name}; {}",
         name.journal(),
         write_journal_again(execution)
     )]
-    JournalEdited {
+    JournalOlder {
         name: RecordName,
         execution: String,
-        edit: JournalEdit,
+        found: Percent,
+        reached: Percent,
+    },
+    #[error(
+        "the registry TXT {txt} is leased, and the journal {} of execution {execution} does not have its original owner: \
+         another writer leased it, or created it; write the owner id of the side's ExternalDNS back into it, then start a \
+         new execution, or roll back: {}",
+        name.journal(),
+        roll_back(execution)
+    )]
+    LeasedWithoutOwner {
+        name: RecordName,
+        txt: RecordName,
+        execution: String,
     },
     /// `problem` is the error with which a plan would refuse the records.
     #[error(
@@ -269,37 +296,11 @@ pub enum Drift {
     )]
     ReleasedJournalGone { name: RecordName },
     #[error(
-        "the journal {} can't be read: {problem}; another writer changed it; write it again (infra/README.md, \"A \
+        "the journal {} is not trusted: {problem}; another writer changed it; write it again (infra/README.md, \"A \
          journal was deleted or edited\"), then release again",
         name.journal()
     )]
-    ReleasedJournalUnreadable { name: RecordName, problem: String },
-}
-
-/// How a journal differs from what its execution can have written.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum JournalEdit {
-    #[error(
-        "it moves the name from {from} to {to}, expected from {expected_from} to {expected_to}"
-    )]
-    Sides {
-        from: SetIdentifier,
-        to: SetIdentifier,
-        expected_from: SetIdentifier,
-        expected_to: SetIdentifier,
-    },
-    #[error("it is marked as completed, although the migration is not")]
-    Completed,
-    #[error(
-        "it says {percent} percent, although the weights of the name are {reached} percent on {to}"
-    )]
-    Percent {
-        percent: Percent,
-        reached: Percent,
-        to: SetIdentifier,
-    },
-    #[error("it does not have the original owner of the registry TXT {txt}, which is leased")]
-    Owner { txt: RecordName },
+    ReleasedJournalUntrusted { name: RecordName, problem: String },
 }
 
 fn suspect(external_dns_owners: &[String]) -> String {

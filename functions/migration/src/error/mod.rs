@@ -3,7 +3,7 @@
 //! An error carries data: where something was found, what it was, and what was expected. This module
 //! turns errors into text. Some fields are texts already, and the message quotes them: a `problem` that
 //! a parser (`FromStr`), the arithmetic of weights or an SDK describes, as in [`InvalidInput::Field`],
-//! [`InvalidInput::InexactStep`] and [`UnreadableJournal`], and the `answer` of AWS.
+//! [`InvalidInput::InexactStep`] and [`UntrustedJournal`], and the `answer` of AWS.
 //!
 //! [`Error::name`] is the stable name that Retry and Catch in the state machines match, and the payload
 //! of each variant formats the message for a person: it names the field or record, what was found, what
@@ -22,9 +22,7 @@ pub use aws::{
     Throttled, Unavailable,
 };
 pub use input::InvalidInput;
-pub use journal::{
-    Busy, Conflict, Drift, FoundWeights, JournalEdit, SnappedBack, UnreadableJournal,
-};
+pub use journal::{Busy, Conflict, Drift, FoundWeights, SnappedBack, UntrustedJournal};
 pub(crate) use records::NO_RECORDS;
 pub use records::{AllZeroWeights, NoSuchPair, PresentSides, UnsupportedRouting};
 

@@ -143,7 +143,7 @@ pub(crate) fn leased_texts<'z>(
     replacements
 }
 
-/// A leased registry TXT that has an ExternalDNS as owner again.
+/// A registry TXT of a leased name that the migration does not own.
 pub(crate) struct LostLease<'a> {
     pub(crate) txt: &'a RecordName,
     /// The owner that it has now.
@@ -152,17 +152,19 @@ pub(crate) struct LostLease<'a> {
     pub(crate) owner: &'a str,
 }
 
-/// The first registry TXT of a leased side that has an ExternalDNS as owner again.
+/// The first registry TXT of a leased side that has another owner than `execution`: an ExternalDNS, or another
+/// execution.
 pub(crate) fn lost_lease<'a>(
     side: &RecordedSide<'a>,
     texts: &'a [RegistryText<'_>],
+    execution: &str,
 ) -> Option<LostLease<'a>> {
     let owner = side.saved_owners.owners.values().next()?;
     let mut attached = texts.iter().filter(|text| text.record_type.is_some());
     attached.find_map(|text| {
         Some(LostLease {
             txt: &text.read.name,
-            found: text.external_dns()?,
+            found: text.other_owner(execution)?,
             owner,
         })
     })

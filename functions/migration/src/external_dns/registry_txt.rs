@@ -6,7 +6,7 @@ use super::registry_names::TxtNaming;
 use crate::dns::{LONGEST_TXT_STRING, RecordSet, RecordType};
 use crate::text::percent_encode;
 
-/// The beginning of the owner in a leased TXT; the name of the execution follows.
+/// The beginning of the owner in a leased TXT; the identity of the execution follows.
 const LEASED: &str = "cutover/";
 
 /// A registry TXT record of one side at a name.
@@ -33,7 +33,7 @@ pub enum Owner {
 }
 
 impl RegistryText<'_> {
-    /// The same record set with another weight, and leased by `execution`. The name of the execution is
+    /// The same record set with another weight, and leased by `execution`, its identity as text. It is
     /// percent-encoded, and shortened if the value would have more than 255 bytes.
     pub fn leased(&self, execution: &str, weight: u8) -> RecordSet {
         let length = |owner: &str| {
@@ -48,7 +48,7 @@ impl RegistryText<'_> {
         self.with_owner(&owner, weight)
     }
 
-    /// Whether a lease fits into the value, at least without the name of the execution.
+    /// Whether a lease fits into the value, at least without the identity of the execution.
     pub(crate) fn has_room_for_a_lease(&self) -> bool {
         let leased = self.with_owner(LEASED, self.weight());
         let length = |record_set: &RecordSet| record_set.values().first().map_or(0, String::len);
@@ -78,6 +78,18 @@ impl RegistryText<'_> {
     pub fn external_dns(&self) -> Option<&str> {
         match &self.owner {
             Owner::ExternalDns(owner) => Some(owner),
+            Owner::Migration | Owner::Nobody | Owner::Encrypted => None,
+        }
+    }
+
+    /// The owner, if it is an ExternalDNS, or another execution than `execution`.
+    pub(crate) fn other_owner(&self, execution: &str) -> Option<&str> {
+        let value = self.read.values().first()?;
+        match &self.owner {
+            Owner::ExternalDns(owner) => Some(owner),
+            Owner::Migration if self.leased(execution, self.weight()) != *self.read => {
+                value.get(Labels::read(value)?.owner?)
+            }
             Owner::Migration | Owner::Nobody | Owner::Encrypted => None,
         }
     }

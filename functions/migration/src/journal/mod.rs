@@ -8,16 +8,22 @@
 //!   batch;
 //! - an undo log: it has all that a rollback needs to restore the name.
 //!
-//! Anybody can read a public zone, so a journal contains no account id, ARN or token. This module reads
-//! journals and decides who may write; it calls neither Route 53 nor Step Functions.
+//! Anybody can read a public zone, so a journal contains no account id, ARN or token. Others may write TXT
+//! records in it, so a journal is signed, and one without a valid signature is only a lock: it is reported,
+//! never adopted or restored from. This module reads and signs journals and decides who may write; it calls
+//! neither Route 53 nor Step Functions.
 
 mod entry;
 mod format;
+mod identity;
 mod ownership;
 mod paired_name;
 mod record;
+mod signature;
 
-pub use entry::{JournalEntry, journal_at};
+pub use entry::{JournalEntry, Journals};
+pub use identity::ExecutionIdentity;
 pub use ownership::{EndedExecutions, Writer};
 pub use paired_name::{Pair, PairedName, lowest_percent, pair};
 pub use record::Journal;
+pub use signature::{SigningKey, SigningKeys};

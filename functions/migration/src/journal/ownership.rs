@@ -4,33 +4,39 @@
 
 use std::collections::BTreeSet;
 
-use super::entry::JournalEntry;
+use super::entry::{JournalEntry, Journals};
+use super::identity::ExecutionIdentity;
 use super::paired_name::PairedName;
 use super::record::Journal;
 use crate::Error;
-use crate::dns::{RecordName, SetIdentifier};
-use crate::error::{Busy, Drift, FoundWeights, JournalEdit, UnreadableJournal};
+use crate::dns::{Percent, RecordName, SetIdentifier};
+use crate::error::{Busy, Drift, FoundWeights, UntrustedJournal};
 use crate::external_dns::{ExternalDns, LostLease, leased_without_owner, lost_lease};
 
 /// The execution that writes, and what decides which journals it may adopt.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'a> {
-    pub execution: &'a str,
+    pub execution: &'a ExecutionIdentity,
+    /// How often it had been redriven when it made its plan.
+    pub redrives: u32,
     pub from: &'a SetIdentifier,
     pub to: &'a SetIdentifier,
     pub ended: &'a EndedExecutions,
+    /// The executions whose journals it adopts according to its plan.
+    pub adopted: &'a BTreeSet<ExecutionIdentity>,
     pub external_dns: &'a ExternalDns,
+    pub journals: Journals<'a>,
 }
 
 /// The executions that have ended, of those with journals at the names of a migration. An execution in
 /// neither set is running, or unknown to this stack.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct EndedExecutions {
-    /// Executions that failed, were aborted or timed out. A migration in the same direction adopts their
-    /// journals.
-    pub unsuccessful: BTreeSet<String>,
+    /// Executions that failed, were aborted or timed out, and the writing execution itself if it was
+    /// redriven. A migration in the same direction adopts their journals.
+    pub unsuccessful: BTreeSet<ExecutionIdentity>,
     /// Executions that have completed and still lease their names.
-    pub unreleased: BTreeSet<String>,
+    pub unreleased: BTreeSet<ExecutionIdentity>,
 }
 
 impl Writer<'_> {
@@ -38,14 +44,14 @@ impl Writer<'_> {
     /// none if the name has no journal.
     ///
     /// # Errors
-    /// [`Error::Busy`] if the journal is another migration's, or can't be read; [`Error::Drift`] if the
-    /// zone differs from what the journal says was written.
+    /// [`Error::Busy`] if the journal is another migration's, or is untrusted, or if the zone differs from
+    /// what the journal says was written; [`Error::Drift`] if it differs from the writer's own journal.
     pub fn own_or_adoptable<'n, 'z>(
         &self,
         paired: &'n PairedName<'z>,
     ) -> Result<Option<&'n JournalEntry<'z>>, Error> {
         let entry = paired.journal.as_ref();
-        let Some(entry) = entry.map_err(|it| Busy::UnreadableJournal(it.clone()))? else {
+        let Some(entry) = entry.map_err(|it| Busy::UntrustedJournal(it.clone()))? else {
             return Ok(None);
         };
         let name = paired.name;
@@ -60,17 +66,17 @@ impl Writer<'_> {
         if self.ended.unreleased.contains(execution) {
             return Err(Error::from(Busy::Unreleased {
                 name: name.clone(),
-                execution: execution.clone(),
+                execution: execution.name().to_owned(),
                 from: from.clone(),
                 to: to.clone(),
                 is_being_deleted: journal.completed,
             }));
         }
-        let is_own = execution == self.execution;
+        let is_own = self.is_own(journal);
         if !is_own && !self.ended.unsuccessful.contains(execution) {
             return Err(Error::from(Busy::RunningOrUnknown {
                 name: name.clone(),
-                execution: execution.clone(),
+                execution: execution.name().to_owned(),
                 from: from.clone(),
                 to: to.clone(),
                 percent: *percent,
@@ -79,13 +85,19 @@ impl Writer<'_> {
         if (from, to) != (self.from, self.to) {
             return Err(Error::from(Busy::OtherDirection {
                 name: name.clone(),
-                execution: execution.clone(),
+                execution: execution.name().to_owned(),
                 from: from.clone(),
                 to: to.clone(),
                 percent: *percent,
             }));
         }
-        self.reject_changed_records(paired, journal)?;
+        reject_changed_records(paired, journal).map_err(|drift| {
+            if is_own {
+                Error::Drift(drift)
+            } else {
+                Error::from(Busy::Changed(drift))
+            }
+        })?;
         Ok(Some(entry))
     }
 
@@ -93,28 +105,12 @@ impl Writer<'_> {
     /// none if the name has no journal.
     ///
     /// The migration was planned with the journals that existed, and has written its own since. So any
-    /// other journal is the work of another writer. An edit of the original weights, of the sequence or
-    /// of the owner's id is not recognized.
+    /// other journal is the work of another writer.
     ///
     /// # Errors
-    /// [`Error::Drift`] for every other journal, also one that is marked as completed, and if the zone
-    /// differs from what the journal says was written.
+    /// [`Error::Drift`] for every other journal, and if the zone differs from what the journal says was
+    /// written.
     pub fn own_or_adopted<'n, 'z>(
-        &self,
-        paired: &'n PairedName<'z>,
-    ) -> Result<Option<&'n JournalEntry<'z>>, Error> {
-        let entry = self.own_or_adopted_to_delete(paired)?;
-        if entry.is_some_and(|entry| entry.journal.completed) {
-            return Err(self.journal_is_edited(paired.name, JournalEdit::Completed));
-        }
-        Ok(entry)
-    }
-
-    /// The same while the migration completes: its journals may be marked as completed.
-    ///
-    /// # Errors
-    /// As [`own_or_adopted`](Self::own_or_adopted).
-    pub fn own_or_adopted_to_delete<'n, 'z>(
         &self,
         paired: &'n PairedName<'z>,
     ) -> Result<Option<&'n JournalEntry<'z>>, Error> {
@@ -122,11 +118,11 @@ impl Writer<'_> {
         let entry = match &paired.journal {
             Ok(None) => return Ok(None),
             Ok(Some(entry)) => entry,
-            Err(UnreadableJournal { problem, .. }) => {
-                return Err(Error::from(Drift::JournalUnreadable {
+            Err(UntrustedJournal { problem, .. }) => {
+                return Err(Error::from(Drift::JournalUntrusted {
                     name: name.clone(),
                     problem: problem.clone(),
-                    execution: self.execution.to_owned(),
+                    execution: self.execution.name().to_owned(),
                 }));
             }
         };
@@ -138,101 +134,111 @@ impl Writer<'_> {
             percent,
             ..
         } = journal;
-        let has_same_sides = (from, to) == (self.from, self.to);
-        let is_own = execution == self.execution;
-        if is_own && !has_same_sides {
-            return Err(self.journal_is_edited(
-                name,
-                JournalEdit::Sides {
-                    from: from.clone(),
-                    to: to.clone(),
-                    expected_from: self.from.clone(),
-                    expected_to: self.to.clone(),
-                },
-            ));
-        }
-        let is_adopted = self.ended.unsuccessful.contains(execution) && has_same_sides;
-        if !is_own && !is_adopted {
+        let is_adopted = self.ended.unsuccessful.contains(execution);
+        if !(self.is_own(journal) || is_adopted) || (from, to) != (self.from, self.to) {
             return Err(Error::from(Drift::JournalOfOther {
                 name: name.clone(),
-                execution: self.execution.to_owned(),
-                other: execution.clone(),
+                execution: self.execution.name().to_owned(),
+                other: execution.name().to_owned(),
                 from: from.clone(),
                 to: to.clone(),
                 percent: *percent,
             }));
         }
-        self.reject_changed_records(paired, journal)?;
+        reject_changed_records(paired, journal).map_err(Error::Drift)?;
         Ok(Some(entry))
     }
 
-    /// The journal of the name, which must exist after the first step until the migration completes.
+    /// Whether the execution has written the journal since it was planned. A redriven execution is planned
+    /// again, so that its earlier journals are no longer its own; it adopts them.
+    pub(crate) fn is_own(&self, journal: &Journal) -> bool {
+        journal.execution == *self.execution && journal.redrives == self.redrives
+    }
+
+    /// The journal of the name, which must exist after the first step until the migration completes, and
+    /// have reached at least `percent`.
     ///
     /// # Errors
-    /// As [`own_or_adopted`](Self::own_or_adopted), and [`Error::Drift`] if there is no journal.
-    pub fn own<'n, 'z>(&self, paired: &'n PairedName<'z>) -> Result<&'n JournalEntry<'z>, Error> {
-        self.own_or_adopted(paired)?
-            .ok_or_else(|| self.journal_is_gone(paired.name))
+    /// As [`own_or_adopted`](Self::own_or_adopted), and [`Error::Drift`] if there is no journal, or an older
+    /// one of the execution was put back.
+    pub fn own<'n, 'z>(
+        &self,
+        paired: &'n PairedName<'z>,
+        percent: Percent,
+    ) -> Result<&'n JournalEntry<'z>, Error> {
+        let entry = self
+            .own_or_adopted(paired)?
+            .ok_or_else(|| self.journal_is_gone(paired.name))?;
+        self.reject_older(entry, percent)?;
+        Ok(entry)
+    }
+
+    /// Refuses a journal of this execution from before it reached `percent`. Its signature is valid, but
+    /// another writer has put it back.
+    pub(crate) fn reject_older(
+        &self,
+        entry: &JournalEntry<'_>,
+        percent: Percent,
+    ) -> Result<(), Error> {
+        if entry.journal.percent >= percent {
+            return Ok(());
+        }
+        Err(Error::from(Drift::JournalOlder {
+            name: entry.name.clone(),
+            execution: self.execution.name().to_owned(),
+            found: entry.journal.percent,
+            reached: percent,
+        }))
     }
 
     pub(crate) fn journal_is_gone(&self, name: &RecordName) -> Error {
         Error::from(Drift::JournalGone {
             name: name.clone(),
-            execution: self.execution.to_owned(),
+            execution: self.execution.name().to_owned(),
         })
-    }
-
-    pub(crate) fn journal_is_edited(&self, name: &RecordName, edit: JournalEdit) -> Error {
-        Error::from(Drift::JournalEdited {
-            name: name.clone(),
-            execution: self.execution.to_owned(),
-            edit,
-        })
-    }
-
-    fn reject_changed_records(
-        &self,
-        paired: &PairedName<'_>,
-        journal: &Journal,
-    ) -> Result<(), Error> {
-        reject_other_weights(paired, journal)?;
-        // An adopting execution leases the name anew, so only a lease of its own can be lost.
-        if journal.execution == self.execution {
-            self.reject_lost_lease(paired, journal)?;
-        }
-        Ok(())
-    }
-
-    /// Refuses a leased name if one of its registry TXT records has an ExternalDNS as owner again, or if
-    /// the journal no longer has its original owner.
-    fn reject_lost_lease(&self, paired: &PairedName<'_>, journal: &Journal) -> Result<(), Error> {
-        for (side, texts) in journal.sides().iter().zip(paired.registry.iter()) {
-            if let Some(LostLease { txt, found, owner }) = lost_lease(side, texts) {
-                return Err(Error::from(Drift::LeaseLost {
-                    txt: txt.clone(),
-                    found: found.to_owned(),
-                    owner: owner.to_owned(),
-                    execution: journal.execution.clone(),
-                }));
-            }
-            if let Some(txt) = leased_without_owner(side, texts) {
-                let edit = JournalEdit::Owner { txt: txt.clone() };
-                return Err(self.journal_is_edited(paired.name, edit));
-            }
-        }
-        Ok(())
     }
 }
 
+/// Refuses a name whose live weights or leased registry TXT records are not those that the journal says
+/// were written.
+fn reject_changed_records(paired: &PairedName<'_>, journal: &Journal) -> Result<(), Box<Drift>> {
+    reject_other_weights(paired, journal)?;
+    reject_lost_lease(paired, journal)
+}
+
+/// Refuses a leased name if one of its registry TXT records has another owner than the execution of the
+/// journal, or if it is leased although the journal does not have its original owner.
+fn reject_lost_lease(paired: &PairedName<'_>, journal: &Journal) -> Result<(), Box<Drift>> {
+    let execution = journal.execution.to_string();
+    for (side, texts) in journal.sides().iter().zip(paired.registry.iter()) {
+        if let Some(LostLease { txt, found, owner }) = lost_lease(side, texts, &execution) {
+            return Err(Box::new(Drift::LeaseLost {
+                txt: txt.clone(),
+                found: found.to_owned(),
+                owner: owner.to_owned(),
+                execution: journal.execution.name().to_owned(),
+            }));
+        }
+        if let Some(txt) = leased_without_owner(side, texts) {
+            return Err(Box::new(Drift::LeasedWithoutOwner {
+                name: paired.name.clone(),
+                txt: txt.clone(),
+                execution: journal.execution.name().to_owned(),
+            }));
+        }
+    }
+    Ok(())
+}
+
 /// Compares the live weights with those that the journal says were last written.
-fn reject_other_weights(paired: &PairedName<'_>, journal: &Journal) -> Result<(), Error> {
+fn reject_other_weights(paired: &PairedName<'_>, journal: &Journal) -> Result<(), Box<Drift>> {
     let found = paired.weights();
     if found == journal.written {
         return Ok(());
     }
-    Err(Error::from(Drift::Weights {
+    Err(Box::new(Drift::Weights {
         name: paired.name.clone(),
-        execution: journal.execution.clone(),
+        execution: journal.execution.name().to_owned(),
         from: journal.from.clone(),
         to: journal.to.clone(),
         weights: FoundWeights {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entry::{JournalEntry, journal_at};
+use super::entry::{JournalEntry, Journals};
 use crate::Error;
 use crate::dns::{
     Percent, RecordName, RecordSet, RecordType, Routing, SetIdentifier, Sides, Weights, Zone,
 };
-use crate::error::{NoSuchPair, PresentSides, UnreadableJournal, UnsupportedRouting};
+use crate::error::{NoSuchPair, PresentSides, UnsupportedRouting, UntrustedJournal};
 use crate::external_dns::{ExternalDns, Owner, RegistryText, registry_texts};
 
 /// The two weighted record sets of one type between which a migration shifts weight.
@@ -28,8 +28,8 @@ pub struct PairedName<'a> {
     pub pairs: BTreeMap<RecordType, Pair<'a>>,
     /// The registry TXT records of both sides.
     pub registry: Sides<Vec<RegistryText<'a>>>,
-    /// Its journal, which may be unreadable; none if it has no journal.
-    pub journal: Result<Option<JournalEntry<'a>>, UnreadableJournal>,
+    /// Its journal, which may be untrusted; none if it has no journal.
+    pub journal: Result<Option<JournalEntry<'a>>, UntrustedJournal>,
 }
 
 /// Pairs the records of `name`.
@@ -38,12 +38,13 @@ pub struct PairedName<'a> {
 /// [`Error::UnsupportedRouting`] or [`Error::NoSuchPair`] if not all of its A, AAAA and CNAME records can
 /// move.
 pub fn pair<'a>(
-    zone: &'a Zone,
+    journals: &Journals<'a>,
     name: &'a RecordName,
     from: &SetIdentifier,
     to: &SetIdentifier,
     external_dns: &ExternalDns,
 ) -> Result<PairedName<'a>, Error> {
+    let zone = journals.zone;
     let moved: Vec<_> = zone
         .at(name)
         .iter()
@@ -107,7 +108,7 @@ pub fn pair<'a>(
             from: registry_texts(zone, name, from, &external_dns.from),
             to: registry_texts(zone, name, to, &external_dns.to),
         },
-        journal: journal_at(zone, name),
+        journal: journals.at(name),
     })
 }
 

@@ -1,15 +1,21 @@
 //! The content of a journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::identity::ExecutionIdentity;
 use crate::dns::{Percent, RecordType, SetIdentifier, Sides, Weights};
 use crate::external_dns::{RecordedSide, SavedOwners};
 
 /// What a migration has done to one name, and all that a rollback of it needs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Journal {
-    /// The name of the execution that owns the name now.
-    pub execution: String,
+    /// The execution that owns the name now.
+    pub execution: ExecutionIdentity,
+    /// How often the execution had been redriven when it made its plan.
+    pub redrives: u32,
+    /// The executions whose journals the execution adopts, at any of its names. A rollback of it undoes
+    /// them too.
+    pub adopted: BTreeSet<ExecutionIdentity>,
     /// The side that had the traffic when the migration began.
     pub from: SetIdentifier,
     /// The side that gets the traffic.

@@ -7,12 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::dns::{HostedZoneId, Percent, RecordName, SetIdentifier, WeightTotal, Zone, ZoneNames};
 use crate::external_dns::ExternalDns;
 use crate::input::{Alarms, Probe, Reaction, Step, TtlFactor};
+use crate::journal::ExecutionIdentity;
 
 /// A planned migration with every default filled in. The state machine passes it from state to state and
 /// to the functions as JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Migration {
+    /// The execution that the migration was planned for.
+    pub execution: ExecutionIdentity,
+    /// How often it had been redriven when it was planned. It continues with the variables of its plan, so it
+    /// must be planned again after another redrive.
+    pub redrives: u32,
     pub hosted_zone_id: HostedZoneId,
     pub from: SetIdentifier,
     pub to: SetIdentifier,
@@ -22,7 +28,7 @@ pub struct Migration {
     /// first shift must find at least this share.
     pub start_percent: Percent,
     /// The ended executions of the journals that this migration adopts.
-    pub adopted: BTreeSet<String>,
+    pub adopted: BTreeSet<ExecutionIdentity>,
     /// How many names have one of these journals. The first shift must find at least as many: without its
     /// journal, a name would be shifted as if its weights were the original ones.
     pub adopted_journals: usize,

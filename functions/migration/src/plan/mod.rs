@@ -20,46 +20,35 @@ pub use step_table::{Plan, PlannedStep};
 use std::collections::BTreeSet;
 
 use crate::Error;
-use crate::dns::{WeightTotal, Zone, ZoneNames};
+use crate::dns::{RecordName, WeightTotal, Zone, ZoneNames};
 use crate::error::{AllZeroWeights, Busy, InvalidInput};
 use crate::input::{Input, Step};
-use crate::journal::{JournalEntry, PairedName, Writer, lowest_percent, pair};
+use crate::journal::{
+    ExecutionIdentity, Journal, JournalEntry, PairedName, Writer, lowest_percent, pair,
+};
 use budget::reject_too_large;
 use external_dns_warnings::external_dns_warnings;
 use selection::select_names;
 use step_table::describe;
 
-/// Plans the migration of `input` in `zone` by the execution `writer`.
-pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migration, Plan), Error> {
+/// The most executions whose journals one execution adopts. Each of its journals lists them, and a TXT value
+/// has at most 4,000 characters.
+///
+/// Source: Route 53 API Reference, `ResourceRecord`.
+const MOST_ADOPTED: usize = 10;
+
+/// Plans the migration of `input` by the execution `writer`.
+pub fn plan(input: &Input, writer: &Writer<'_>) -> Result<(Migration, Plan), Error> {
+    let zone = writer.journals.zone;
     let mut warnings = Vec::new();
     let names = select_names(input, zone, &mut warnings)?;
-    let mut paired_names = Vec::with_capacity(names.len());
-    let mut adopted = BTreeSet::new();
-    let mut adopted_journals = 0;
-    let mut completed = BTreeSet::new();
-    for name in &names {
-        if name.is_too_long_for_a_journal() {
-            return Err(Error::from(InvalidInput::TooLongForJournal {
-                name: name.clone(),
-            }));
-        }
-        if let Some(other) = name.journal().journaled().filter(|other| other != name) {
-            return Err(Error::from(InvalidInput::AmbiguousJournal {
-                name: name.clone(),
-                other,
-            }));
-        }
-        let paired = pair(zone, name, &input.from, &input.to, &input.external_dns)?;
-        reject_all_zero(zone, &paired, input)?;
-        if let Some(JournalEntry { journal, .. }) = writer.own_or_adoptable(&paired)? {
-            adopted.insert(journal.execution.clone());
-            adopted_journals += 1;
-            if journal.completed {
-                completed.insert(journal.execution.clone());
-            }
-        }
-        paired_names.push(paired);
-    }
+    let (paired_names, adoption) = pair_names(input, &names, writer)?;
+    adoption.reject_too_many()?;
+    let Adoption {
+        executions: adopted,
+        journals: adopted_journals,
+        completed,
+    } = adoption;
     let mut steps = input.steps.with_default_bake(input.bake_seconds.get());
     let weight_total = weight_total(&steps, &paired_names)?;
     let last_step = steps.last().copied();
@@ -72,7 +61,7 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         && !(steps.is_empty() && adopted == completed)
     {
         return Err(Error::from(Busy::JournalsLeft {
-            execution: execution.clone(),
+            execution: execution.name().to_owned(),
         }));
     }
     if steps.is_empty() && adopted != completed {
@@ -97,6 +86,8 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
         None => (2 * longest_bake).max(3_600),
     };
     let migration = Migration {
+        execution: writer.execution.clone(),
+        redrives: writer.redrives,
         hosted_zone_id: zone.id.clone(),
         from: input.from.clone(),
         to: input.to.clone(),
@@ -123,15 +114,88 @@ pub fn plan(input: &Input, zone: &Zone, writer: &Writer<'_>) -> Result<(Migratio
     reject_too_large(&migration)?;
     let records_timeout_seconds = input.records_timeout_seconds.get();
     warnings.extend(external_dns_warnings(input, zone, &paired_names));
+    let writer = Writer {
+        adopted: &migration.adopted,
+        ..*writer
+    };
     let plan = describe(
         &migration,
         records_timeout_seconds,
         zone,
         &paired_names,
-        writer,
+        &writer,
         warnings,
     )?;
     Ok((migration, plan))
+}
+
+/// Pairs the records of the names, in their order, and collects which journals the migration adopts.
+fn pair_names<'a>(
+    input: &Input,
+    names: &'a [RecordName],
+    writer: &Writer<'a>,
+) -> Result<(Vec<PairedName<'a>>, Adoption), Error> {
+    let zone = writer.journals.zone;
+    let mut adoption = Adoption::default();
+    let mut paired_names = Vec::with_capacity(names.len());
+    for name in names {
+        if name.is_too_long_for_a_journal() {
+            return Err(Error::from(InvalidInput::TooLongForJournal {
+                name: name.clone(),
+            }));
+        }
+        if let Some(other) = name.journal().journaled().filter(|other| other != name) {
+            return Err(Error::from(InvalidInput::AmbiguousJournal {
+                name: name.clone(),
+                other,
+            }));
+        }
+        let paired = pair(
+            &writer.journals,
+            name,
+            &input.from,
+            &input.to,
+            &input.external_dns,
+        )?;
+        reject_all_zero(zone, &paired, input)?;
+        if let Some(JournalEntry { journal, .. }) = writer.own_or_adoptable(&paired)? {
+            adoption.add(journal);
+        }
+        paired_names.push(paired);
+    }
+    Ok((paired_names, adoption))
+}
+
+/// What a migration adopts.
+#[derive(Default)]
+struct Adoption {
+    executions: BTreeSet<ExecutionIdentity>,
+    journals: usize,
+    /// Those of the executions that have completed, and whose journals were being deleted.
+    completed: BTreeSet<ExecutionIdentity>,
+}
+
+impl Adoption {
+    fn add(&mut self, journal: &Journal) {
+        self.executions.insert(journal.execution.clone());
+        self.journals += 1;
+        if journal.completed {
+            self.completed.insert(journal.execution.clone());
+        }
+    }
+
+    fn reject_too_many(&self) -> Result<(), Error> {
+        match self.executions.last() {
+            Some(execution) if self.executions.len() > MOST_ADOPTED => {
+                Err(Error::from(Busy::TooManyToAdopt {
+                    found: self.executions.len(),
+                    most: MOST_ADOPTED,
+                    execution: execution.name().to_owned(),
+                }))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn weight_total(steps: &[Step], paired_names: &[PairedName<'_>]) -> Result<WeightTotal, Error> {

@@ -86,7 +86,7 @@ async fn migration_held_for_drift_continues_only_after_the_drift_is_reverted() {
     assert_failed(&first.wait().await.unwrap(), "Held", "Held");
 
     let refused = migrate(&stack, "too-early", &input(&stack, json!({}))).await;
-    assert_eq!(refused.error.as_deref(), Some("Drift"), "{refused:#?}");
+    assert_eq!(refused.error.as_deref(), Some("Busy"), "{refused:#?}");
     assert_eq!(weight_of(&stack.zone, BURNHAM, GREEN).await, Some(7));
 
     stack

@@ -61,10 +61,16 @@ fn adversarial(property: &str, length: usize) -> Vec<String> {
         "journal_text" => inputs.extend([
             numbered("\"key#=value\" "),
             numbered("\"owner.from.A#=x\" "),
-            filled("\"cutover=1\" \"execution=@\"", "x"),
-            filled("\"cutover=1\" \"owner.from.@=x\"", "owner.from."),
-            filled("\"cutover=1\" \"owner.from.@=x\"", "A+"),
-            filled("\"cutover=1\" @", "\"x\" "),
+            filled(
+                "\"cutover=2\" \"execution=0123456789abcdef/@\" \"signature=\"",
+                "x",
+            ),
+            filled(
+                "\"cutover=2\" \"owner.from.@=x\" \"signature=\"",
+                "owner.from.",
+            ),
+            filled("\"cutover=2\" \"owner.from.@=x\" \"signature=\"", "A+"),
+            filled("\"cutover=2\" @ \"signature=\"", "\"x\" "),
         ]),
         "registry_text" => inputs.extend([
             filled("\"heritage=external-dns,@\"", "external-dns/owner=a,"),

@@ -260,24 +260,14 @@ fn since() -> Vec<Row> {
 }
 
 fn redrive() -> Vec<Row> {
-    let history =
-        history!(outcomes::an_execution_that_is_redriven_after_its_rollback_shifts_nothing);
-    vec![
-        (
-            MIGRATION,
-            "Shift weight",
-            "the number of redrives is not passed",
-            Remove("/Arguments/Payload/redrives"),
-            history,
-        ),
-        (
-            MIGRATION,
-            "Shift weight",
-            "the number of redrives is that of now",
-            Replace("$redrives", "$states.context.Execution.RedriveCount"),
-            history,
-        ),
-    ]
+    let history = history!(outcomes::an_execution_that_is_redriven_before_its_plan_completes);
+    vec![(
+        MIGRATION,
+        "Plan the migration",
+        "the number of redrives is not passed",
+        Remove("/Arguments/Payload/redrives"),
+        history,
+    )]
 }
 
 fn full() -> Vec<Row> {

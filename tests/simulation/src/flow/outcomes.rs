@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use fakes::Fault;
+use fakes::{FakeSigningKeys, Fault};
+use futures_util::FutureExt;
 use interpreter::End;
 use migration::dns::{RecordData, RecordSet};
+use migration::journal::SigningKeys;
 use serde_json::json;
 
 use super::{CALLS, COMPLETED, DAY, FOR_GOOD, Flow, MINUTE, RUN};
-use crate::invariants::replace_in_values;
+use crate::invariants::{replace_in_values, write_journals};
 use crate::oracle::lock;
 use crate::world::Approval;
 use crate::{ZONE_ID, machines};
@@ -31,7 +33,11 @@ const EDITS: [(&str, Edit); 4] = [
         replace_in_values(it, is_journal, "written.A=", "written.A=1");
     }),
     ("foreign", |it| {
-        replace_in_values(it, is_journal, "execution=run", "execution=other");
+        let keys = FakeSigningKeys::default();
+        let key = keys.signing_key().now_or_never().unwrap().unwrap();
+        write_journals(it, is_journal, &key, &|journal| {
+            journal.execution = "0123456789abcdef/other".parse().unwrap();
+        });
     }),
     ("unreadable", |it| {
         for record_set in it.iter_mut().filter(|it| is_journal(it)) {
@@ -311,6 +317,19 @@ pub(super) fn an_execution_that_is_redriven_after_its_rollback_shifts_nothing() 
             assert_ne!(ended.end, "SUCCEEDED", "{state} at {percent} percent");
         }
     }
+}
+
+/// It is planned after the redrive, so its plan is not older.
+#[test]
+pub(super) fn an_execution_that_is_redriven_before_its_plan_completes() {
+    let mut flow = Flow::start(&json!({}));
+    flow.until("the plan", |world| {
+        world.executions.is_running_in(RUN, "Plan the migration")
+    });
+    flow.world.abort(RUN);
+    flow.settle();
+    flow.world.redrive(RUN);
+    flow.end().expect(COMPLETED, 100);
 }
 
 #[test]
