@@ -25,8 +25,8 @@ use migration::journal::{ExecutionIdentity, Journals};
 use migration::route53::{Route53, read_zone};
 use migration::text::shortened;
 
-use crate::Aws;
 use crate::request::AlarmRequest;
+use crate::services::Services;
 use crate::targets::{
     HELD, LONGEST_REASON, MigrationScope, ROLLBACK_FAILED, RollbackTarget, STOPPED,
     STOPPED_BY_ACTION, Scope,
@@ -155,19 +155,19 @@ async fn is_held(
 /// back or continued since, or wrote nothing. Each zone is read once.
 pub(crate) async fn with_journals(
     targets: Vec<RollbackTarget>,
-    aws: Aws<'_, impl Route53, impl Executions>,
+    services: Services<'_, impl Route53, impl Executions>,
 ) -> Vec<RollbackTarget> {
     let mut journaled: BTreeMap<_, Result<BTreeSet<ExecutionIdentity>, Error>> = BTreeMap::new();
     let mut retained = Vec::new();
     for target in targets {
         let id = &target.hosted_zone_id;
         if !journaled.contains_key(id) {
-            journaled.insert(id.clone(), journaled_executions(aws, id).await);
+            journaled.insert(id.clone(), journaled_executions(services, id).await);
         }
         let is_retained = match journaled.get(id) {
             Some(Ok(found)) => target
                 .migration()
-                .is_some_and(|migration| found.iter().any(|other| migration.is(other, aws))),
+                .is_some_and(|migration| found.iter().any(|other| migration.is(other, services))),
             // Without the zone there is nothing to restore.
             Some(Err(Error::NoSuchHostedZone(_))) => false,
             Some(Err(_)) | None => true,
@@ -180,11 +180,11 @@ pub(crate) async fn with_journals(
 }
 
 async fn journaled_executions(
-    aws: Aws<'_, impl Route53, impl Executions>,
+    services: Services<'_, impl Route53, impl Executions>,
     id: &HostedZoneId,
 ) -> Result<BTreeSet<ExecutionIdentity>, Error> {
-    let zone = read_zone(aws.route53, id).await?;
-    let journals = Journals::new(&zone, aws.key);
+    let zone = read_zone(services.route53, id).await?;
+    let journals = Journals::new(&zone, services.key);
     let journals = zone
         .journaled_names()
         .filter_map(|name| journals.at(&name).ok()?);

@@ -10,7 +10,7 @@ use migration::input::Input;
 use migration::journal::{ExecutionIdentity, Journal, JournalEntry, Journals};
 use migration::route53::Route53;
 
-use crate::Aws;
+use crate::services::Services;
 use crate::targets::{MigrationScope, RollbackTarget, Scope};
 
 #[derive(Default)]
@@ -32,9 +32,9 @@ pub(crate) struct SelectedJournals<'a> {
 pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     target: &RollbackTarget,
     zone: &'a Zone,
-    aws: Aws<'a, R, E>,
+    services: Services<'a, R, E>,
 ) -> Result<SelectedJournals<'a>, Error> {
-    let journals = Journals::new(zone, aws.key);
+    let journals = Journals::new(zone, services.key);
     let mut selected = SelectedJournals::default();
     let mut all = Vec::new();
     for name in zone.journaled_names() {
@@ -49,15 +49,15 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     all.sort_by(|a, b| a.name.cmp(&b.name));
     let completed = completed_executions(zone, &all);
 
-    let in_scope = executions_in_scope(target, &all, aws).await?;
+    let in_scope = executions_in_scope(target, &all, services).await?;
     let (mut entries, own): (Vec<_>, Vec<_>) = all
         .into_iter()
         .filter(|entry| in_scope.contains(&entry.journal.execution))
         // The journals of a completed migration are deleted together, whatever names are requested.
         .filter(|entry| {
-            completed.contains(&entry.journal.execution) || target.covers_journal(entry, aws)
+            completed.contains(&entry.journal.execution) || target.covers_journal(entry, services)
         })
-        .partition(|entry| !target.is_own(entry, aws));
+        .partition(|entry| !target.is_own(entry, services));
     entries.extend(own);
     let (of_completed, entries): (Vec<_>, Vec<_>) = entries
         .into_iter()
@@ -91,12 +91,14 @@ fn completed_executions(zone: &Zone, all: &[JournalEntry<'_>]) -> BTreeSet<Execu
 async fn executions_in_scope<R: Route53, E: Executions>(
     target: &RollbackTarget,
     all: &[JournalEntry<'_>],
-    aws: Aws<'_, R, E>,
+    services: Services<'_, R, E>,
 ) -> Result<BTreeSet<ExecutionIdentity>, Error> {
     let migration = match &target.scope {
         Scope::Migration(migration) => migration,
         Scope::Names { .. } => {
-            let covered = all.iter().filter(|entry| target.covers_journal(entry, aws));
+            let covered = all
+                .iter()
+                .filter(|entry| target.covers_journal(entry, services));
             return Ok(covered
                 .map(|entry| entry.journal.execution.clone())
                 .collect());
@@ -105,7 +107,7 @@ async fn executions_in_scope<R: Route53, E: Executions>(
     let own: Vec<_> = all
         .iter()
         .map(|entry| &entry.journal)
-        .filter(|journal| migration.is(&journal.execution, aws))
+        .filter(|journal| migration.is(&journal.execution, services))
         .collect();
     let mut in_scope: BTreeSet<_> = own
         .iter()
@@ -120,7 +122,7 @@ async fn executions_in_scope<R: Route53, E: Executions>(
     for other in adopted {
         // An execution that was redriven since it was adopted runs again, with the names that were not taken
         // over.
-        let described = aws.executions.describe(other.name()).await?;
+        let described = services.executions.describe(other.name()).await?;
         if !described.is_some_and(|described| described.is_running()) {
             in_scope.insert(other);
         }
@@ -212,17 +214,23 @@ impl RollbackTarget {
     fn covers_journal<R, E: Executions>(
         &self,
         entry: &JournalEntry<'_>,
-        aws: Aws<'_, R, E>,
+        services: Services<'_, R, E>,
     ) -> bool {
         match &self.scope {
-            Scope::Migration(migration) => self.is_own(entry, aws) || migration.may_adopt(entry),
+            Scope::Migration(migration) => {
+                self.is_own(entry, services) || migration.may_adopt(entry)
+            }
             Scope::Names { .. } => self.covers_name(&entry.name),
         }
     }
 
-    fn is_own<R, E: Executions>(&self, entry: &JournalEntry<'_>, aws: Aws<'_, R, E>) -> bool {
+    fn is_own<R, E: Executions>(
+        &self,
+        entry: &JournalEntry<'_>,
+        services: Services<'_, R, E>,
+    ) -> bool {
         match &self.scope {
-            Scope::Migration(migration) => migration.is(&entry.journal.execution, aws),
+            Scope::Migration(migration) => migration.is(&entry.journal.execution, services),
             Scope::Names { .. } => true,
         }
     }

@@ -37,6 +37,7 @@ mod held;
 mod journals;
 mod report;
 mod request;
+mod services;
 mod targets;
 
 use std::collections::BTreeSet;
@@ -48,7 +49,7 @@ use migration::change::{
 use migration::dns::{RecordName, Zone};
 use migration::executions::Executions;
 use migration::input::Reaction;
-use migration::journal::{JournalEntry, Journals, SigningKey, SigningKeys};
+use migration::journal::{JournalEntry, Journals, SigningKeys};
 use migration::json::to_json;
 use migration::route53::{PROPAGATION_SECONDS, Route53, read_zone, still_pending};
 use migration::text::shortened;
@@ -59,6 +60,7 @@ use crate::held::{held_targets, with_journals};
 use crate::journals::{SelectedJournals, select_journals};
 use crate::report::{Reports, emit_metrics, limit_findings, summary};
 use crate::request::{AlarmRequest, EarlierPasses, PassRequest, Request};
+use crate::services::Services;
 use crate::targets::{RollbackTarget, RollbackTargets, Scope, find_targets, stopped_migrations};
 
 pub use crate::report::{MigrationReport, Outcome};
@@ -76,23 +78,6 @@ const LONGEST_WAIT_SECONDS: u32 = 3_600;
 
 /// Characters of a pass's message, which has one sentence per target.
 const LONGEST_MESSAGE: usize = 4_000;
-
-/// What the rollback of a target needs of AWS.
-#[derive(Debug)]
-pub(crate) struct Aws<'a, R, E> {
-    pub(crate) route53: &'a R,
-    pub(crate) executions: &'a E,
-    pub(crate) key: &'a SigningKey,
-}
-
-// Derived, it would need services that can be copied.
-impl<R, E> Clone for Aws<'_, R, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<R, E> Copy for Aws<'_, R, E> {}
 
 /// What one pass did.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -126,7 +111,7 @@ pub async fn handle(
 ) -> Result<Value, Error> {
     let request = PassRequest::parse(event)?;
     let (found, key) = tokio::try_join!(find_targets(&request, executions), keys.signing_key())?;
-    let aws = Aws {
+    let services = Services {
         route53,
         executions,
         key: &key,
@@ -139,7 +124,7 @@ pub async fn handle(
     let mut first_error = None;
     for target in &found.targets {
         // An error in one migration's rollback must not prevent another's.
-        if let Err(error) = roll_back(target, earlier, aws, &mut pass).await {
+        if let Err(error) = roll_back(target, earlier, services, &mut pass).await {
             tracing::error!(%error, zone = %target.hosted_zone_id, "a rollback target failed");
             first_error.get_or_insert(error);
         }
@@ -148,7 +133,7 @@ pub async fn handle(
         && earlier.is_none()
         && !alarm.is_alarm_action
     {
-        let held = roll_back_held(alarm, &found, aws, &mut pass).await;
+        let held = roll_back_held(alarm, &found, services, &mut pass).await;
         first_error = first_error.or(held.err());
     }
     if let Some(error) = first_error {
@@ -179,11 +164,11 @@ pub async fn handle(
 async fn roll_back(
     target: &RollbackTarget,
     earlier: Option<&EarlierPasses>,
-    aws: Aws<'_, impl Route53, impl Executions>,
+    services: Services<'_, impl Route53, impl Executions>,
     pass: &mut PassReport,
 ) -> Result<(), Error> {
-    let zone = read_zone(aws.route53, &target.hosted_zone_id).await?;
-    let mut journals = select_journals(target, &zone, aws).await?;
+    let zone = read_zone(services.route53, &target.hosted_zone_id).await?;
+    let mut journals = select_journals(target, &zone, services).await?;
     if let Scope::Names { patterns, .. } = &target.scope {
         if let Some(earlier) = earlier {
             // A migration that has taken the names since the first pass is not part of this rollback.
@@ -191,18 +176,18 @@ async fn roll_back(
         }
         let earlier = earlier.map(|earlier| &earlier.executions);
         let found = journals.identities();
-        let stopped = stopped_migrations(target, patterns, &found, earlier, aws).await?;
+        let stopped = stopped_migrations(target, patterns, &found, earlier, services).await?;
         for migration in &stopped {
-            roll_back_migration(migration, aws, pass).await?;
+            roll_back_migration(migration, services, pass).await?;
         }
         for migration in stopped.iter().filter_map(RollbackTarget::migration) {
-            journals.remove(|execution| migration.is(execution, aws));
+            journals.remove(|execution| migration.is(execution, services));
         }
         if journals.is_empty() && !stopped.is_empty() {
             return Ok(());
         }
     }
-    roll_back_journals(target, &zone, &journals, aws, pass).await
+    roll_back_journals(target, &zone, &journals, services, pass).await
 }
 
 /// Rolls back the held migrations that watch an alarm, after those that were running: these still wait for
@@ -213,16 +198,16 @@ async fn roll_back(
 async fn roll_back_held(
     alarm: &AlarmRequest,
     found: &RollbackTargets,
-    aws: Aws<'_, impl Route53, impl Executions>,
+    services: Services<'_, impl Route53, impl Executions>,
     pass: &mut PassReport,
 ) -> Result<(), Error> {
-    let held = held_targets(alarm, &found.running, &found.ended, aws.executions).await?;
-    let held = with_journals(held, aws).await;
+    let held = held_targets(alarm, &found.running, &found.ended, services.executions).await?;
+    let held = with_journals(held, services).await;
     let mut first_error = None;
     let mut failed = Vec::new();
     let restored_before = pass.restored;
     for target in &held {
-        if let Err(error) = roll_back_migration(target, aws, pass).await {
+        if let Err(error) = roll_back_migration(target, services, pass).await {
             tracing::error!(%error, zone = %target.hosted_zone_id, "a held migration is not rolled back");
             failed.extend(target.migration().map(|it| (&it.name, error.to_string())));
             first_error.get_or_insert(error);
@@ -244,27 +229,31 @@ async fn roll_back_held(
 /// Rolls back all names of one migration, which is not running any more.
 async fn roll_back_migration(
     target: &RollbackTarget,
-    aws: Aws<'_, impl Route53, impl Executions>,
+    services: Services<'_, impl Route53, impl Executions>,
     pass: &mut PassReport,
 ) -> Result<(), Error> {
-    let zone = read_zone(aws.route53, &target.hosted_zone_id).await?;
-    let journals = select_journals(target, &zone, aws).await?;
-    roll_back_journals(target, &zone, &journals, aws, pass).await
+    let zone = read_zone(services.route53, &target.hosted_zone_id).await?;
+    let journals = select_journals(target, &zone, services).await?;
+    roll_back_journals(target, &zone, &journals, services, pass).await
 }
 
 async fn roll_back_journals(
     target: &RollbackTarget,
     zone: &Zone,
     journals: &SelectedJournals<'_>,
-    aws: Aws<'_, impl Route53, impl Executions>,
+    services: Services<'_, impl Route53, impl Executions>,
     pass: &mut PassReport,
 ) -> Result<(), Error> {
     let decision = decide(target, zone, journals);
 
     pass.problems.extend(journals.problems.iter().cloned());
-    let restored = write(target, decision, aws.route53, pass).await?;
+    let restored = write(target, decision, services.route53, pass).await?;
 
-    let mut reports = Reports::new(aws.executions, target, Journals::new(zone, aws.key));
+    let mut reports = Reports::new(
+        services.executions,
+        target,
+        Journals::new(zone, services.key),
+    );
     for entry in &journals.completed {
         reports.add_name(&entry.journal, Outcome::Completed);
     }

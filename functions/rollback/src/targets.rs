@@ -14,11 +14,11 @@ use migration::input::{self, Input, NamePattern, Reaction};
 use migration::journal::ExecutionIdentity;
 use migration::text::shortened;
 
-use crate::Aws;
 use crate::request::{
     AlarmRequest, EndedExecution, ExecutionRequest, LONGEST_NAME, NamesRequest, PassRequest,
     Request,
 };
+use crate::services::Services;
 
 /// The error of an execution that this function stopped in order to restore its names.
 pub(crate) const STOPPED: &str = "StoppedForRollback";
@@ -105,12 +105,13 @@ impl MigrationScope {
     pub(crate) fn is<R, E: Executions>(
         &self,
         other: &ExecutionIdentity,
-        aws: Aws<'_, R, E>,
+        services: Services<'_, R, E>,
     ) -> bool {
         match self.started_at {
             Some(started_at) => {
-                aws.key
-                    .identity(&self.name, &aws.executions.arn(&self.name), started_at)
+                services
+                    .key
+                    .identity(&self.name, &services.executions.arn(&self.name), started_at)
                     == *other
             }
             None => other.name() == self.name,
@@ -394,9 +395,9 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
     requested: &[NamePattern],
     found: &BTreeSet<ExecutionIdentity>,
     earlier: Option<&BTreeSet<String>>,
-    aws: Aws<'_, R, E>,
+    services: Services<'_, R, E>,
 ) -> Result<Vec<RollbackTarget>, Error> {
-    let executions = aws.executions;
+    let executions = services.executions;
     let mut names: BTreeSet<_> = found.iter().map(ExecutionIdentity::name).collect();
     names.extend(earlier.into_iter().flatten().map(String::as_str));
     let mut stopped = Vec::new();
@@ -414,7 +415,9 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
             requested: Some(requested.to_vec()),
         };
         // An execution of another stack, or an earlier one, may have had the same name.
-        let has_journal = found.iter().any(|identity| migration.is(identity, aws));
+        let has_journal = found
+            .iter()
+            .any(|identity| migration.is(identity, services));
         if !has_journal && !earlier.is_some_and(|earlier| earlier.contains(name)) {
             continue;
         }

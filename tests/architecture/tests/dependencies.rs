@@ -76,9 +76,15 @@ fn the_common_aws_crate_is_linked_with_no_sdk() {
 fn a_function_is_linked_with_the_sdks_that_it_calls_and_with_no_other_function() {
     for (function, sdks) in [
         ("probe", &["aws-sdk-route53"][..]),
-        ("shift-weight", &["aws-sdk-route53", "aws-sdk-sfn"]),
+        (
+            "shift-weight",
+            &["aws-sdk-kms", "aws-sdk-route53", "aws-sdk-sfn"],
+        ),
         ("check-alarms", &["aws-sdk-cloudwatch"]),
-        ("rollback", &["aws-sdk-route53", "aws-sdk-sfn"]),
+        (
+            "rollback",
+            &["aws-sdk-kms", "aws-sdk-route53", "aws-sdk-sfn"],
+        ),
     ] {
         let found = linked_sdks(function);
         assert!(found.iter().eq(sdks), "{function}: {found:?}");
