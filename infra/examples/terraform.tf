@@ -15,8 +15,11 @@ terraform {
 }
 
 locals {
+  # request is the key of the request: however often it is made, it starts one migration. The endpoint is
+  # another one if a cluster of the same name is created again.
   # recordsTimeoutSeconds, because Argo CD may still be deploying when Terraform has finished.
   migration = jsonencode({
+    request               = "${module.eks_cluster.cluster_name}-${md5(module.eks_cluster.cluster_endpoint)}"
     hostedZoneId          = "Z3Q77PNBQS71R4"
     from                  = "eks-blueprint-blue"
     to                    = "eks-blueprint-green"

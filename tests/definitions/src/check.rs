@@ -36,7 +36,7 @@ pub const FINAL_ERRORS: [&str; 13] = [
 /// Source: Step Functions Developer Guide, "Handling errors in Step Functions workflows", "Start
 /// workflow executions from a task state", "Learning to use AWS service SDK integrations"; Step
 /// Functions API Reference, `SendTaskSuccess` and "Common Errors".
-const SERVICE_ERRORS: [&str; 17] = [
+const SERVICE_ERRORS: [&str; 19] = [
     "Sfn.InvalidToken",
     "Sfn.InvalidTokenException",
     "Sfn.TaskDoesNotExist",
@@ -47,6 +47,8 @@ const SERVICE_ERRORS: [&str; 17] = [
     "States.HeartbeatTimeout",
     "States.Timeout",
     "StepFunctions.AWSStepFunctionsException",
+    "StepFunctions.ExecutionAlreadyExists",
+    "StepFunctions.ExecutionAlreadyExistsException",
     "StepFunctions.ExecutionLimitExceeded",
     "StepFunctions.ExecutionLimitExceededException",
     "StepFunctions.InternalFailure",

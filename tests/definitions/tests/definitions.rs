@@ -37,7 +37,14 @@ fn every_error_of_the_functions_is_final_or_may_pass() {
 
 #[test]
 fn definitions_have_no_mistakes() {
-    for name in ["migration", "notification", "release", "rollback", "watch"] {
+    for name in [
+        "migration",
+        "notification",
+        "release",
+        "rollback",
+        "start",
+        "watch",
+    ] {
         let findings = check(name, &definition(name), &own_errors());
         assert_eq!(findings, [""; 0], "{name}");
     }

@@ -236,6 +236,31 @@ fn migration_may_start_rollbacks_and_watches() {
     assert_eq!(started, [&expected]);
 }
 
+/// It starts migrations and nothing else, and the rules of requests start nothing but it: a rule can't
+/// name the execution that it starts.
+#[test]
+fn only_the_start_state_machine_starts_migrations_for_events() {
+    let template = template();
+    let permissions = permissions(&template, "StartRole");
+    let permitted: Vec<_> = permissions
+        .iter()
+        .filter(|statement| !actions(statement)[0].starts_with("logs:"))
+        .collect();
+    let [statement] = permitted[..] else {
+        panic!("{permitted:?}");
+    };
+    assert_eq!(actions(statement), ["states:StartExecution"]);
+    let migration = yaml("!Ref MigrationStateMachine");
+    assert_eq!(statement["Resource"], migration);
+    for (name, rule) in resources(&template, "AWS::Events::Rule") {
+        let target = &rule["Targets"][0];
+        assert_ne!(target["Arn"], migration, "{name}");
+        let is_request = ["MigrationRequestedRule", "ClusterCreatedRule"].contains(&name);
+        let is_served = target["Arn"] == yaml("!Ref StartStateMachine");
+        assert_eq!(is_served, is_request, "{name}");
+    }
+}
+
 /// The end of a watch is not the end of a migration: nothing is rolled back or released by it.
 #[test]
 fn rules_for_status_events_name_one_state_machine() {
@@ -262,7 +287,7 @@ fn rules_for_status_events_name_one_state_machine() {
 fn every_definition_has_values_for_its_placeholders() {
     let template = template();
     let machines = resources(&template, "AWS::Serverless::StateMachine");
-    assert_eq!(machines.len(), 5);
+    assert_eq!(machines.len(), 6);
     for (name, machine) in machines {
         let path = machine["DefinitionUri"].as_str().unwrap();
         let definition = project::text(path.trim_start_matches("../"));

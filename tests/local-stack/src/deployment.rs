@@ -17,7 +17,14 @@ const TEMPLATE: &str = "template.yaml";
 const STACK_NAME: &str = "cutover";
 /// The functions that may change records.
 const WRITERS: [&str; 2] = ["shift-weight", "rollback"];
-const STATE_MACHINES: [&str; 5] = ["migration", "notification", "release", "rollback", "watch"];
+const STATE_MACHINES: [&str; 6] = [
+    "migration",
+    "notification",
+    "release",
+    "rollback",
+    "start",
+    "watch",
+];
 
 pub(crate) struct Deployment {
     endpoint: SocketAddr,
@@ -132,7 +139,7 @@ async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String>
         let path = root.join("statemachine").join(&file);
         let definition = fs::read_to_string(&path)
             .with_context(|| format!("failed to read {}", path.display()))?;
-        let definition = without_redrives(&definition);
+        let definition = for_the_emulator(&definition);
         let local = format!("../statemachine/{file}");
         artifacts.push((local, name, "asl.json", definition.into_bytes()));
     }
@@ -154,9 +161,15 @@ async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String>
 }
 
 /// Replaces the number of redrives with 0, because the emulator can't redrive an execution and has no
-/// such field in the context.
-fn without_redrives(definition: &str) -> String {
-    definition.replace("$states.context.Execution.RedriveCount", "0")
+/// such field in the context. Replaces the name of an error that the emulator raises without the prefix
+/// for the service.
+fn for_the_emulator(definition: &str) -> String {
+    definition
+        .replace("$states.context.Execution.RedriveCount", "0")
+        .replace(
+            "\"StepFunctions.ExecutionAlreadyExists\"",
+            "\"ExecutionAlreadyExists\"",
+        )
 }
 
 async fn upload(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()> {

@@ -182,14 +182,27 @@ fn input(target: &Value, event: &Value) -> Result<Value> {
     if let Some(constant) = text(target, "Input") {
         return Ok(serde_json::from_str(constant)?);
     }
+    if let Some(transformer) = target.get("InputTransformer") {
+        let template = text(transformer, "InputTemplate").context("there is no InputTemplate")?;
+        let mut input = template.to_owned();
+        let paths = transformer.get("InputPathsMap").and_then(Value::as_object);
+        for (name, path) in paths.into_iter().flatten() {
+            let value = at_path(event, path.as_str().unwrap_or_default())?;
+            input = input.replace(&format!("<{name}>"), &value.to_string());
+        }
+        return Ok(serde_json::from_str(&input)?);
+    }
     match text(target, "InputPath") {
         None => Ok(event.clone()),
-        Some(path) => {
-            let pointer = path.replacen('$', "", 1).replace('.', "/");
-            let part = event.pointer(&pointer).cloned();
-            part.with_context(|| format!("the event has no {path}"))
-        }
+        Some(path) => at_path(event, path),
     }
+}
+
+/// The part of an event at a path such as `$.detail`.
+fn at_path(event: &Value, path: &str) -> Result<Value> {
+    let pointer = path.replacen('$', "", 1).replace('.', "/");
+    let part = event.pointer(&pointer).cloned();
+    part.with_context(|| format!("the event has no {path}"))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {

@@ -154,6 +154,11 @@ impl Stack {
         self.executions(self.rollback_state_machine_arn()?).await
     }
 
+    /// All executions of the state machine that starts migrations.
+    pub async fn starts(&self) -> Result<Vec<Execution>> {
+        self.executions(self.output("StartStateMachineArn")?).await
+    }
+
     /// All executions of the watch state machine, newest first.
     pub async fn watches(&self) -> Result<Vec<Execution>> {
         self.executions(self.watch_state_machine_arn()?).await

@@ -10,10 +10,11 @@ pub const NOTIFICATION: &str =
     "arn:aws:states:eu-west-3:111122223333:stateMachine:cutover-notification";
 pub const RELEASE: &str = "arn:aws:states:eu-west-3:111122223333:stateMachine:cutover-release";
 pub const ROLLBACK: &str = "arn:aws:states:eu-west-3:111122223333:stateMachine:cutover-rollback";
+pub const START: &str = "arn:aws:states:eu-west-3:111122223333:stateMachine:cutover-start";
 pub const WATCH: &str = "arn:aws:states:eu-west-3:111122223333:stateMachine:cutover-watch";
 
 /// The state machines with their definitions.
-pub const DEFINITIONS: [(&str, &str); 5] = [
+pub const DEFINITIONS: [(&str, &str); 6] = [
     (
         MIGRATION,
         include_str!("../../../statemachine/migration.asl.json"),
@@ -30,16 +31,18 @@ pub const DEFINITIONS: [(&str, &str); 5] = [
         ROLLBACK,
         include_str!("../../../statemachine/rollback.asl.json"),
     ),
+    (START, include_str!("../../../statemachine/start.asl.json")),
     (WATCH, include_str!("../../../statemachine/watch.asl.json")),
 ];
 
 /// What the template substitutes in the definitions.
-const SUBSTITUTIONS: [(&str, &str); 10] = [
+const SUBSTITUTIONS: [(&str, &str); 11] = [
     ("Partition", "aws"),
     ("ProbeFunctionArn", "probe"),
     ("ShiftWeightFunctionArn", "shift-weight"),
     ("CheckAlarmsFunctionArn", "check-alarms"),
     ("RollbackFunctionArn", "rollback"),
+    ("MigrationStateMachineArn", MIGRATION),
     ("RollbackStateMachineArn", ROLLBACK),
     ("WatchStateMachineArn", WATCH),
     ("EventSource", "cutover"),

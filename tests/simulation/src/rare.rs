@@ -39,6 +39,7 @@ pub fn play(prepare: &dyn Fn(&Rc<World>)) -> Report {
     player.play_bad_health();
     player.play_lost_events();
     player.play_rollbacks();
+    player.play_requests();
     player.report
 }
 
@@ -255,6 +256,27 @@ impl Player<'_> {
         });
     }
 
+    /// Plays migrations that are requested by an event, which is delivered again a minute and a day later.
+    fn play_requests(&mut self) {
+        for fail in [(|_| {}) as Disturb, |world| {
+            world.fail_calls("StartExecution", UNKNOWN, FOR_GOOD);
+        }] {
+            self.report.add(history::run(
+                record_sets_from_cli_json(&zones::registered(2)),
+                Latency::Same(Duration::from_millis(100)),
+                |world| {
+                    (self.prepare)(world);
+                    fail(world);
+                    deliver_request(world);
+                    for seconds in [60, 86_400] {
+                        after(world, seconds, deliver_request);
+                    }
+                },
+                |_| {},
+            ));
+        }
+    }
+
     /// Plays a rollback of which one name can't be restored.
     fn play_rollbacks(&mut self) {
         self.play(&json!({}), 400, |world| {
@@ -288,6 +310,16 @@ fn after(world: &Rc<World>, seconds: u64, disturb: Disturb) {
         other.clock.sleep(Duration::from_secs(seconds)).await;
         disturb(&other);
     });
+}
+
+fn deliver_request(world: &Rc<World>) {
+    world.request(&json!({
+        "id": "3c7f1d5e-0a4b-4c1d-9e57-5b8f0d1c2a34", "source": "cutover",
+        "detail-type": "Cutover Migration Requested",
+        "detail": {
+            "request": RUN, "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100],
+        },
+    }));
 }
 
 fn answer_promoted(world: &Rc<World>) {

@@ -32,7 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::account::Account;
 use crate::clock::{Clock, Latency};
 use crate::looks::Looks;
-use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK, WATCH};
+use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK, START, WATCH};
 use crate::oracle::{Oracle, lock};
 use crate::recording::Recorder;
 use crate::writers::Writer;
@@ -323,6 +323,12 @@ impl World {
         }
     }
 
+    /// Delivers an event that requests a migration.
+    pub fn request(&self, event: &Value) {
+        self.note(format!("a request is delivered: {}", event["id"]));
+        self.start_execution(START, None, event);
+    }
+
     /// Starts a rollback.
     pub fn roll_back(&self, request: &Value) {
         self.note(format!("a rollback starts: {}", brief(request)));
@@ -600,6 +606,12 @@ impl World {
         }
         if !is_of(id, MIGRATION) {
             return;
+        }
+        let is_known = self.inputs.borrow().contains_key(name);
+        if !is_known {
+            // A request has started it.
+            let described = self.step_functions.describe(id);
+            self.register(name, &described.map(|it| it.input).unwrap_or_default());
         }
         let unwatched = self.looks.borrow_mut().on_migration(name, state, now);
         self.check_looks(unwatched);

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `counted` | the events of executions, against those that are counted |
 //! | `doubt` | failures of observers and of other Tasks |
+//! | `requests` | one migration for each request |
 //! | `start` | what the first shift needs, and which alarms count |
 //! | `watching` | the state machine `watch`: lost, replaced, continued, no longer needed |
 //! | `operators` | the answers of operators |
@@ -17,6 +18,7 @@ mod mutations;
 
 mod operators;
 mod outcomes;
+mod requests;
 mod start;
 mod watching;
 
@@ -90,18 +92,16 @@ impl Flow {
     /// Starts a migration with these fields in its input, besides those of every history: steps of 10
     /// and 100 percent, and a bake of 120 seconds.
     fn start(fields: &Value) -> Self {
+        let flow = Self::idle();
+        flow.world.start(RUN, &input(fields));
+        flow
+    }
+
+    /// Starts nothing.
+    fn idle() -> Self {
         let zone = record_sets_from_cli_json(&zones::registered(1));
         let history = History::new(zone, Latency::Same(LATENCY), machines());
         let world = history.world.clone();
-        let mut input = json!({
-            "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
-            "steps": [10, 100], "bakeSeconds": 120, "checkSeconds": 60,
-            "alarms": {"names": [ALARM]},
-        });
-        for (name, value) in fields.as_object().unwrap() {
-            input[name] = value.clone();
-        }
-        world.start(RUN, &input);
         Self {
             history,
             world,
@@ -291,6 +291,19 @@ impl Ended {
         assert!(self.cause.contains(part), "the cause is {}", self.cause);
         self
     }
+}
+
+/// The input of a migration.
+fn input(fields: &Value) -> Value {
+    let mut input = json!({
+        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN,
+        "steps": [10, 100], "bakeSeconds": 120, "checkSeconds": 60,
+        "alarms": {"names": [ALARM]},
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        input[name] = value.clone();
+    }
+    input
 }
 
 fn describe(world: &World) -> Description {

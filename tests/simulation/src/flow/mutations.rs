@@ -7,8 +7,8 @@ use std::panic::catch_unwind;
 use expect_test::expect_file;
 use serde_json::{Value, json};
 
-use super::{MUTATED, counted, doubt, operators, outcomes, start, watching};
-use crate::machines::{self, DEFINITIONS, MIGRATION, NOTIFICATION, ROLLBACK, WATCH};
+use super::{MUTATED, counted, doubt, operators, outcomes, requests, start, watching};
+use crate::machines::{self, DEFINITIONS, MIGRATION, NOTIFICATION, ROLLBACK, START, WATCH};
 
 /// The rules, in the order of the table.
 const PROBE: &str = "traffic is given only directly after a probe";
@@ -27,6 +27,7 @@ const EVENTS: &str = "EventBridge and SNS change no end";
 const ONE: &str = "one failure is one notification";
 const NAMES: &str = "no Fail error begins with `States.`";
 const COUNTED: &str = "a wait ends before the history is full";
+const REQUEST: &str = "one request starts one migration";
 const INPUT: &str = "a watch accepts the input of earlier migrations";
 
 /// A change of one state. A rule of a Choice is named by a part of its condition, a retrier or a catcher
@@ -88,6 +89,7 @@ fn mutations() -> Vec<Mutation> {
         (ONE, one()),
         (NAMES, names()),
         (COUNTED, full()),
+        (REQUEST, request()),
         (INPUT, input()),
     ];
     let mutations = groups.into_iter().flat_map(|(rule, rows)| {
@@ -871,6 +873,55 @@ fn names() -> Vec<Row> {
         ),
         history!(watching::on_failure_decides_after_two_lost_watches),
     )]
+}
+
+fn request() -> Vec<Row> {
+    let repeated = history!(requests::a_request_starts_one_migration_however_often_it_is_delivered);
+    let state = "Start the migration";
+    vec![
+        (
+            START,
+            state,
+            "the execution gets a generated name",
+            Remove("/Arguments/Name"),
+            repeated,
+        ),
+        (
+            START,
+            state,
+            "a name that was used is a failure",
+            DropCatch("StepFunctions.ExecutionAlreadyExists"),
+            repeated,
+        ),
+        (
+            START,
+            state,
+            "a name that was used is retried",
+            DropRetry("StepFunctions.ExecutionAlreadyExists"),
+            repeated,
+        ),
+        (
+            START,
+            "Take the request",
+            "the key stays in the input",
+            Replace("$field != 'request' or ", "true or "),
+            repeated,
+        ),
+        (
+            START,
+            "Take the request",
+            "the id of the event is no key",
+            Replace("$states.input.id, ", ""),
+            history!(requests::a_request_without_a_key_is_served_once_for_the_id_of_its_event),
+        ),
+        (
+            START,
+            state,
+            "no error is retried",
+            DropRetry("States.ALL"),
+            history!(requests::a_request_outlasts_forty_minutes_of_any_error),
+        ),
+    ]
 }
 
 fn input() -> Vec<Row> {
