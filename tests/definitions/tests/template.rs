@@ -223,6 +223,45 @@ fn watch_has_no_functions_of_its_own() {
     }
 }
 
+/// Only the detail type that the sender needs, so that no role of the stack can request a migration, and
+/// no pipe can send a notification.
+#[test]
+fn who_may_put_events_may_put_its_own_kind_only() {
+    let mut kinds = BTreeSet::new();
+    for file in project::files("infra", ".yaml") {
+        let text = project::text(&file);
+        if !text.contains("AWSTemplateFormatVersion:") {
+            continue;
+        }
+        let template = yaml(&text);
+        for statement in statements(&template) {
+            if !actions(statement).contains(&"events:PutEvents") {
+                continue;
+            }
+            assert_eq!(actions(statement), ["events:PutEvents"], "{file}");
+            let condition = &statement["Condition"]["ForAllValues:StringEquals"];
+            assert!(!condition["events:source"].is_null(), "{file}");
+            let kind = condition["events:detail-type"].as_str();
+            let kind = kind.unwrap_or_else(|| panic!("{file}: no detail type"));
+            kinds.insert((file.clone(), kind.to_owned()));
+        }
+    }
+    let expected = [
+        (
+            "infra/examples/argocd-queue.yaml",
+            "Cutover Migration Requested",
+        ),
+        ("infra/examples/fixed-input.yaml", "Cluster Ready"),
+        ("infra/template.yaml", "Cutover Migration Status Change"),
+    ];
+    assert_eq!(
+        kinds,
+        expected
+            .map(|(file, kind)| (file.to_owned(), kind.to_owned()))
+            .into()
+    );
+}
+
 #[test]
 fn migration_may_start_rollbacks_and_watches() {
     let template = template();
