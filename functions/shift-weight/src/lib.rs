@@ -24,12 +24,15 @@
 //!
 //! | environment variable | meaning |
 //! |---|---|
+//! | `REQUIRE_PROBE`, `REQUIRE_ALARMS`, `MAX_FIRST_STEP_PERCENT`, `MIN_BAKE_SECONDS` | what the stack demands of every migration, whatever its input says; see [`StackSettings`] |
+//! | `ALARM_NAME_PREFIX` | the beginning of the names of alarms whose events start rollbacks; empty for all |
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, to look up whether a journal's execution is still running |
 //! | `JOURNAL_KEY_ARN` | the KMS key from which the key is derived that signs the journals |
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
 mod release;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +48,7 @@ use migration::journal::{
     lowest_percent, pair,
 };
 use migration::json::{from_json, to_json};
-use migration::plan::{self, Awaited, Migration, Plan, awaited, literal_names};
+use migration::plan::{self, Awaited, Migration, Plan, StackSettings, awaited, literal_names};
 use migration::route53::{PROPAGATION_SECONDS, Route53, read_names, read_zone, still_pending};
 use migration::{Error, input};
 use serde::{Deserialize, Serialize};
@@ -127,6 +130,8 @@ pub struct Shifted {
     pub weights: BTreeMap<String, usize>,
 }
 
+pub use crate::settings::stack_settings;
+
 pub use crate::release::{GivenBack, LeaseReacquired, Release, ReleasePlanned, Released};
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -170,13 +175,14 @@ pub async fn handle(
     route53: &impl Route53,
     executions: &impl Executions,
     keys: &impl SigningKeys,
+    settings: &StackSettings,
 ) -> Result<Value, Error> {
     match from_json::<AnyRequest>(event)?.operation {
         Operation::Plan => {
-            to_json(&plan_migration(from_json(event)?, route53, executions, keys).await?)
+            to_json(&plan_migration(from_json(event)?, route53, executions, keys, settings).await?)
         }
         Operation::Shift => {
-            to_json(&shift_weights(from_json(event)?, route53, executions, keys).await?)
+            to_json(&shift_weights(from_json(event)?, route53, executions, keys, settings).await?)
         }
         Operation::Confirm => to_json(&confirm_weights(from_json(event)?, route53, keys).await?),
         Operation::Complete => {
@@ -200,6 +206,7 @@ async fn plan_migration(
     route53: &impl Route53,
     executions: &impl Executions,
     keys: &impl SigningKeys,
+    settings: &StackSettings,
 ) -> Result<Planned, Error> {
     let PlanRequest {
         execution: name,
@@ -239,7 +246,7 @@ async fn plan_migration(
         journals,
     };
 
-    match plan::plan(&input, &writer) {
+    match plan::plan(&input, &writer, settings) {
         Ok((migration, plan)) => Ok(Planned {
             migration: Some(migration),
             plan: Some(plan),
@@ -261,6 +268,7 @@ async fn shift_weights(
     route53: &impl Route53,
     executions: &impl Executions,
     keys: &impl SigningKeys,
+    settings: &StackSettings,
 ) -> Result<Shifted, Error> {
     let ShiftRequest { migration, step } = request;
     let Some(percent) = migration.steps.get(step).map(|step| step.percent) else {
@@ -269,6 +277,7 @@ async fn shift_weights(
             found: step,
         }));
     };
+    settings.check_migration(&migration)?;
     let execution = migration.execution.name();
     let (zone, (), key) = tokio::try_join!(
         read_names(route53, &migration.hosted_zone_id, migration.record_names()),

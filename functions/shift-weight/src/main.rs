@@ -17,6 +17,7 @@ async fn main() -> Result<(), Error> {
     let route53 = &Route53Client::new(&config);
     let executions = &StepFunctionsClient::from_env(&config)?;
     let keys = &KmsSigningKeys::from_env(&config)?;
+    let settings = &shift_weight::stack_settings(|name| std::env::var(name).ok())?;
     run(service_fn(|event: LambdaEvent<Value>| async move {
         // On the heap, because the futures of the SDKs in it are large.
         Box::pin(shift_weight::handle(
@@ -24,6 +25,7 @@ async fn main() -> Result<(), Error> {
             route53,
             executions,
             keys,
+            settings,
         ))
         .await
         .map_err(diagnostic)

@@ -150,6 +150,33 @@ fn alarm_actions_invoke_the_newest_code_and_failed_calls_are_kept() {
     );
 }
 
+/// The function reads what the parameters demand, which no input can undercut.
+#[test]
+fn shift_weight_gets_what_the_stack_demands_of_migrations() {
+    let template = template();
+    let function = &template["Resources"]["ShiftWeightFunction"]["Properties"];
+    let variables = &function["Environment"]["Variables"];
+    let mut defaults = Vec::new();
+    for (variable, parameter) in [
+        ("REQUIRE_PROBE", "RequireProbe"),
+        ("REQUIRE_ALARMS", "RequireAlarms"),
+        ("MAX_FIRST_STEP_PERCENT", "MaxFirstStepPercent"),
+        ("MIN_BAKE_SECONDS", "MinBakeSeconds"),
+        ("ALARM_NAME_PREFIX", "AlarmNamePrefix"),
+    ] {
+        assert_eq!(variables[variable], yaml(&format!("!Ref {parameter}")));
+        let default = &template["Parameters"][parameter]["Default"];
+        let default = default.as_str().map(str::to_owned);
+        let number = template["Parameters"][parameter]["Default"].as_u64();
+        defaults.push((variable, default.or(number.map(|it| it.to_string()))));
+    }
+    let settings = shift_weight::stack_settings(|name| {
+        let default = defaults.iter().find(|(variable, _)| *variable == name);
+        default.and_then(|(_, value)| value.clone())
+    });
+    assert_eq!(settings, Ok(migration::plan::StackSettings::default()));
+}
+
 /// The statements of the policies of a role that the template defines, its managed ones included.
 #[expect(clippy::indexing_slicing, reason = "a missing field is read as null")]
 fn permissions<'a>(template: &'a Value, role: &str) -> Vec<&'a Mapping> {

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use fakes::{FakeExecutions, FakeRoute53, FakeSigningKeys};
 use migration::Error;
 use migration::dns::{RecordSet, RecordType};
+use migration::plan::StackSettings;
 use serde_json::{Value, json};
 
 use crate::examples::{
@@ -77,11 +78,13 @@ impl World {
     }
 
     pub(crate) fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
+        let settings = StackSettings::default();
         ready(shift_weight::handle(
             event,
             &self.route53,
             &self.executions,
             &FakeSigningKeys::default(),
+            &settings,
         ))
     }
 

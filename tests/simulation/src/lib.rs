@@ -301,7 +301,8 @@ impl Simulation {
 
     async fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
         let keys = &self.world.signing_keys.borrow().clone();
-        shift_weight::handle(event, &*self.route53, &*self.executions, keys).await
+        let settings = &self.world.settings.borrow().clone();
+        shift_weight::handle(event, &*self.route53, &*self.executions, keys, settings).await
     }
 
     /// Makes one pass of a rollback.

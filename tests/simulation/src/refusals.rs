@@ -2,7 +2,8 @@
 
 use expect_test::{Expect, expect};
 use fakes::record_sets_from_cli_json;
-use migration::dns::{RecordSet, Routing};
+use migration::dns::{Percent, RecordSet, Routing};
+use migration::plan::StackSettings;
 use serde_json::{Value, json};
 
 use crate::invariants::{canary, run};
@@ -65,6 +66,51 @@ fn a_zone_that_does_not_exist_is_refused() {
             NoSuchHostedZone: hostedZoneId: this account has no hosted zone Z0OTHER; use an id that `aws route53 list-hosted-zones` prints
         "#]],
     );
+}
+
+/// Neither a dry run nor a migration that was written by hand undercuts what the stack demands.
+#[test]
+fn what_the_stack_demands_is_demanded_of_every_plan_and_every_shift() {
+    let floors = StackSettings {
+        max_first_step: Percent::whole(5).unwrap(),
+        ..StackSettings::default()
+    };
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    *simulation.world.settings.borrow_mut() = floors;
+    let mut dry = canary();
+    dry["dryRun"] = true.into();
+    for refused in [
+        run(simulation.plan("again", &canary())),
+        run(simulation.plan("dry", &dry)),
+        run(simulation.shift(&planned, 0)),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(
+            (error.name(), error.to_string().as_str()),
+            (
+                "InvalidInput",
+                "steps: expected at most 5 percent in the first step (parameter MaxFirstStepPercent of the stack), \
+                 found 10"
+            )
+        );
+    }
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+/// The steps that were reached before are left out of the plan.
+#[test]
+fn a_held_migration_is_continued_under_what_the_stack_demands() {
+    let simulation = Simulation::blueprint();
+    simulation.world.settings.borrow_mut().max_first_step = Percent::whole(10).unwrap();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.fail("run", "Held", "Drift");
+    let planned = run(simulation.plan("again", &canary())).unwrap();
+    let first = &planned["migration"]["steps"][0]["percent"];
+    assert_ne!(*first, 10);
+    run(simulation.shift(&planned, 0)).unwrap();
 }
 
 #[test]

@@ -10,6 +10,7 @@ use fakes::{
 };
 use migration::Error;
 use migration::dns::RecordSet;
+use migration::plan::StackSettings;
 use serde_json::{Value, json};
 
 use crate::ZONE_ID;
@@ -77,7 +78,15 @@ impl<'z> Stack<'z> {
     }
 
     async fn shift_weight(&self, event: Value) -> Result<Value, Error> {
-        shift_weight::handle(&event, self.route53, &self.executions, &self.keys).await
+        let settings = StackSettings::default();
+        shift_weight::handle(
+            &event,
+            self.route53,
+            &self.executions,
+            &self.keys,
+            &settings,
+        )
+        .await
     }
 
     /// Rolls its execution back, which has ended.

@@ -46,6 +46,22 @@ fn the_blueprint_zone_has_no_other_warning() {
 }
 
 #[test]
+fn a_watched_alarm_whose_event_starts_no_rollback_is_reported() {
+    let simulation = Simulation::blueprint();
+    simulation.world.settings.borrow_mut().alarm_name_prefix = "green-".to_owned();
+    let mut input = canary();
+    input["alarms"] = json!({"names": ["green-errors", "errors"], "prefixes": ["green"]});
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    let warnings = planned["plan"]["warnings"].as_array().unwrap().iter();
+    let warnings: Vec<_> = warnings.filter_map(Value::as_str).collect();
+    let warning = warnings.iter().find(|it| it.contains("AlarmNamePrefix"));
+    expect![[r#"
+        the events of some watched alarms do not start a rollback, because their names need not begin with "green-", the parameter AlarmNamePrefix of the stack: "errors", "green"; only the health checks notice these alarms; watch alarms with that prefix, or change the parameter
+    "#]]
+    .assert_eq(&format!("{}\n", warning.unwrap()));
+}
+
+#[test]
 fn the_same_owner_id_on_both_sides_is_reported() {
     check_warnings(
         |record_sets| {

@@ -24,7 +24,7 @@ use migration::dns::HostedZoneId;
 use migration::dns::{RecordName, RecordSet};
 use migration::executions::{Executions, ROLLING_BACK};
 use migration::journal::{ExecutionIdentity, SigningKeys};
-use migration::plan::Migration;
+use migration::plan::{Migration, StackSettings};
 use migration::route53::read_names;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -128,6 +128,8 @@ pub struct World {
     /// Whether status events start the state machine `notification`. It changes nothing in a zone, so
     /// only some histories run it.
     pub is_notifying: Cell<bool>,
+    /// The parameters of the stack.
+    pub settings: RefCell<StackSettings>,
     /// The inputs of the executions that were started.
     pub inputs: RefCell<BTreeMap<String, Value>>,
     /// The error because of which an execution holds, or `completion`, by execution.
@@ -247,6 +249,7 @@ impl World {
             deliveries: RefCell::new(Box::new(|| vec![Duration::from_secs(1)])),
             approvals: RefCell::new(Box::new(|| (Duration::from_mins(1), Approval::Given))),
             is_notifying: Cell::new(true),
+            settings: RefCell::default(),
             inputs: RefCell::default(),
             hold_reasons: RefCell::default(),
             entered: RefCell::default(),
@@ -849,7 +852,10 @@ impl World {
         let (route53, executions) = (&*self.route53, &*self.executions);
         let keys = self.signing_keys.borrow().clone();
         let answer = match function {
-            Function::ShiftWeight => shift_weight::handle(event, route53, executions, &keys).await,
+            Function::ShiftWeight => {
+                let settings = self.settings.borrow().clone();
+                shift_weight::handle(event, route53, executions, &keys, &settings).await
+            }
             Function::Rollback => rollback::handle(event, route53, executions, &keys).await,
             Function::CheckAlarms => {
                 let answer = check_alarms::handle(event, &self.cloudwatch).await;

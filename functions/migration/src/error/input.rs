@@ -114,6 +114,29 @@ pub enum InvalidInput {
         approvals: usize,
         approval_timeout_seconds: u32,
     },
+    #[error(
+        "probe.enabled: expected true, because the stack requires a probe (parameter RequireProbe), found false"
+    )]
+    ProbeRequired,
+    #[error(
+        "alarms: expected at least one alarm in `names` or `prefixes`, because the stack requires alarms (parameter \
+         RequireAlarms), found none"
+    )]
+    AlarmsRequired,
+    #[error(
+        "steps: expected at most {largest} percent in the first step (parameter MaxFirstStepPercent of the stack), found \
+         {found}"
+    )]
+    FirstStepTooLarge { largest: Percent, found: Percent },
+    #[error(
+        "bakeSeconds: expected a bake of at least {shortest} seconds at {percent} percent (parameter MinBakeSeconds of \
+         the stack), found {found}"
+    )]
+    BakeTooShort {
+        percent: Percent,
+        shortest: u32,
+        found: u32,
+    },
     /// No total of weights makes every step exact.
     #[error("steps: {problem}")]
     InexactSteps { problem: String },

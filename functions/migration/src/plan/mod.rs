@@ -9,12 +9,14 @@ mod budget;
 mod external_dns_warnings;
 mod migration;
 mod selection;
+mod stack_settings;
 mod step_table;
 
 pub use budget::{Awaited, EVENTS_OF_A_POLL, EVENTS_OF_A_STEP, HISTORY_BUDGET, awaited};
 pub use external_dns_warnings::OwnerCounts;
 pub use migration::Migration;
 pub use selection::literal_names;
+pub use stack_settings::StackSettings;
 pub use step_table::{Plan, PlannedStep};
 
 use std::collections::BTreeSet;
@@ -37,8 +39,13 @@ use step_table::describe;
 /// Source: Route 53 API Reference, `ResourceRecord`.
 const MOST_ADOPTED: usize = 10;
 
-/// Plans the migration of `input` by the execution `writer`.
-pub fn plan(input: &Input, writer: &Writer<'_>) -> Result<(Migration, Plan), Error> {
+/// Plans the migration of `input` by the execution `writer`, in a stack with these `settings`.
+pub fn plan(
+    input: &Input,
+    writer: &Writer<'_>,
+    settings: &StackSettings,
+) -> Result<(Migration, Plan), Error> {
+    settings.check_input(input)?;
     let zone = writer.journals.zone;
     let mut warnings = Vec::new();
     let names = select_names(input, zone, &mut warnings)?;
@@ -114,6 +121,7 @@ pub fn plan(input: &Input, writer: &Writer<'_>) -> Result<(Migration, Plan), Err
     reject_too_large(&migration)?;
     let records_timeout_seconds = input.records_timeout_seconds.get();
     warnings.extend(external_dns_warnings(input, zone, &paired_names));
+    warnings.extend(settings.alarm_warning(&input.alarms));
     let writer = Writer {
         adopted: &migration.adopted,
         ..*writer
