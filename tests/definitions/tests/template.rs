@@ -177,6 +177,29 @@ fn shift_weight_gets_what_the_stack_demands_of_migrations() {
     assert_eq!(settings, Ok(migration::plan::StackSettings::default()));
 }
 
+/// Small accounts can't reserve any.
+#[test]
+fn concurrency_is_reserved_for_the_rollback_only_if_a_parameter_says_so() {
+    let template = template();
+    let parameter = &template["Parameters"]["RollbackReservedConcurrency"];
+    assert_eq!(parameter["Default"], "");
+    let condition = &template["Conditions"]["HasRollbackReservedConcurrency"];
+    let expected = yaml(r#"!Not [!Equals [!Ref RollbackReservedConcurrency, ""]]"#);
+    assert_eq!(*condition, expected);
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        let reserved = &function["ReservedConcurrentExecutions"];
+        let expected = yaml(
+            "!If [HasRollbackReservedConcurrency, !Ref RollbackReservedConcurrency, !Ref AWS::NoValue]",
+        );
+        let is_reserved = name == "RollbackFunction";
+        assert_eq!(
+            *reserved,
+            if is_reserved { expected } else { Value::Null },
+            "{name}"
+        );
+    }
+}
+
 /// The statements of the policies of a role that the template defines, its managed ones included.
 #[expect(clippy::indexing_slicing, reason = "a missing field is read as null")]
 fn permissions<'a>(template: &'a Value, role: &str) -> Vec<&'a Mapping> {
