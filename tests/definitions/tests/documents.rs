@@ -77,6 +77,38 @@ fn examples_fix_the_input_of_the_migration() {
     input::parse(&passed["detail"]).unwrap();
 }
 
+/// With `--require-hashes`, pip refuses a package without a version or a hash.
+#[test]
+fn python_packages_are_installed_by_their_hashes() {
+    for (requirements, installed_by) in [
+        (".ci/cfn-lint.txt", ".ci/run"),
+        (
+            "tests/local-stack/requirements.txt",
+            "tests/local-stack/src/virtual_environment.rs",
+        ),
+    ] {
+        assert!(project::text(installed_by).contains("--require-hashes"));
+        let text = project::text(requirements);
+        assert!(!text.contains("://"), "{requirements} names a host");
+        let packages = text.replace("\\\n", "");
+        let packages: Vec<_> = packages
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .collect();
+        assert!(packages.len() >= 5, "{requirements}");
+        for package in packages {
+            let is_exact = package.contains("==") && package.contains(" --hash=sha256:");
+            assert!(is_exact, "{requirements}: {package}");
+        }
+        // What was asked for is what is installed.
+        let asked = project::text(&requirements.replace(".txt", ".in"));
+        for package in asked.lines().filter(|line| !line.starts_with('#')) {
+            let line = format!("{package} ");
+            assert!(text.contains(&line), "{requirements}: {package}");
+        }
+    }
+}
+
 #[test]
 fn inputs_in_documents_are_accepted() {
     let documents = documents();

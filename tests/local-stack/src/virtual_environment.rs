@@ -69,6 +69,7 @@ fn install(environment: &Path, python: &Path) -> Result<()> {
             "install",
             "--quiet",
             "--disable-pip-version-check",
+            "--require-hashes",
             "--requirement",
         ])
         .arg(&requirements)
