@@ -5,6 +5,7 @@
 //! or at the apex, names outside the zone, aliases without a target, malformed values, batches that are
 //! empty or over the limits, the deletion of the zone's own NS and SOA records. The type of a weight
 //! excludes values over 255. The crate `conformance` compares the fake with Route 53's behaviour. A
+//! [`FakeRoute53::limit`] switches on the limits of an account, within which calls are throttled. A
 //! [`Network`] injects faults: a call fails, its answer is lost after the change was applied, another
 //! writer changes the zone before the call arrives, or the process dies.
 
@@ -17,6 +18,7 @@
 mod cli_json;
 mod cloudwatch;
 mod executions;
+mod limits;
 mod network;
 mod record_sets;
 mod route53;
@@ -26,6 +28,7 @@ mod values;
 pub use cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
 pub use cloudwatch::FakeCloudWatch;
 pub use executions::{FakeExecutions, OnEnd};
+pub use limits::{OtherLoad, Usage};
 pub use network::{CHANGE, Edit, Fault, LIST, Network, Time};
 pub use record_sets::RecordSets;
 pub use route53::{BatchObserver, FakeRoute53, WrittenChange};

@@ -44,6 +44,9 @@ pub trait Time: Send + Sync {
 
     /// Waits for as long as a call takes to arrive.
     fn wait_latency(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Waits.
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// A clock that does not move, on which calls take no time.
@@ -55,6 +58,10 @@ impl Time for FixedTime {
     }
 
     fn wait_latency(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(ready(()))
+    }
+
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(ready(()))
     }
 }
@@ -149,6 +156,10 @@ impl Network {
 
     pub fn now(&self) -> SystemTime {
         self.time.now()
+    }
+
+    pub(crate) async fn sleep(&self, time: Duration) {
+        self.time.sleep(time).await;
     }
 
     /// Whether the latest call has killed its process; resets the answer.

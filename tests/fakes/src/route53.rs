@@ -11,6 +11,7 @@ use migration::route53::{Change, ChangeId, HostedZone, LARGEST_PAGE, ListStart, 
 use serde_json::json;
 
 use crate::cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
+use crate::limits::{Limits, OtherLoad, Usage};
 use crate::network::{CHANGE, Edit, Fault, LIST, Network};
 use crate::record_sets::RecordSets;
 use crate::values::check_values;
@@ -49,6 +50,8 @@ struct State {
     comments: Vec<String>,
     polls: BTreeMap<ChangeId, usize>,
     protected: BTreeSet<RecordName>,
+    /// None if nothing is throttled.
+    limits: Option<Limits>,
 }
 
 impl FakeRoute53 {
@@ -129,6 +132,19 @@ impl FakeRoute53 {
         self.lock().protected.insert(name.clone());
     }
 
+    /// Throttles calls from now on as Route 53 does, while others use the same account.
+    pub fn limit(&self, others: &[OtherLoad]) {
+        let limits = Limits::new(self.network.now(), others);
+        self.lock().limits = Some(limits);
+    }
+
+    /// What was used since [`Self::limit`].
+    pub fn usage(&self) -> Usage {
+        let state = self.lock();
+        let limits = state.limits.as_ref();
+        limits.map(|limits| limits.usage).unwrap_or_default()
+    }
+
     /// Applies a batch of another writer, with Route 53's checks. It is not a call with a number, and not
     /// among [`Self::batches`].
     pub fn change_as_another_writer(&self, changes: &[Change<'_>]) -> Result<(), String> {
@@ -152,6 +168,30 @@ impl FakeRoute53 {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// Waits until the limits permit a call, as the SDK does.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] after the SDK's last attempt.
+    async fn wait_for_limits(&self, action: &'static str, changes: usize) -> Result<(), Error> {
+        let changes = u32::try_from(changes).unwrap_or(u32::MAX);
+        let mut attempt = 0;
+        loop {
+            let now = self.network.now();
+            let wait = {
+                let mut state = self.lock();
+                let Some(limits) = &mut state.limits else {
+                    return Ok(());
+                };
+                match limits.take(now, action, changes) {
+                    Ok(()) => return Ok(()),
+                    Err(throttled) => limits.wait(attempt).ok_or(throttled)?,
+                }
+            };
+            self.network.sleep(wait).await;
+            attempt += 1;
+        }
     }
 
     async fn call<T>(
@@ -361,6 +401,7 @@ impl FakeRoute53 {
 
 impl Route53 for FakeRoute53 {
     async fn get_hosted_zone(&self, id: &HostedZoneId) -> Result<HostedZone, Error> {
+        self.wait_for_limits("GetHostedZone", 0).await?;
         self.call("GetHostedZone", Some(id), |state| {
             Ok(HostedZone {
                 name: self.name.clone(),
@@ -376,6 +417,7 @@ impl Route53 for FakeRoute53 {
         start: Option<&ListStart>,
         max_items: usize,
     ) -> Result<Page, Error> {
+        self.wait_for_limits(LIST, 0).await?;
         self.call(LIST, Some(id), |state| {
             if max_items == 0 {
                 return Err(Error::from(InvalidInput::RefusedByAws {
@@ -414,6 +456,7 @@ impl Route53 for FakeRoute53 {
         comment: &str,
         changes: &[Change<'_>],
     ) -> Result<ChangeId, Error> {
+        self.wait_for_limits(CHANGE, changes.len()).await?;
         self.call(CHANGE, Some(id), |state| {
             let protected = changes.iter().find(|change| {
                 let (Change::Delete(record_set) | Change::Create(record_set)) = change;
@@ -444,6 +487,7 @@ impl Route53 for FakeRoute53 {
 
     /// Pending at the first call, in sync from the second on.
     async fn is_in_sync(&self, change_id: &str) -> Result<bool, Error> {
+        self.wait_for_limits("GetChange", 0).await?;
         self.call("GetChange", None, |state| {
             // The SDKs remove the prefix from an id.
             let bare = change_id.trim_start_matches(CHANGE_ID_PREFIX);

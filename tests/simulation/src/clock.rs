@@ -71,6 +71,11 @@ impl Clock {
         self.lock().now
     }
 
+    /// Lets calls take another time from now on.
+    pub fn set_latency(&self, latency: Latency) {
+        self.lock().latency = latency;
+    }
+
     /// Lets time pass without waking a task.
     pub fn pass(&self, time: Duration) {
         self.lock().now += time;
@@ -157,7 +162,11 @@ impl Time for Clock {
                 }
             }
         };
-        Box::pin(self.sleep(latency))
+        Box::pin(Clock::sleep(self, latency))
+    }
+
+    fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(Clock::sleep(self, time))
     }
 }
 
