@@ -23,6 +23,13 @@
 //! restores. Each later pass, after the `waitSeconds` of the pass before it, checks that the changes
 //! are in sync and restores what was written late. Its event is `{"request": …, "earlier": …}`: the
 //! same request, and the `executions` and `changeIds` of the pass before it. Every pass is idempotent.
+//!
+//! A pass writes no more than Route 53 takes at once, see
+//! [`Allowance`](migration::change::Allowance), and after an error it answers what it
+//! has written so far. If names are left, the answer has `unfinished`, and the next pass follows as soon as
+//! Route 53 takes as much again; its event has that `unfinished` among `earlier`. Names that Route 53 has
+//! refused come last then.
+//!
 //! Two rollbacks at the same time are safe: the batch of the second fails, and its retry finds the
 //! names restored.
 //!
@@ -35,6 +42,7 @@
 
 mod held;
 mod journals;
+mod pass;
 mod report;
 mod request;
 mod services;
@@ -44,63 +52,27 @@ use std::collections::BTreeSet;
 
 use migration::Error;
 use migration::change::{
-    Applied, AppliedInPart, NameChange, Restoration, apply, apply_in_part, delete_journal, restore,
+    Applied, AppliedInPart, NameChange, Part, Restoration, apply, apply_in_part, delete_journal,
+    restore,
 };
 use migration::dns::{RecordName, Zone};
 use migration::executions::Executions;
 use migration::input::Reaction;
 use migration::journal::{JournalEntry, Journals, SigningKeys};
 use migration::json::to_json;
-use migration::route53::{PROPAGATION_SECONDS, Route53, read_zone, still_pending};
-use migration::text::shortened;
-use serde::Serialize;
+use migration::route53::{Route53, read_zone};
 use serde_json::Value;
 
 use crate::held::{held_targets, with_journals};
 use crate::journals::{SelectedJournals, select_journals};
-use crate::report::{Reports, emit_metrics, limit_findings, summary};
+use crate::pass::Pass;
+use crate::report::{Reports, emit_metrics, summary};
 use crate::request::{AlarmRequest, EarlierPasses, PassRequest, Request};
 use crate::services::Services;
 use crate::targets::{RollbackTarget, RollbackTargets, Scope, find_targets, stopped_migrations};
 
+pub use crate::pass::{LATE_WRITER_SECONDS, PassReport, Unfinished};
 pub use crate::report::{MigrationReport, Outcome};
-
-/// For how long a call of `shift-weight` may still write after its execution was stopped. It is that
-/// function's timeout in the template, and a test holds the two equal: with less, the last pass could
-/// come before a late write, and nothing would restore that name; with more, every rollback would take
-/// longer for nothing.
-pub const LATE_WRITER_SECONDS: u32 = 120;
-
-/// The longest wait between two passes. A TTL is up to 68 years, but the rollback state machine ends
-/// after a day, or after 30 passes. The next pass also confirms the changes and restores late writes,
-/// and neither depends on the TTL.
-const LONGEST_WAIT_SECONDS: u32 = 3_600;
-
-/// Characters of a pass's message, which has one sentence per target.
-const LONGEST_MESSAGE: usize = 4_000;
-
-/// What one pass did.
-#[derive(Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PassReport {
-    /// Whether no further pass is needed.
-    pub done: bool,
-    /// How many names were restored in this pass.
-    pub restored: usize,
-    /// One sentence per target, for people.
-    pub message: String,
-    /// The migrations to announce.
-    pub migrations: Vec<MigrationReport>,
-    /// What could not be restored, and what to do about it.
-    pub problems: Vec<String>,
-    /// The executions that are rolled back: the requested ones, or those with journals at the requested
-    /// names.
-    pub executions: BTreeSet<String>,
-    /// The changes that are not yet in sync.
-    pub change_ids: Vec<String>,
-    /// How long to wait before the next pass.
-    pub wait_seconds: u32,
-}
 
 /// Makes one pass of the rollback that `event` asks for; the answer is a [`PassReport`].
 pub async fn handle(
@@ -109,55 +81,45 @@ pub async fn handle(
     executions: &impl Executions,
     keys: &impl SigningKeys,
 ) -> Result<Value, Error> {
-    let request = PassRequest::parse(event)?;
+    let mut request = PassRequest::parse(event)?;
     let (found, key) = tokio::try_join!(find_targets(&request, executions), keys.signing_key())?;
     let services = Services {
         route53,
         executions,
         key: &key,
     };
+    let mut pass = Pass::after(request.earlier.as_mut())?;
     let earlier = request.earlier.as_ref();
-    let mut pass = PassReport {
-        wait_seconds: LATE_WRITER_SECONDS,
-        ..PassReport::default()
-    };
-    let mut first_error = None;
     for target in &found.targets {
         // An error in one migration's rollback must not prevent another's.
         if let Err(error) = roll_back(target, earlier, services, &mut pass).await {
             tracing::error!(%error, zone = %target.hosted_zone_id, "a rollback target failed");
-            first_error.get_or_insert(error);
+            let execution = target.migration().map(|it| it.name.as_str());
+            pass.add_error(execution, error);
         }
     }
     if let Request::Alarm(alarm) = &request.request
-        && earlier.is_none()
+        && pass.held_is_open
         && !alarm.is_alarm_action
     {
         let held = roll_back_held(alarm, &found, services, &mut pass).await;
-        first_error = first_error.or(held.err());
+        pass.held_is_open = held.is_err();
+        if let Err(error) = held {
+            pass.add_error(None, error);
+        }
+    } else {
+        pass.held_is_open = false;
     }
-    if let Some(error) = first_error {
-        return Err(error);
-    }
-    if pass.message.is_empty() {
-        pass.message = found.message;
-    }
-    let earlier_changes = earlier.map(|earlier| earlier.change_ids.clone());
-    let pending = still_pending(route53, earlier_changes.unwrap_or_default()).await?;
-    pass.change_ids.extend(pending);
-    // Only a later pass can find a late write.
-    let may_be_written_late = earlier.is_none() && !pass.executions.is_empty();
-    pass.done = pass.restored == 0 && pass.change_ids.is_empty() && !may_be_written_late;
-    pass.wait_seconds = pass.wait_seconds.min(LONGEST_WAIT_SECONDS);
-    pass.problems = limit_findings(pass.problems);
+    let report = pass.finish(found.message, request.earlier, route53).await?;
     tracing::info!(
-        restored = pass.restored,
-        executions = ?pass.executions,
-        problems = ?pass.problems,
+        restored = report.restored,
+        executions = ?report.executions,
+        problems = ?report.problems,
+        is_unfinished = report.unfinished.is_some(),
         "{}",
-        pass.message
+        report.message
     );
-    to_json(&pass)
+    to_json(&report)
 }
 
 /// Rolls back one target, and adds the result to `pass`.
@@ -165,7 +127,7 @@ async fn roll_back(
     target: &RollbackTarget,
     earlier: Option<&EarlierPasses>,
     services: Services<'_, impl Route53, impl Executions>,
-    pass: &mut PassReport,
+    pass: &mut Pass,
 ) -> Result<(), Error> {
     let zone = read_zone(services.route53, &target.hosted_zone_id).await?;
     let mut journals = select_journals(target, &zone, services).await?;
@@ -173,6 +135,10 @@ async fn roll_back(
         if let Some(earlier) = earlier {
             // A migration that has taken the names since the first pass is not part of this rollback.
             journals.retain_executions(&earlier.executions);
+        }
+        if target.reaction == Reaction::Rollback {
+            // Also if one of them fails, because a later pass rolls back no others.
+            pass.report.executions.extend(journals.executions());
         }
         let earlier = earlier.map(|earlier| &earlier.executions);
         let found = journals.identities();
@@ -199,13 +165,13 @@ async fn roll_back_held(
     alarm: &AlarmRequest,
     found: &RollbackTargets,
     services: Services<'_, impl Route53, impl Executions>,
-    pass: &mut PassReport,
+    pass: &mut Pass,
 ) -> Result<(), Error> {
     let held = held_targets(alarm, &found.running, &found.ended, services.executions).await?;
     let held = with_journals(held, services).await;
     let mut first_error = None;
     let mut failed = Vec::new();
-    let restored_before = pass.restored;
+    let restored_before = pass.report.restored;
     for target in &held {
         if let Err(error) = roll_back_migration(target, services, pass).await {
             tracing::error!(%error, zone = %target.hosted_zone_id, "a held migration is not rolled back");
@@ -214,12 +180,13 @@ async fn roll_back_held(
         }
     }
     match first_error {
-        Some(error) if pass.restored == restored_before => Err(error),
+        Some(error) if pass.report.restored == restored_before => Err(error),
         _ => {
             for (name, problem) in failed {
-                pass.problems
+                pass.report
+                    .problems
                     .push(format!("execution {name} is not restored: {problem}"));
-                pass.executions.insert(name.clone());
+                pass.report.executions.insert(name.clone());
             }
             Ok(())
         }
@@ -230,7 +197,7 @@ async fn roll_back_held(
 async fn roll_back_migration(
     target: &RollbackTarget,
     services: Services<'_, impl Route53, impl Executions>,
-    pass: &mut PassReport,
+    pass: &mut Pass,
 ) -> Result<(), Error> {
     let zone = read_zone(services.route53, &target.hosted_zone_id).await?;
     let journals = select_journals(target, &zone, services).await?;
@@ -242,12 +209,13 @@ async fn roll_back_journals(
     zone: &Zone,
     journals: &SelectedJournals<'_>,
     services: Services<'_, impl Route53, impl Executions>,
-    pass: &mut PassReport,
+    pass: &mut Pass,
 ) -> Result<(), Error> {
     let decision = decide(target, zone, journals);
 
-    pass.problems.extend(journals.problems.iter().cloned());
-    let restored = write(target, decision, services.route53, pass).await?;
+    let problems = journals.problems.iter().cloned();
+    pass.report.problems.extend(problems);
+    let written = write(target, decision, services.route53, pass).await?;
 
     let mut reports = Reports::new(
         services.executions,
@@ -255,11 +223,14 @@ async fn roll_back_journals(
         Journals::new(zone, services.key),
     );
     for entry in &journals.completed {
-        reports.add_name(&entry.journal, Outcome::Completed);
+        if written.deleted.contains(&entry.name) {
+            reports.add_name(&entry.journal, Outcome::Completed);
+        }
     }
-    for RestoredName { entry, differences } in restored {
-        pass.restored += 1;
-        pass.wait_seconds = pass.wait_seconds.max(zone.ttl_seconds(&entry.name));
+    for RestoredName { entry, differences } in written.restored {
+        let report = &mut pass.report;
+        report.restored += 1;
+        report.wait_seconds = report.wait_seconds.max(zone.ttl_seconds(&entry.name));
         reports.add_restored_name(entry, differences);
     }
     match target.reaction {
@@ -270,14 +241,14 @@ async fn roll_back_journals(
         }
         Reaction::Rollback => {
             reports.add_remaining_names(&journals.entries);
-            pass.executions
-                .extend(rolled_back_executions(target, journals));
+            let executions = rolled_back_executions(target, journals);
+            pass.report.executions.extend(executions);
         }
     }
     pass.add_message(&summary(target, zone, &reports));
     let reports = reports.finish();
     emit_metrics(&reports);
-    pass.migrations.extend(reports);
+    pass.report.migrations.extend(reports);
     Ok(())
 }
 
@@ -331,55 +302,110 @@ fn decide<'j, 'z>(
     decision
 }
 
-/// Writes the restorations, then the deletions. Returns the names that are restored.
+/// What a pass has written in one zone.
+struct Written<'j, 'z> {
+    restored: Vec<RestoredName<'j, 'z>>,
+    /// The names whose journals are deleted.
+    deleted: BTreeSet<RecordName>,
+}
+
+/// Writes the restorations, then the deletions, as many as the pass may still write.
+///
+/// # Errors
+/// If nothing was written.
 async fn write<'j, 'z>(
     target: &RollbackTarget,
     decision: Decision<'j, 'z>,
     route53: &impl Route53,
-    pass: &mut PassReport,
-) -> Result<Vec<RestoredName<'j, 'z>>, Error> {
+    pass: &mut Pass,
+) -> Result<Written<'j, 'z>, Error> {
     let Decision {
         restorations,
         mut restored,
-        deletions,
+        mut deletions,
         problems,
     } = decision;
-    pass.problems.extend(problems);
-    let refused = apply_restorations(route53, target, restorations, pass).await?;
-    restored.retain(|name| !refused.contains(&name.entry.name));
+    pass.report.problems.extend(problems);
+    let (changed, error) = apply_restorations(route53, target, restorations, pass).await;
+    restored.retain(|name| changed.contains(&name.entry.name));
+    if let Some(error) = error {
+        if changed.is_empty() {
+            return Err(error);
+        }
+        tracing::warn!(%error, "only a part of the names is restored");
+        pass.is_unfinished = true;
+        return Ok(Written {
+            restored,
+            deleted: BTreeSet::new(),
+        });
+    }
     // Not name by name after a refusal: the marked journal must be deleted last, because it shows an
     // interrupted deletion that the migration has completed.
-    let applied = apply(
-        route53,
-        &target.hosted_zone_id,
-        &target.comment(),
-        deletions,
-    )
-    .await?;
+    let all = deletions.len();
+    let allowed = pass.allowance.take(&mut deletions);
+    let comment = target.comment();
+    let applied = apply(route53, &target.hosted_zone_id, &comment, allowed).await;
+    let applied = match applied.or_error() {
+        Ok(applied) => applied,
+        Err(error) if restored.is_empty() => return Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "the journals of a completed migration are not deleted");
+            Applied::default()
+        }
+    };
+    let deleted = applied.names.clone();
+    pass.is_unfinished |= deleted.len() < all;
     pass.add_applied(applied);
-    Ok(restored)
+    Ok(Written { restored, deleted })
 }
 
-/// Writes all restorations that Route 53 accepts. Returns the names whose restoration it refuses.
+/// Writes all restorations that the pass may still write and Route 53 accepts. Returns the names that are
+/// restored, and the error because of which others are not.
 async fn apply_restorations(
     route53: &impl Route53,
     target: &RollbackTarget,
-    restorations: Vec<NameChange>,
-    pass: &mut PassReport,
-) -> Result<BTreeSet<RecordName>, Error> {
-    let AppliedInPart { applied, refused } = apply_in_part(
+    mut restorations: Vec<NameChange>,
+    pass: &mut Pass,
+) -> (BTreeSet<RecordName>, Option<Error>) {
+    restorations.retain(|change| !pass.refused.contains_key(&change.name));
+    let (mut suspected, mut restorations): (Vec<_>, Vec<_>) = restorations
+        .into_iter()
+        .partition(|change| pass.suspected.contains(&change.name));
+    let allowed = pass.allowance.take(&mut restorations);
+    let suspects = if restorations.is_empty() {
+        pass.allowance.take(&mut suspected)
+    } else {
+        Vec::new()
+    };
+    let is_last = restorations.is_empty() && suspected.is_empty();
+    pass.is_unfinished |= !is_last;
+    for change in &suspects {
+        pass.suspected.remove(&change.name);
+    }
+    let AppliedInPart {
+        applied,
+        refused,
+        suspected,
+        error,
+    } = apply_in_part(
         route53,
         &target.hosted_zone_id,
         &target.comment(),
-        restorations,
+        allowed,
+        suspects,
+        Part {
+            is_first: !pass.goes_on,
+            is_last,
+        },
     )
-    .await?;
-    pass.add_applied(applied);
+    .await;
     for (name, refusal) in &refused {
-        pass.problems
-            .push(format!("{name} is not restored: {refusal}"));
+        pass.refused.insert(name.clone(), refusal.to_string());
     }
-    Ok(refused.into_iter().map(|(name, _)| name).collect())
+    pass.suspected.extend(suspected);
+    let restored = applied.names.clone();
+    pass.add_applied(applied);
+    (restored, error)
 }
 
 /// The executions that later passes roll back too.
@@ -390,28 +416,5 @@ fn rolled_back_executions(
     match &target.scope {
         Scope::Migration(migration) => BTreeSet::from([migration.name.clone()]),
         Scope::Names { .. } => journals.executions(),
-    }
-}
-
-impl PassReport {
-    /// Adds a sentence about one target.
-    fn add_message(&mut self, message: &str) {
-        if !self.message.is_empty() {
-            self.message.push_str("; ");
-        }
-        self.message.push_str(message);
-        self.message = shortened(&self.message, LONGEST_MESSAGE);
-    }
-
-    fn add_applied(&mut self, applied: Applied) {
-        let Applied {
-            change_ids,
-            lost_an_answer,
-        } = applied;
-        self.change_ids.extend(change_ids);
-        if lost_an_answer {
-            // Without the id of the change, only waiting can ensure that it is in sync.
-            self.wait_seconds += PROPAGATION_SECONDS;
-        }
     }
 }

@@ -8,7 +8,7 @@ use migration::executions::Executions;
 use migration::input::Reaction;
 use migration::journal::{Journal, JournalEntry, Journals};
 use migration::text::shortened;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::request::LONGEST_NAME;
 use crate::targets::{RollbackTarget, Scope};
@@ -29,7 +29,7 @@ const STOPPED_EXECUTION: &str =
     "the execution was running and was stopped for this rollback, so nothing would watch them";
 
 /// What a pass did to one migration.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationReport {
     pub status: Outcome,
@@ -61,7 +61,7 @@ pub struct MigrationReport {
     pub found: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Outcome {
     /// The original weights are restored.
     RolledBack,
@@ -89,6 +89,26 @@ impl MigrationReport {
         if !self.found.iter().any(|found| found == finding) {
             self.found.insert(0, finding.to_owned());
         }
+    }
+}
+
+impl MigrationReport {
+    /// Adds what a later pass has done to the same migration.
+    fn add(&mut self, later: Self) {
+        self.from = self.from.take().or(later.from);
+        self.to = self.to.take().or(later.to);
+        self.stopped |= later.stopped;
+        self.percent_before = self.percent_before.max(later.percent_before);
+        self.percent = self.percent.max(later.percent);
+        self.names = self.names.saturating_add(later.names);
+        for (weights, pairs) in later.weights {
+            let all = self.weights.entry(weights).or_default();
+            *all = all.saturating_add(pairs);
+        }
+        let found = later.found.into_iter();
+        let new: Vec<_> = found.filter(|it| !self.found.contains(it)).collect();
+        self.found.extend(new);
+        self.found = limit_findings(std::mem::take(&mut self.found));
     }
 }
 
@@ -229,6 +249,25 @@ impl<'a, E: Executions> Reports<'a, E> {
         }
         self.migrations
     }
+}
+
+/// The reports of a pass, and those of the passes that it goes on with, as if they were one.
+pub(crate) fn merge(
+    earlier: Vec<MigrationReport>,
+    reports: Vec<MigrationReport>,
+) -> Vec<MigrationReport> {
+    let mut merged = earlier;
+    for report in reports {
+        let same = |other: &&mut MigrationReport| {
+            (&other.execution, other.status, &other.hosted_zone_id)
+                == (&report.execution, report.status, &report.hosted_zone_id)
+        };
+        match merged.iter_mut().find(same) {
+            Some(earlier) => earlier.add(report),
+            None => merged.push(report),
+        }
+    }
+    merged
 }
 
 pub(crate) fn emit_metrics(reports: &[MigrationReport]) {

@@ -39,6 +39,9 @@ pub(crate) struct EarlierPasses {
     pub(crate) executions: BTreeSet<String>,
     /// Their changes that were not yet in sync.
     pub(crate) change_ids: Vec<String>,
+    /// What the pass before this one has left to it, if it has followed at once.
+    #[serde(default)]
+    pub(crate) unfinished: Option<Value>,
 }
 
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //! | operation | further fields | what it does |
 //! |---|---|---|
 //! | `plan` | `execution`, optional `redrives`, `input` | checks the input against the zone; writes nothing |
-//! | `shift` | `migration`, `step` | shifts all names to the step's percent; an error if the execution was redriven since it was planned |
+//! | `shift` | `migration`, `step`, optional `remaining` | shifts all names to the step's percent, or the last `remaining` of them; an error if the execution was redriven since it was planned |
 //! | `confirm` | `migration`, `percent`, `changeIds` | checks that the weights are those in the journals, that these have reached the percent, and that the changes are in sync; writes nothing |
 //! | `complete` | `migration` | deletes the journals, unless names are leased |
 //! | `planRelease` | `input` | finds the journals of a completed migration; writes nothing |
@@ -18,6 +18,11 @@
 //! `migration` is what `plan` returned,
 //! and `release` what `planRelease` returned. Every operation is idempotent: if there is nothing left
 //! to do, it succeeds without writing.
+//!
+//! A call writes no more than Route 53 takes at once, see [`Allowance`]. The answer of every operation that
+//! writes has `remaining`, how many names are left to another call, and `pauseSeconds`, how long after this
+//! call that one may start. An error after the first batch is not returned: the next call meets it again, or
+//! gets on.
 //!
 //! Each operation reads the zone, decides on the changes without further calls, applies them by
 //! compare-and-swap, and answers.
@@ -38,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws::metrics;
 use migration::change::{
-    Applied, Closing, Moment, Shift, apply, complete, journals_to_delete, shift,
+    Allowance, Applied, Closed, Closing, Moment, Shift, apply, complete, journals_to_delete, shift,
 };
 use migration::dns::{Percent, RecordName, Zone, count_weights};
 use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
@@ -86,6 +91,8 @@ struct PlanRequest {
 struct ShiftRequest {
     migration: Migration,
     step: usize,
+    /// What the call before this one has answered, if it has left names. The first call of a step has none.
+    remaining: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -120,14 +127,19 @@ pub struct Shifted {
     pub percent_before: Percent,
     /// The percent of `to` after.
     pub percent: Percent,
-    /// How many names were changed; the others were at the step already.
+    /// How many names this call has changed; the others were at the step already, or remain.
     pub changed: usize,
     /// The changes that have to be confirmed.
     pub change_ids: Vec<String>,
     /// How long resolvers may still return the old answers after the changes are in sync.
     pub wait_seconds: u32,
-    /// The weights `from/to`, and how many pairs of records have them.
+    /// The weights `from/to` of the names that have reached the step, and how many pairs of records have
+    /// them.
     pub weights: BTreeMap<String, usize>,
+    /// How many names are left to the next call: the last ones of the migration.
+    pub remaining: usize,
+    /// The time from the start of this call to that of the next one, in seconds.
+    pub pause_seconds: u32,
 }
 
 pub use crate::settings::stack_settings;
@@ -155,8 +167,12 @@ pub enum Confirmation {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
-    /// How many journals were deleted.
+    /// How many journals this call has deleted.
     pub journals: usize,
+    /// How many journals are left to the next call.
+    pub remaining: usize,
+    /// The time from the start of this call to that of the next one, in seconds.
+    pub pause_seconds: u32,
     /// How many names are leased from ExternalDNS. If there is one, all journals are kept until the
     /// migration is released, so that a rollback restores all names and not only some.
     pub leased: usize,
@@ -270,7 +286,11 @@ async fn shift_weights(
     keys: &impl SigningKeys,
     settings: &StackSettings,
 ) -> Result<Shifted, Error> {
-    let ShiftRequest { migration, step } = request;
+    let ShiftRequest {
+        migration,
+        step,
+        remaining,
+    } = request;
     let Some(percent) = migration.steps.get(step).map(|step| step.percent) else {
         return Err(Error::from(InvalidInput::NoSuchStep {
             steps: migration.steps.len(),
@@ -296,48 +316,64 @@ async fn shift_weights(
     let writer = writer(&migration, &ended, journals);
     let names = paired_names(&journals, &migration)?;
 
-    let moment = if let Some(previous) = previous {
-        Moment::LaterStep {
-            reached: previous.percent,
-        }
-    } else {
+    // The names before these are at the step. Whatever their journals say now, they are not shifted anew.
+    let finished = names.len().saturating_sub(remaining.unwrap_or(names.len()));
+    if previous.is_none() {
         reject_lower_than_planned(&names, &migration)?;
         reject_fewer_journals_than_planned(&names, &migration)?;
-        Moment::FirstStep
-    };
-    let mut changes = Vec::new();
-    let mut weights = BTreeMap::new();
-    for paired in &names {
-        match shift(paired, &writer, percent, moment, migration.weight_total)? {
-            Some(Shift { change, written }) => {
-                changes.push(change);
-                count_weights(&mut weights, &written);
-            }
-            None => count_weights(&mut weights, &paired.weights()),
-        }
     }
-    let changed_names = changes.len();
+    let mut changes = Vec::new();
+    let mut shifts = Vec::with_capacity(names.len());
+    for (number, paired) in names.iter().enumerate() {
+        let moment = match previous {
+            _ if number < finished => Moment::LaterStep { reached: percent },
+            Some(previous) => Moment::LaterStep {
+                reached: previous.percent,
+            },
+            None => Moment::FirstStep,
+        };
+        let shift = shift(paired, &writer, percent, moment, migration.weight_total)?;
+        let (change, weights) = match shift {
+            Some(Shift { change, written }) => (Some(change), written),
+            None => (None, paired.weights()),
+        };
+        shifts.push((paired.name, change.is_some(), weights));
+        changes.extend(change);
+    }
 
+    let mut allowance = Allowance::default();
+    let allowed = allowance.take(&mut changes);
     let Applied {
+        names: shifted,
         change_ids,
         lost_an_answer,
     } = apply(
         route53,
         &migration.hosted_zone_id,
         &format!("Cutover: execution {execution} shifts to {percent} percent"),
-        changes,
+        allowed,
     )
-    .await?;
-    // An earlier attempt has written the names that are at the step already. Its change ids are
+    .await
+    .or_error()?;
+    let is_at_step =
+        |(name, has_change, _): &(&RecordName, bool, _)| !has_change || shifted.contains(*name);
+    let reached = shifts.iter().take_while(|shift| is_at_step(shift)).count();
+    let mut weights = BTreeMap::new();
+    for (_, _, written) in shifts.iter().take(reached) {
+        count_weights(&mut weights, written);
+    }
+    // An earlier attempt of this call has written the other names that are at the step. Its change ids are
     // unknown, so its changes can't be confirmed, only waited out.
-    let ids_are_missing = lost_an_answer || changed_names < names.len();
+    let ids_are_missing = lost_an_answer || shifted.len() < reached.saturating_sub(finished);
     let propagation_seconds = if ids_are_missing {
         PROPAGATION_SECONDS
     } else {
         0
     };
+    let changed_names = shifted.len();
+    let remaining = names.len() - reached;
 
-    tracing::info!(%execution, %percent, changed_names, ids_are_missing, "shifted weights");
+    tracing::info!(%execution, %percent, changed_names, remaining, ids_are_missing, "shifted weights");
     metrics::emit_percent(&zone.name, &migration.from, &migration.to, percent);
     Ok(Shifted {
         percent_before: lowest_percent(&names),
@@ -349,6 +385,8 @@ async fn shift_weights(
             .times(migration.ttl_seconds(&zone))
             .saturating_add(propagation_seconds),
         weights,
+        remaining,
+        pause_seconds: allowance.pause_seconds(),
     })
 }
 
@@ -434,13 +472,15 @@ async fn complete_migration(
     };
 
     let comment = format!("Cutover: execution {execution} completes");
-    let journals = closing
-        .apply(route53, &migration.hosted_zone_id, &comment)
-        .await?;
+    let mut allowance = Allowance::default();
+    let closed = closing.apply(route53, &migration.hosted_zone_id, &comment, &mut allowance);
+    let Closed { deleted, remaining } = closed.await?;
 
-    tracing::info!(%execution, journals, leased, "completed the migration");
+    tracing::info!(%execution, deleted, remaining, leased, "deleted the journals of the migration");
     Ok(Completion {
-        journals,
+        journals: deleted,
+        remaining,
+        pause_seconds: allowance.pause_seconds(),
         leased,
         leased_weights,
         weights,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use migration::Error;
-use migration::change::{self, apply, complete};
+use migration::change::{self, Allowance, Applied, Closed, NameChange, apply, complete};
 use migration::dns::{
     HostedZoneId, Percent, RecordName, RecordSet, SetIdentifier, Zone, ZoneNames, count_weights,
 };
@@ -106,13 +106,21 @@ pub struct ReleasePlanned {
 pub struct GivenBack {
     /// How many names this call gave back; earlier calls gave back the others.
     pub given_back: usize,
+    /// How many names are left to the next call.
+    pub remaining: usize,
+    /// The time from the start of this call to that of the next one, in seconds.
+    pub pause_seconds: u32,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaseReacquired {
-    /// How many names were leased again.
+    /// How many names this call has leased again.
     pub reacquired: usize,
+    /// How many names are left to the next call.
+    pub remaining: usize,
+    /// The time from the start of this call to that of the next one, in seconds.
+    pub pause_seconds: u32,
     /// The result for people, as the last part of a sentence.
     pub message: String,
 }
@@ -120,8 +128,12 @@ pub struct LeaseReacquired {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Released {
-    /// How many journals were deleted.
+    /// How many journals this call has deleted.
     pub journals: usize,
+    /// How many journals are left to the next call.
+    pub remaining: usize,
+    /// The time from the start of this call to that of the next one, in seconds.
+    pub pause_seconds: u32,
 }
 
 /// The journals of one execution in a zone.
@@ -312,17 +324,25 @@ pub(crate) async fn give_back(
     for entry in &journals.0 {
         changes.extend(change::give_back(&all, entry)?);
     }
-    let given_back = changes.len();
 
     let comment = format!("Cutover: release of execution {}", release.execution);
-    apply(route53, &release.hosted_zone_id, &comment, changes).await?;
+    let Written {
+        names: given_back,
+        remaining,
+        pause_seconds,
+    } = write(route53, &release, &comment, changes).await?;
 
     tracing::info!(
         execution = release.execution,
         given_back,
+        remaining,
         "gave names back to ExternalDNS"
     );
-    Ok(GivenBack { given_back })
+    Ok(GivenBack {
+        given_back,
+        remaining,
+        pause_seconds,
+    })
 }
 
 pub(crate) async fn reacquire_lease(
@@ -343,7 +363,6 @@ pub(crate) async fn reacquire_lease(
         .filter(|_| !has_deletion_begun)
         .filter_map(|entry| change::reacquire_lease(&all, entry))
         .collect();
-    let reacquired = changes.len();
     let mut message = if has_deletion_begun {
         "all its names have been given back and watched, and only journals remain to be deleted: start the release again"
     } else if journals.0.is_empty() {
@@ -358,15 +377,22 @@ pub(crate) async fn reacquire_lease(
         "Cutover: release of execution {} leases again",
         release.execution
     );
-    apply(route53, &release.hosted_zone_id, &comment, changes).await?;
+    let Written {
+        names: reacquired,
+        remaining,
+        pause_seconds,
+    } = write(route53, &release, &comment, changes).await?;
 
     tracing::info!(
         execution = release.execution,
         reacquired,
+        remaining,
         "leased names again"
     );
     Ok(LeaseReacquired {
         reacquired,
+        remaining,
+        pause_seconds,
         message,
     })
 }
@@ -403,16 +429,47 @@ pub(crate) async fn end(
     let closing = complete(&all, entries);
 
     let comment = format!("Cutover: release of execution {} ends", release.execution);
-    let journals = closing
-        .apply(route53, &release.hosted_zone_id, &comment)
-        .await?;
+    let mut allowance = Allowance::default();
+    let closed = closing.apply(route53, &release.hosted_zone_id, &comment, &mut allowance);
+    let Closed { deleted, remaining } = closed.await?;
 
     tracing::info!(
         execution = release.execution,
-        journals,
-        "released the migration"
+        deleted,
+        remaining,
+        "deleted the journals of the release"
     );
-    Ok(Released { journals })
+    Ok(Released {
+        journals: deleted,
+        remaining,
+        pause_seconds: allowance.pause_seconds(),
+    })
+}
+
+/// What one call has written.
+struct Written {
+    names: usize,
+    remaining: usize,
+    pause_seconds: u32,
+}
+
+/// Writes as many of the changes as are allowed.
+async fn write(
+    route53: &impl Route53,
+    release: &Release,
+    comment: &str,
+    mut changes: Vec<NameChange>,
+) -> Result<Written, Error> {
+    let all = changes.len();
+    let mut allowance = Allowance::default();
+    let allowed = allowance.take(&mut changes);
+    let applied = apply(route53, &release.hosted_zone_id, comment, allowed).await;
+    let Applied { names, .. } = applied.or_error()?;
+    Ok(Written {
+        names: names.len(),
+        remaining: all - names.len(),
+        pause_seconds: allowance.pause_seconds(),
+    })
 }
 
 /// The part of a message about names with untrusted journals.

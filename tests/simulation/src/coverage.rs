@@ -32,7 +32,7 @@ pub const NOT_COVERED: [(&str, &str); 2] = [
         "the plan refuses an input with which this wait could have as many events",
     ),
     (
-        "cutover-rollback: All restored? (rule 4) to Note the failure",
+        "cutover-rollback: All restored? (rule 5) to Note the failure",
         "Route 53 propagates every change, and other writers stop before the thirtieth pass",
     ),
 ];

@@ -108,6 +108,7 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
                 "81/9": 1,
                 "90/10": 11
               },
+              "writeSeconds": 0,
               "waitSeconds": 120,
               "bakeSeconds": 300
             },
@@ -117,6 +118,7 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
                 "45/45": 1,
                 "50/50": 11
               },
+              "writeSeconds": 0,
               "waitSeconds": 120,
               "bakeSeconds": 300
             },
@@ -127,6 +129,7 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
                 "0/255": 1,
                 "0/90": 1
               },
+              "writeSeconds": 0,
               "waitSeconds": 120,
               "bakeSeconds": 300
             }
@@ -135,6 +138,7 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
           "recordSets": 24,
           "ttlSeconds": 120,
           "expectedDurationSeconds": 1440,
+          "rollbackSeconds": 0,
           "route53Calls": 210,
           "leased": 5,
           "externalDnsOwners": {
@@ -345,7 +349,8 @@ fn a_rollback_without_a_journal_succeeds_and_says_so() {
             "other"
           ],
           "changeIds": [],
-          "waitSeconds": 120
+          "waitSeconds": 120,
+          "unfinished": null
         }
     "#]].assert_eq(&format!("{:#}\n", answer.unwrap()));
 }

@@ -3,7 +3,7 @@
 //! between them.
 //!
 //! A look is one round of the observers in the state machine `watch`. Its own time is not counted, nor is
-//! that of a shift or a completion, during which nothing watches (see SEMANTICS.md).
+//! that of one call of a shift or a completion, during which nothing watches (see SEMANTICS.md).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,10 @@ use std::time::Duration;
 use interpreter::{ExecutionId, JValue};
 
 /// The states of a migration in which `watch` looks, and the choices between them.
-const WATCHED: [&str; 6] = [
+const WATCHED: [&str; 9] = [
+    "All names shifted?",
+    "Check health during the shift",
+    "Wait for Route 53's limits",
     "Confirm the change",
     "Wait out the TTL",
     "Bake",

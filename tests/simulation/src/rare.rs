@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::history::{self, Report};
-use crate::machines::{RELEASE, arn};
+use crate::machines::{MIGRATION, RELEASE, ROLLBACK, arn};
 use crate::world::{ALARM, Answer, Approval, World};
 use crate::zones::{self, BLUE, GREEN};
 
@@ -40,6 +40,7 @@ pub fn play(prepare: &dyn Fn(&Rc<World>)) -> Report {
     player.play_lost_events();
     player.play_rollbacks();
     player.play_requests();
+    player.play_many_names();
     player.report
 }
 
@@ -55,6 +56,10 @@ impl Player<'_> {
     }
 
     fn play_all(&mut self, fields: &Value, seconds: u64, disturbances: &[Disturb]) {
+        self.play_in(&zones::registered(2), fields, seconds, disturbances);
+    }
+
+    fn play_in(&mut self, zone: &str, fields: &Value, seconds: u64, disturbances: &[Disturb]) {
         let mut input = json!({
             "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100],
             "bakeSeconds": 600, "alarms": {"names": [ALARM]},
@@ -63,7 +68,7 @@ impl Player<'_> {
             input[name] = value.clone();
         }
         self.report.add(history::run(
-            record_sets_from_cli_json(&zones::registered(2)),
+            record_sets_from_cli_json(zone),
             Latency::Same(Duration::from_millis(100)),
             |world| {
                 (self.prepare)(world);
@@ -286,6 +291,58 @@ impl Player<'_> {
             });
         });
     }
+}
+
+impl Player<'_> {
+    /// Plays migrations of so many names that their shift, completion, release or rollback takes several
+    /// calls.
+    fn play_many_names(&mut self) {
+        let fields = json!({"steps": [100], "bakeSeconds": 60});
+        let leased = zones::registered(200);
+        self.play_in(
+            &leased,
+            &fields,
+            0,
+            &[|world| {
+                let state = "Check health during the shift";
+                world.on_next(MIGRATION, state, |world| world.become_unhealthy());
+            }],
+        );
+        self.play_in(
+            &leased,
+            &fields,
+            0,
+            &[|world| {
+                world.on_next(MIGRATION, "Bake", |world| world.become_unhealthy());
+                world.on_next(ROLLBACK, "Restore the next names", |world| {
+                    world.fail_calls("rollback", "NotPermitted", Duration::from_hours(10));
+                });
+            }],
+        );
+        self.play_in(&leased, &fields, 0, &[release]);
+        // A name snaps back when all are given back.
+        self.play_in(
+            &leased,
+            &fields,
+            0,
+            &[release, |world| {
+                after(world, 40_200, snap_back);
+            }],
+        );
+        // The completion deletes the journals of names that are not leased.
+        self.play_in(&zones::unregistered(1_600), &fields, 0, &[]);
+    }
+}
+
+/// `ExternalDNS` writes an old weight.
+fn snap_back(world: &Rc<World>) {
+    world.outside_writes.fetch_add(1, Ordering::Relaxed);
+    world.write("the weight of a name snaps back", |record_sets| {
+        let mut moved = record_sets.iter_mut().filter(|it| it.record_type.moves());
+        if let Some(record_set) = moved.next() {
+            *record_set = record_set.with_weight(77);
+        }
+    });
 }
 
 fn lose_status_events(world: &Rc<World>) {

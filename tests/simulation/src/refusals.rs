@@ -293,7 +293,7 @@ fn more_checks_before_the_start_than_fit_into_the_execution_history_are_refused(
         unchanged,
         &json!({"readyTimeoutSeconds": 86400, "checkSeconds": 30}),
         &expect![[r#"
-            InvalidInput: readyTimeoutSeconds: 5760 checks before the first shift, one every 30 seconds, would need about 69330 events with the steps, and an execution may use 22000 of its 25000; increase checkSeconds, or lower readyTimeoutSeconds
+            InvalidInput: readyTimeoutSeconds: 5760 checks before the first shift, one every 30 seconds, and 3 calls that shift the names would need about 69330 events, and an execution may use 22000 of its 25000; increase checkSeconds, lower readyTimeoutSeconds, or make fewer steps
         "#]],
     );
 }

@@ -625,6 +625,8 @@ fn names_are_leased_again_beside_an_unreadable_journal() {
     expect![[r#"
         {
           "reacquired": 4,
+          "remaining": 0,
+          "pauseSeconds": 1,
           "message": "the names that were given back are leased again, with the weights that the migration reached; these names are unchanged, because their journals are not trusted: argocd.eks-blueprint.example.com"
         }
     "#]]

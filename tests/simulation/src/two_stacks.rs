@@ -26,6 +26,10 @@ impl Time for OnePoll {
         SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
     }
 
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.wait_latency()
+    }
+
     fn wait_latency(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let mut is_first = true;
         Box::pin(std::future::poll_fn(move |_| {

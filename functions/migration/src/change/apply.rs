@@ -11,6 +11,8 @@ use crate::route53::{Change, ChangeId, Route53, read_names};
 /// Changes that Route 53 has accepted, and what is needed to wait until all of its servers have them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Applied {
+    /// The names that were changed.
+    pub names: BTreeSet<RecordName>,
     /// The ids for [`Route53::is_in_sync`].
     pub change_ids: Vec<ChangeId>,
     /// Whether the answer of an applied change was lost, and its id with it. Such a change is given
@@ -18,15 +20,59 @@ pub struct Applied {
     pub lost_an_answer: bool,
 }
 
+/// Changes that were written up to an error.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[must_use]
+pub struct AppliedInOrder {
+    pub applied: Applied,
+    /// Why the changes after these were not written.
+    pub error: Option<Error>,
+}
+
 /// Changes of which some may be refused.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[must_use]
 pub struct AppliedInPart {
     pub applied: Applied,
     /// The names that Route 53 refuses to change, each with the refusal.
     pub refused: Vec<(RecordName, Error)>,
+    /// The names of refused batches for which the error came before it was found which of them Route 53
+    /// refuses.
+    pub suspected: Vec<RecordName>,
+    /// Why the changes that are in none of these were not written.
+    pub error: Option<Error>,
 }
 
-/// Writes the changes, batch by batch, each with this comment.
+impl AppliedInOrder {
+    /// What was applied.
+    ///
+    /// # Errors
+    /// The error, if nothing was applied. Otherwise the caller is called again, and either gets on or meets
+    /// the error again.
+    pub fn or_error(self) -> Result<Applied, Error> {
+        match self.error {
+            Some(error) if self.applied.names.is_empty() => Err(error),
+            Some(error) => {
+                tracing::warn!(%error, "only a part of the changes was written");
+                Ok(self.applied)
+            }
+            None => Ok(self.applied),
+        }
+    }
+}
+
+/// Which part of a rollback a call writes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// It writes the first name, which decides whether anything is written: a completion marks that name, so
+    /// that a rollback and a completion do not each change a part of the names. If its batch is refused, the
+    /// name is read again before any other change.
+    pub is_first: bool,
+    /// No call with other names follows, so that nothing waits while refused names are read again.
+    pub is_last: bool,
+}
+
+/// Writes the changes, batch by batch, each with this comment, up to the first error.
 ///
 /// After a refusal or a lost answer, the names of the batch are read again:
 ///
@@ -41,112 +87,182 @@ pub async fn apply(
     id: &HostedZoneId,
     comment: &str,
     changes: Vec<NameChange>,
-) -> Result<Applied, Error> {
-    let mut applied = Applied::default();
-    for batch in batches(changes) {
-        if let Some(refusal) = applied.send(route53, id, comment, &batch).await? {
-            applied.settle(route53, id, &batch, refusal).await?;
-        }
+) -> AppliedInOrder {
+    let mut writer = BatchWriter::new(route53, id, comment);
+    let error = writer.write_in_order(batches(changes)).await.err();
+    AppliedInOrder {
+        applied: writer.applied,
+        error,
     }
-    Ok(applied)
 }
 
 /// Writes the changes, batch by batch, each with this comment. A name whose change is refused does not
 /// delay the others: first the other batches are written, then the halves of each refused batch, then the
-/// halves of a refused half. A name is read again only when it is left alone.
+/// halves of a refused half. A name is read again only when it is left alone, and only in the last part.
 ///
-/// The first name decides whether anything is written: a completion marks it, so that a rollback and a
-/// completion do not each change a part of the names. If its batch is refused, it is read again before any
-/// other change.
+/// `suspected` are changes that an earlier call found in a refused batch. They come last, and in halves.
 ///
-/// # Errors
-/// [`Error::Conflict`] if another writer changed a name, after all others are written, or at once for the
-/// first name; every other error that is no refusal, at once. What was applied stays applied.
+/// It stops at [`Error::Conflict`] for the first name, and at every error that is neither a refusal nor a
+/// conflict. If another writer changed one of the other names, the conflict is the error after all others
+/// are written.
 pub async fn apply_in_part(
     route53: &impl Route53,
     id: &HostedZoneId,
     comment: &str,
     changes: Vec<NameChange>,
-) -> Result<AppliedInPart, Error> {
-    let mut applied = Applied::default();
-    let mut refused = Vec::new();
-    for (number, batch) in batches(changes).into_iter().enumerate() {
-        let Some(refusal) = applied.send(route53, id, comment, &batch).await? else {
-            continue;
-        };
-        // A batch is applied as a whole, so its first name tells whether it was.
-        let first = batch.get(..1).unwrap_or_default();
-        if number == 0 && is_applied(route53, id, first, &refusal).await? {
-            applied.lost_an_answer = true;
-        } else {
-            refused.push((batch, refusal));
-        }
-    }
-
-    let mut alone = Vec::new();
-    while let Some((mut batch, refusal)) = refused.pop() {
-        if batch.len() < 2 {
-            alone.push((batch, refusal));
-            continue;
-        }
+    suspected: Vec<NameChange>,
+    part: Part,
+) -> AppliedInPart {
+    let mut all = batches(changes);
+    for mut batch in batches(suspected) {
         let second_half = batch.split_off(batch.len().div_ceil(2));
-        let mut refused_halves = Vec::new();
-        for half in [batch, second_half] {
-            if let Some(refusal) = applied.send(route53, id, comment, &half).await? {
-                refused_halves.push((half, refusal));
-            }
+        all.push(batch);
+        if !second_half.is_empty() {
+            all.push(second_half);
         }
-        // If one half was accepted, the whole was not applied. If both are refused, it may have been, and
-        // its answer was lost.
-        if let [(half, refusal), _] = refused_halves.as_slice() {
-            let first = half.get(..1).unwrap_or_default();
-            if is_applied(route53, id, first, refusal)
-                .await
-                .unwrap_or(false)
-            {
-                applied.lost_an_answer = true;
-                continue;
-            }
-        }
-        refused.extend(refused_halves);
     }
-
+    let mut writer = BatchWriter::new(route53, id, comment);
     let mut in_part = AppliedInPart::default();
-    let mut conflict = None;
-    for (change, refusal) in alone {
-        match applied.settle(route53, id, &change, refusal).await {
-            Ok(()) => {}
-            Err(error @ Error::ChangeRefused(_)) => {
-                let names = change.iter().map(|change| change.name.clone());
-                in_part
-                    .refused
-                    .extend(names.map(|name| (name, error.clone())));
-            }
-            Err(error) => conflict = conflict.or(Some(error)),
-        }
-    }
-    in_part.applied = applied;
-    conflict.map_or(Ok(in_part), Err)
+    let written = writer.write_in_part(all, part, &mut in_part.refused).await;
+    let unsettled = writer.refused.iter().flat_map(|(batch, _)| batch);
+    in_part.suspected = unsettled.map(|change| change.name.clone()).collect();
+    in_part.applied = writer.applied;
+    in_part.error = written.err();
+    in_part
 }
 
-impl Applied {
+/// Sends batches, and collects what was applied and what was refused.
+struct BatchWriter<'a, R> {
+    route53: &'a R,
+    id: &'a HostedZoneId,
+    comment: &'a str,
+    applied: Applied,
+    /// Refused batches that are not settled yet, each with its refusal.
+    refused: Vec<(Vec<NameChange>, Error)>,
+}
+
+impl<'a, R: Route53> BatchWriter<'a, R> {
+    fn new(route53: &'a R, id: &'a HostedZoneId, comment: &'a str) -> Self {
+        Self {
+            route53,
+            id,
+            comment,
+            applied: Applied::default(),
+            refused: Vec::new(),
+        }
+    }
+
+    async fn write_in_order(&mut self, batches: Vec<Vec<NameChange>>) -> Result<(), Error> {
+        for batch in batches {
+            if let Some(refusal) = self.send(&batch).await? {
+                self.settle(&batch, refusal).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_in_part(
+        &mut self,
+        batches: Vec<Vec<NameChange>>,
+        part: Part,
+        refused: &mut Vec<(RecordName, Error)>,
+    ) -> Result<(), Error> {
+        for (number, batch) in batches.into_iter().enumerate() {
+            let Some(refusal) = self.send(&batch).await? else {
+                continue;
+            };
+            // A batch is applied as a whole, so its first name tells whether it was.
+            let first = batch.get(..1).unwrap_or_default();
+            if part.is_first && number == 0 && self.is_applied(first, &refusal).await? {
+                self.note_lost_answer(&batch);
+            } else {
+                self.refused.push((batch, refusal));
+            }
+        }
+        self.bisect().await?;
+
+        let mut conflict = None;
+        for (change, refusal) in std::mem::take(&mut self.refused) {
+            let settled = if part.is_last {
+                self.settle(&change, refusal).await
+            } else {
+                Err(refusal)
+            };
+            match settled {
+                Ok(()) => {}
+                Err(error @ Error::ChangeRefused(_)) => {
+                    let names = change.iter().map(|change| change.name.clone());
+                    refused.extend(names.map(|name| (name, error.clone())));
+                }
+                Err(error) => conflict = conflict.or(Some(error)),
+            }
+        }
+        conflict.map_or(Ok(()), Err)
+    }
+
+    /// Sends the halves of the refused batches, and the halves of these, until each name that is left among
+    /// them is alone.
+    async fn bisect(&mut self) -> Result<(), Error> {
+        let mut alone = Vec::new();
+        while let Some((mut batch, whole)) = self.refused.pop() {
+            if batch.len() < 2 {
+                alone.push((batch, whole));
+                continue;
+            }
+            let second_half = batch.split_off(batch.len().div_ceil(2));
+            let mut refused_halves = Vec::new();
+            let mut error = None;
+            for half in [batch, second_half] {
+                let sent = match error {
+                    None => self.send(&half).await,
+                    Some(_) => Ok(Some(whole.clone())),
+                };
+                match sent {
+                    Ok(None) => {}
+                    Ok(Some(refusal)) => refused_halves.push((half, refusal)),
+                    Err(problem) => {
+                        error = Some(problem);
+                        refused_halves.push((half, whole.clone()));
+                    }
+                }
+            }
+            if let Some(error) = error {
+                self.refused.extend(refused_halves);
+                self.refused.append(&mut alone);
+                return Err(error);
+            }
+            // If one half was accepted, the whole was not applied. If both are refused, it may have been,
+            // and its answer was lost.
+            if let [(half, refusal), (other, _)] = refused_halves.as_slice() {
+                let first = half.get(..1).unwrap_or_default();
+                if self.is_applied(first, refusal).await.unwrap_or(false) {
+                    self.note_lost_answer(half);
+                    self.note_lost_answer(other);
+                    continue;
+                }
+            }
+            self.refused.extend(refused_halves);
+        }
+        self.refused = alone;
+        Ok(())
+    }
+
     /// Sends a batch. Returns the refusal of Route 53, if it refuses the batch.
     ///
     /// # Errors
     /// Every error but a refusal, unless the batch was applied and only its answer was lost.
-    async fn send(
-        &mut self,
-        route53: &impl Route53,
-        id: &HostedZoneId,
-        comment: &str,
-        batch: &[NameChange],
-    ) -> Result<Option<Error>, Error> {
+    async fn send(&mut self, batch: &[NameChange]) -> Result<Option<Error>, Error> {
         let elements: Vec<_> = batch.iter().flat_map(elements).collect();
-        let sent = route53.change_resource_record_sets(id, comment, &elements);
+        let sent = self
+            .route53
+            .change_resource_record_sets(self.id, self.comment, &elements);
         match sent.await {
-            Ok(change_id) => self.change_ids.push(change_id),
+            Ok(change_id) => {
+                self.applied.change_ids.push(change_id);
+                self.note_applied(batch);
+            }
             Err(refusal @ Error::ChangeRefused(_)) => return Ok(Some(refusal)),
-            Err(error @ Error::Unavailable(_)) => self.settle(route53, id, batch, error).await?,
+            Err(error @ Error::Unavailable(_)) => self.settle(batch, error).await?,
             Err(error) => return Err(error),
         }
         Ok(None)
@@ -156,18 +272,26 @@ impl Applied {
     ///
     /// # Errors
     /// [`Error::Conflict`] if another writer changed one of them; `error` if the batch was not applied.
-    async fn settle(
-        &mut self,
-        route53: &impl Route53,
-        id: &HostedZoneId,
-        batch: &[NameChange],
-        error: Error,
-    ) -> Result<(), Error> {
-        if is_applied(route53, id, batch, &error).await? {
-            self.lost_an_answer = true;
+    async fn settle(&mut self, batch: &[NameChange], error: Error) -> Result<(), Error> {
+        if self.is_applied(batch, &error).await? {
+            self.note_lost_answer(batch);
             return Ok(());
         }
         Err(error)
+    }
+
+    async fn is_applied(&self, changes: &[NameChange], error: &Error) -> Result<bool, Error> {
+        is_applied(self.route53, self.id, changes, error).await
+    }
+
+    fn note_lost_answer(&mut self, batch: &[NameChange]) {
+        self.applied.lost_an_answer = true;
+        self.note_applied(batch);
+    }
+
+    fn note_applied(&mut self, batch: &[NameChange]) {
+        let names = batch.iter().map(|change| change.name.clone());
+        self.applied.names.extend(names);
     }
 }
 

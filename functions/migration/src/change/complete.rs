@@ -1,5 +1,6 @@
 //! Completing a migration: deleting all of its journals, or none.
 
+use super::allowance::Allowance;
 use super::apply::apply;
 use super::name_change::NameChange;
 use super::release::delete_journal;
@@ -18,19 +19,38 @@ pub struct Closing {
     pub deletions: Vec<NameChange>,
 }
 
+/// What one call has deleted of the journals of a migration.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Closed {
+    /// How many journals were deleted.
+    pub deleted: usize,
+    /// How many journals are left to the next call.
+    pub remaining: usize,
+}
+
 impl Closing {
-    /// Writes the mark, then the deletions. Returns how many journals were deleted.
+    /// Writes the mark, then as many of the deletions as are allowed.
+    ///
+    /// # Errors
+    /// If the mark was not written, or none of the deletions.
     pub async fn apply(
         self,
         route53: &impl Route53,
         id: &HostedZoneId,
         comment: &str,
-    ) -> Result<usize, Error> {
+        allowance: &mut Allowance,
+    ) -> Result<Closed, Error> {
         let journals = self.deletions.len();
-        for changes in [self.mark.into_iter().collect(), self.deletions] {
-            apply(route53, id, comment, changes).await?;
+        let mut deleted = 0;
+        for mut changes in [self.mark.into_iter().collect(), self.deletions] {
+            let allowed = allowance.take(&mut changes);
+            let applied = apply(route53, id, comment, allowed).await.or_error()?;
+            deleted = applied.names.len();
         }
-        Ok(journals)
+        Ok(Closed {
+            deleted,
+            remaining: journals - deleted,
+        })
     }
 }
 

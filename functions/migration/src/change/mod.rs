@@ -8,6 +8,7 @@
 //!
 //! Only [`apply()`] and [`apply_in_part`] call Route 53. Everything else is computed from what was read.
 
+mod allowance;
 mod apply;
 mod complete;
 mod name_change;
@@ -15,8 +16,9 @@ mod release;
 mod restore;
 mod shift;
 
-pub use apply::{Applied, AppliedInPart, apply, apply_in_part};
-pub use complete::{Closing, complete, journals_to_delete};
+pub use allowance::{Allowance, CHANGES_AT_ONCE, CHANGES_PER_SECOND, Calls, calls_for};
+pub use apply::{Applied, AppliedInOrder, AppliedInPart, Part, apply, apply_in_part};
+pub use complete::{Closed, Closing, complete, journals_to_delete};
 pub use name_change::{LARGEST_BATCH_CHARACTERS, LARGEST_BATCH_RECORDS, NameChange, batches};
 pub use release::{delete_journal, give_back, reacquire_lease};
 pub use restore::{Restoration, restore};

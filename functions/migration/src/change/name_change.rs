@@ -80,6 +80,11 @@ impl NameChange {
             .sum()
     }
 
+    /// The number of its DELETEs and CREATEs.
+    pub fn changes(&self) -> usize {
+        self.record_sets().count()
+    }
+
     /// Whether this change fits into one batch.
     pub fn fits_a_batch(&self) -> bool {
         self.records() <= LARGEST_BATCH_RECORDS && self.characters() <= LARGEST_BATCH_CHARACTERS

@@ -90,13 +90,15 @@ pub enum InvalidInput {
     )]
     NameTooLargeForBatch { name: RecordName },
     #[error(
-        "readyTimeoutSeconds: {polls} checks before the first shift, one every {check_seconds} seconds, would need about \
-         {events} events with the steps, and an execution may use {budget} of its 25000; increase checkSeconds, or \
-         lower readyTimeoutSeconds"
+        "readyTimeoutSeconds: {polls} checks before the first shift, one every {check_seconds} seconds, and {calls} calls \
+         that shift the names would need about {events} events, and an execution may use {budget} of its 25000; increase \
+         checkSeconds, lower readyTimeoutSeconds, or make fewer steps"
     )]
     TooManyPolls {
         polls: usize,
         check_seconds: u32,
+        /// The calls of all steps.
+        calls: usize,
         events: usize,
         budget: usize,
     },

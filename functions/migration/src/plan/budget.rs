@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::migration::Migration;
 use crate::Error;
+use crate::change::Calls;
 use crate::error::{InvalidInput, NoSuchPair};
 use crate::input::Input;
 use crate::json::to_json;
@@ -31,12 +32,15 @@ pub const EVENTS_OF_A_POLL: usize = 12;
 ///
 /// | state | events |
 /// |---|---|
-/// | Shift weight | 5 |
+/// | Shift weight, All names shifted? | 5 + 2 |
 /// | Confirm the change, Wait out the TTL, Bake, Ask for approval, Check health once more | 5 × 6 |
 /// | a second watch for each of these five | 5 × 4 |
 /// | Approval needed? (twice), More steps? | 3 × 2 |
-/// | sum | 61 |
+/// | sum | 63 |
 pub const EVENTS_OF_A_STEP: usize = 70;
+/// The events of each further call that a shift of many names takes, rounded up: 5 + 2 of the two states
+/// above, 6 of Check health during the shift, 4 of a second watch, and 2 of Wait for Route 53's limits.
+pub const EVENTS_OF_A_FURTHER_CALL: usize = 25;
 /// The longest migration: nine tenths of the 30 days (2,592,000 seconds) after which the migration state
 /// machine times out. The waits of a migration are counted here and not the calls between them, which take
 /// the rest.
@@ -103,20 +107,30 @@ pub(super) fn duration_and_checks(
     migration: &Migration,
     wait_seconds: u32,
     records_timeout_seconds: u32,
+    calls_of_steps: &[Calls],
 ) -> Result<(u64, usize), Error> {
     let check_seconds = migration.check_seconds;
     // While the alarms are not quiet, the probe is repeated with each of their checks.
     let polls = 2 * polls(migration.ready_timeout_seconds, check_seconds);
-    let events = migration.steps.len() * EVENTS_OF_A_STEP + polls * EVENTS_OF_A_POLL;
+    let calls: usize = calls_of_steps.iter().map(|calls| calls.count).sum();
+    let further_calls: usize = further_calls(calls_of_steps);
+    let events = migration.steps.len() * EVENTS_OF_A_STEP
+        + further_calls * EVENTS_OF_A_FURTHER_CALL
+        + polls * EVENTS_OF_A_POLL;
     if events > HISTORY_BUDGET {
         return Err(Error::from(InvalidInput::TooManyPolls {
             polls,
             check_seconds,
+            calls,
             events,
             budget: HISTORY_BUDGET,
         }));
     }
-    let longest = longest_seconds(migration, wait_seconds, records_timeout_seconds);
+    let writing: u64 = calls_of_steps
+        .iter()
+        .map(|calls| u64::from(calls.seconds))
+        .sum();
+    let longest = writing + longest_seconds(migration, wait_seconds, records_timeout_seconds);
     if longest > LONGEST_MIGRATION_SECONDS {
         return Err(Error::from(InvalidInput::TooLong {
             seconds: longest,
@@ -137,12 +151,20 @@ pub(super) fn duration_and_checks(
             (step.bake_seconds, check_seconds),
         ]
     });
-    let (mut seconds, mut checks) = (0, 0);
+    let (mut seconds, mut checks) = (writing, further_calls);
     for (phase_seconds, check_seconds) in phases {
         seconds += u64::from(phase_seconds);
         checks += 1 + self::polls(phase_seconds, check_seconds);
     }
     Ok((seconds, checks))
+}
+
+/// How many calls the steps take more than one each.
+pub(super) fn further_calls(calls_of_steps: &[Calls]) -> usize {
+    let further = calls_of_steps
+        .iter()
+        .map(|calls| calls.count.saturating_sub(1));
+    further.sum()
 }
 
 /// The time that a migration takes if everything waits for as long as the input permits, in seconds. After

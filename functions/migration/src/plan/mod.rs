@@ -12,7 +12,9 @@ mod selection;
 mod stack_settings;
 mod step_table;
 
-pub use budget::{Awaited, EVENTS_OF_A_POLL, EVENTS_OF_A_STEP, HISTORY_BUDGET, awaited};
+pub use budget::{
+    Awaited, EVENTS_OF_A_FURTHER_CALL, EVENTS_OF_A_POLL, EVENTS_OF_A_STEP, HISTORY_BUDGET, awaited,
+};
 pub use external_dns_warnings::OwnerCounts;
 pub use migration::Migration;
 pub use selection::literal_names;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::budget::duration_and_checks;
+use super::budget::{duration_and_checks, further_calls};
 use super::external_dns_warnings::OwnerCounts;
 use super::migration::Migration;
 use crate::Error;
-use crate::change::{Moment, Shift, batches, shift};
+use crate::change::{CHANGES_PER_SECOND, Moment, NameChange, Shift, batches, calls_for, shift};
 use crate::dns::{Percent, Zone, count_weights};
 use crate::error::InvalidInput;
 use crate::external_dns::{Mode, RegistryText};
@@ -30,6 +30,8 @@ pub struct Plan {
     pub ttl_seconds: u32,
     /// The duration if every check passes, in seconds.
     pub expected_duration_seconds: u64,
+    /// How long a rollback of all names takes at Route 53's limits, in seconds; 0 if one call restores them.
+    pub rollback_seconds: u32,
     /// An estimate of the number of calls of Route 53's API.
     pub route53_calls: usize,
     /// The number of names that are leased from ExternalDNS until their release.
@@ -47,6 +49,9 @@ pub struct PlannedStep {
     pub percent: Percent,
     /// The number of pairs by their weights, which are written `from/to`.
     pub weights: BTreeMap<String, usize>,
+    /// How long the weights are written at Route 53's limits, in seconds, in which names stand at different
+    /// percents; 0 if one call writes them.
+    pub write_seconds: u32,
     /// How long the TTL is waited out, in seconds.
     pub wait_seconds: u32,
     /// How long health is checked after that, in seconds.
@@ -69,6 +74,8 @@ pub(super) fn describe(
     let wait_seconds = migration.ttl_factor.times(ttl_seconds);
     let mut steps = Vec::with_capacity(migration.steps.len());
     let mut batch_count = 0;
+    let mut calls_of_steps = Vec::with_capacity(migration.steps.len());
+    let mut rollback_seconds = 0;
     for step in &migration.steps {
         let mut weights = BTreeMap::new();
         let mut changes = Vec::with_capacity(paired_names.len());
@@ -87,17 +94,29 @@ pub(super) fn describe(
             count_weights(&mut weights, &written);
             changes.push(change);
         }
+        // The first step creates the journals, and later ones delete and create them.
+        let more = usize::from(!steps.is_empty());
+        let sizes = || changes.iter().map(NameChange::changes);
+        let calls = calls_for(sizes().map(|size| size + more));
+        calls_of_steps.push(calls);
+        // A rollback makes the changes of the first step the other way round.
+        rollback_seconds = rollback_seconds.max(calls_for(sizes()).seconds);
         batch_count += batches(changes).len();
         steps.push(PlannedStep {
             percent: step.percent,
             weights,
+            write_seconds: calls.seconds,
             wait_seconds,
             bake_seconds: step.bake_seconds,
             approval: step.approval,
         });
     }
-    let (expected_duration_seconds, checks) =
-        duration_and_checks(migration, wait_seconds, records_timeout_seconds)?;
+    let (expected_duration_seconds, checks) = duration_and_checks(
+        migration,
+        wait_seconds,
+        records_timeout_seconds,
+        &calls_of_steps,
+    )?;
     let record_set_count: usize = zone.record_sets.values().map(Vec::len).sum();
     let calls_of_a_read = 1 + migration
         .record_names()
@@ -105,7 +124,7 @@ pub(super) fn describe(
         .min(record_set_count.div_ceil(LARGEST_PAGE));
     // One read to plan, and two in reserve for the probe before the start and the completion. Per step: to
     // shift. Per health check: to confirm the weights, and to probe.
-    let reads = 3 + steps.len() + 2 * checks;
+    let reads = 3 + steps.len() + further_calls(&calls_of_steps) + 2 * checks;
     let is_leased = |paired: &&PairedName<'_>| {
         let is_owned =
             |text: &RegistryText<'_>| text.record_type.is_some() && text.external_dns().is_some();
@@ -118,6 +137,15 @@ pub(super) fn describe(
                 .to_owned(),
         );
     }
+    let write_seconds = calls_of_steps.iter().map(|calls| calls.seconds).max();
+    let write_seconds = write_seconds.unwrap_or_default();
+    if write_seconds > 0 {
+        warnings.push(format!(
+            "Route 53 permits {CHANGES_PER_SECOND} changes a second in an account, so writing one step takes about \
+             {write_seconds} seconds, in which names stand at different percents, and a rollback of all names about \
+             {rollback_seconds} seconds; for shorter times, move fewer names in one migration"
+        ));
+    }
     Ok(Plan {
         current_percent: migration.start_percent,
         steps,
@@ -125,6 +153,7 @@ pub(super) fn describe(
         record_sets: pairs().count() * 2,
         ttl_seconds,
         expected_duration_seconds,
+        rollback_seconds,
         route53_calls: reads * calls_of_a_read + 2 * batch_count,
         leased: paired_names.iter().filter(is_leased).count(),
         external_dns_owners: OwnerCounts::of(paired_names, &migration.from, &migration.to),

@@ -148,6 +148,7 @@ async fn stale_change_is_refused_as_a_whole() {
     let edited = stack.zone.to_cli_json().await.unwrap();
     let error = apply(&route53, &zone_id, "a late change", vec![change])
         .await
+        .or_error()
         .unwrap_err();
     assert_eq!(error.name(), "Conflict", "{error}");
     assert_eq!(stack.zone.to_cli_json().await.unwrap(), edited);

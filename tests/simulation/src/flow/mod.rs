@@ -9,6 +9,7 @@
 //! | `start` | what the first shift needs, and which alarms count |
 //! | `watching` | the state machine `watch`: lost, replaced, continued, no longer needed |
 //! | `operators` | the answers of operators |
+//! | `parts` | shifts and rollbacks of so many names that they take several calls |
 //! | `outcomes` | drift, announcements, redrives and failed rollbacks |
 //! | `mutations` | the definitions with one change each, and the test that finds it |
 
@@ -18,6 +19,7 @@ mod mutations;
 
 mod operators;
 mod outcomes;
+mod parts;
 mod requests;
 mod start;
 mod watching;
@@ -65,7 +67,7 @@ fn machines() -> Machines {
     MUTATED.with_borrow(|mutated| mutated.clone().unwrap_or_else(machines::all))
 }
 
-/// A history of one migration of one name, without other migrations.
+/// A history of one migration, of one name in most of them, without other migrations.
 struct Flow {
     history: History,
     world: Rc<World>,
@@ -92,14 +94,23 @@ impl Flow {
     /// Starts a migration with these fields in its input, besides those of every history: steps of 10
     /// and 100 percent, and a bake of 120 seconds.
     fn start(fields: &Value) -> Self {
-        let flow = Self::idle();
+        Self::start_with(1, fields)
+    }
+
+    /// The same with so many names.
+    fn start_with(names: usize, fields: &Value) -> Self {
+        let flow = Self::of_zone(names);
         flow.world.start(RUN, &input(fields));
         flow
     }
 
     /// Starts nothing.
     fn idle() -> Self {
-        let zone = record_sets_from_cli_json(&zones::registered(1));
+        Self::of_zone(1)
+    }
+
+    fn of_zone(names: usize) -> Self {
+        let zone = record_sets_from_cli_json(&zones::registered(names));
         let history = History::new(zone, Latency::Same(LATENCY), machines());
         let world = history.world.clone();
         Self {

@@ -7,7 +7,7 @@ use std::panic::catch_unwind;
 use expect_test::expect_file;
 use serde_json::{Value, json};
 
-use super::{MUTATED, counted, doubt, operators, outcomes, requests, start, watching};
+use super::{MUTATED, counted, doubt, operators, outcomes, parts, requests, start, watching};
 use crate::machines::{self, DEFINITIONS, MIGRATION, NOTIFICATION, ROLLBACK, START, WATCH};
 
 /// The rules, in the order of the table.
@@ -16,6 +16,7 @@ const CLOSED: &str = "what cannot be observed stops progress";
 const SINCE: &str = "an alarm counts from the start of the check that let the step through";
 const REDRIVE: &str = "no shift on a plan from before a redrive";
 const WATCHED: &str = "health is watched while the new side has traffic";
+const PARTS: &str = "many names take several calls, and health is watched between them";
 const LOST: &str = "a lost watch is replaced, then `onFailure` acts";
 const CONTINUED: &str = "a watch goes on before its history is full";
 const GONE: &str = "a watch ends with its token";
@@ -78,6 +79,7 @@ fn mutations() -> Vec<Mutation> {
         (SINCE, since()),
         (REDRIVE, redrive()),
         (WATCHED, watched()),
+        (PARTS, parts()),
         (LOST, lost()),
         (CONTINUED, continued()),
         (GONE, gone()),
@@ -412,6 +414,42 @@ fn lost() -> Vec<Row> {
     ]
 }
 
+fn parts() -> Vec<Row> {
+    let rollback = history!(
+        parts::a_rollback_of_many_names_is_one_message_and_does_not_wait_between_its_calls
+    );
+    vec![
+        (
+            MIGRATION,
+            "All names shifted?",
+            "nobody watches between two calls",
+            Set("/Choices/0/Next", json!("Wait for Route 53's limits")),
+            history!(parts::a_side_that_dies_between_two_calls_of_a_shift_is_rolled_back),
+        ),
+        (
+            MIGRATION,
+            "Shift weight",
+            "failures are forgotten at the next call",
+            Set("/Assign/failures", json!(0)),
+            history!(parts::failures_between_the_calls_of_a_shift_count_together),
+        ),
+        (
+            WATCH,
+            "Healthy?",
+            "names are shifted after a failure",
+            Replace(" and $states.input.verdict != 'fail'", ""),
+            history!(parts::no_further_name_is_shifted_directly_after_a_failure),
+        ),
+        (
+            ROLLBACK,
+            "All restored?",
+            "the TTL is waited out between two calls",
+            DropRule("$unfinished"),
+            rollback,
+        ),
+    ]
+}
+
 fn continued() -> Vec<Row> {
     let pending = history!(watching::an_approval_that_is_pending_for_hours_is_asked_for_once);
     vec![
@@ -426,7 +464,7 @@ fn continued() -> Vec<Row> {
             WATCH,
             "Judge health",
             "the events of a check are not counted",
-            Replace("$historyEvents + 50", "$historyEvents"),
+            Replace("$historyEvents + 55", "$historyEvents"),
             pending,
         ),
         (

@@ -1,0 +1,248 @@
+//! One pass: what it may still write, what it has done, and what it leaves to the next one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use migration::Error;
+use migration::change::{Allowance, Applied};
+use migration::dns::RecordName;
+use migration::json::from_json;
+use migration::route53::{PROPAGATION_SECONDS, Route53, still_pending};
+use migration::text::shortened;
+use serde::{Deserialize, Serialize};
+
+use crate::report::{MigrationReport, limit_findings, merge};
+use crate::request::EarlierPasses;
+
+/// For how long a call of `shift-weight` may still write after its execution was stopped. It is that
+/// function's timeout in the template, and a test holds the two equal: with less, the last pass could
+/// come before a late write, and nothing would restore that name; with more, every rollback would take
+/// longer for nothing.
+pub const LATE_WRITER_SECONDS: u32 = 120;
+
+/// The longest wait between two passes. A TTL is up to 68 years, but the rollback state machine ends
+/// after a day, or after 30 passes. The next pass also confirms the changes and restores late writes,
+/// and neither depends on the TTL.
+const LONGEST_WAIT_SECONDS: u32 = 3_600;
+
+/// What one pass did.
+#[derive(Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PassReport {
+    /// Whether no further pass is needed.
+    pub done: bool,
+    /// How many names were restored in this pass.
+    pub restored: usize,
+    /// One sentence per target, for people.
+    pub message: String,
+    /// The migrations to announce.
+    pub migrations: Vec<MigrationReport>,
+    /// What could not be restored, and what to do about it.
+    pub problems: Vec<String>,
+    /// The executions that are rolled back: the requested ones, or those with journals at the requested
+    /// names.
+    pub executions: BTreeSet<String>,
+    /// The changes that are not yet in sync.
+    pub change_ids: Vec<String>,
+    /// How long to wait before the next pass.
+    pub wait_seconds: u32,
+    /// What the next pass goes on with, if this one has left names to it. Then that pass follows at once,
+    /// and none of these migrations is announced yet.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// Characters of a pass's message, which has one sentence per target.
+const LONGEST_MESSAGE: usize = 4_000;
+/// Characters of Route 53's reason to refuse a name, while other names are restored.
+const LONGEST_REFUSAL: usize = 200;
+/// Characters of the refused names, with their reasons, that a pass leaves to the next one. The answer of a
+/// function has at most 65,536 bytes.
+const MOST_REFUSED: usize = 20_000;
+
+/// What a pass leaves to the next one, if that one follows at once.
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Unfinished {
+    /// The time from the start of this pass to that of the next one, in seconds.
+    pub pause_seconds: u32,
+    /// The longest wait that the passes so far need after the last one of them, in seconds.
+    wait_seconds: u32,
+    /// The names that Route 53 refuses to change, with its reasons. They are tried again when all others are
+    /// restored and the TTL was waited out.
+    refused: BTreeMap<RecordName, String>,
+    /// The names of batches that Route 53 has refused. They come last.
+    suspected: BTreeSet<RecordName>,
+    /// The reports so far.
+    migrations: Vec<MigrationReport>,
+    /// Whether the held migrations of an alarm are still to be looked up.
+    held_is_open: bool,
+}
+
+/// A pass that is being made.
+pub(crate) struct Pass {
+    pub(crate) report: PassReport,
+    pub(crate) allowance: Allowance,
+    /// Whether it goes on with a pass that has left names to it.
+    pub(crate) goes_on: bool,
+    pub(crate) refused: BTreeMap<RecordName, String>,
+    pub(crate) suspected: BTreeSet<RecordName>,
+    /// Whether names are left that the next pass can restore at once.
+    pub(crate) is_unfinished: bool,
+    pub(crate) held_is_open: bool,
+    migrations: Vec<MigrationReport>,
+    first_error: Option<Error>,
+    /// The executions whose rollback has failed.
+    failed: BTreeSet<String>,
+}
+
+impl Pass {
+    /// # Errors
+    /// [`Error::InvalidInput`] if what the earlier pass has left can't be parsed.
+    pub(crate) fn after(earlier: Option<&mut EarlierPasses>) -> Result<Self, Error> {
+        let is_first = earlier.is_none();
+        let unfinished = earlier.and_then(|earlier| earlier.unfinished.take());
+        let goes_on = unfinished.is_some();
+        let unfinished: Option<Unfinished> = unfinished.as_ref().map(from_json).transpose()?;
+        let Unfinished {
+            pause_seconds: _,
+            wait_seconds,
+            refused,
+            suspected,
+            migrations,
+            held_is_open,
+        } = unfinished.unwrap_or_default();
+        Ok(Self {
+            report: PassReport {
+                wait_seconds: wait_seconds.max(LATE_WRITER_SECONDS),
+                ..PassReport::default()
+            },
+            allowance: Allowance::default(),
+            goes_on,
+            refused,
+            suspected,
+            is_unfinished: false,
+            held_is_open: is_first || held_is_open,
+            migrations,
+            first_error: None,
+            failed: BTreeSet::new(),
+        })
+    }
+
+    /// Adds a sentence about one target.
+    pub(crate) fn add_message(&mut self, message: &str) {
+        let all = &mut self.report.message;
+        if !all.is_empty() {
+            all.push_str("; ");
+        }
+        all.push_str(message);
+        *all = shortened(all, LONGEST_MESSAGE);
+    }
+
+    pub(crate) fn add_applied(&mut self, applied: Applied) {
+        let Applied {
+            names: _,
+            change_ids,
+            lost_an_answer,
+        } = applied;
+        self.report.change_ids.extend(change_ids);
+        if lost_an_answer {
+            // Without the id of the change, only waiting can ensure that it is in sync.
+            let wait_seconds = &mut self.report.wait_seconds;
+            *wait_seconds = wait_seconds.saturating_add(PROPAGATION_SECONDS);
+        }
+    }
+
+    pub(crate) fn add_error(&mut self, execution: Option<&str>, error: Error) {
+        self.failed.extend(execution.map(str::to_owned));
+        self.first_error.get_or_insert(error);
+    }
+
+    /// The answer. `message` is its message if there was no target.
+    ///
+    /// # Errors
+    /// The first error, if nothing was restored.
+    pub(crate) async fn finish(
+        mut self,
+        message: String,
+        earlier: Option<EarlierPasses>,
+        route53: &impl Route53,
+    ) -> Result<PassReport, Error> {
+        if let Some(error) = self.first_error {
+            if self.report.restored == 0 {
+                return Err(error);
+            }
+            // With an error, the answer would not say what was restored. The next pass meets the error again,
+            // or gets on.
+            self.report.executions.append(&mut self.failed);
+            self.is_unfinished = true;
+        }
+        let mut report = self.report;
+        if report.message.is_empty() {
+            report.message = message;
+        }
+        if self.is_unfinished {
+            for reason in self.refused.values_mut() {
+                *reason = shortened(reason, LONGEST_REFUSAL);
+            }
+        }
+        let refused: usize = self
+            .refused
+            .iter()
+            .map(|(name, reason)| name.as_str().len() + reason.len())
+            .chain(self.suspected.iter().map(|name| name.as_str().len()))
+            .sum();
+        if self.is_unfinished && refused > MOST_REFUSED {
+            self.is_unfinished = false;
+            report.problems.push(format!(
+                "not all names were tried, because Route 53 refuses {} others; roll back again when it accepts them",
+                self.refused.len() + self.suspected.len()
+            ));
+        }
+        if !self.is_unfinished {
+            let refused = self.refused.iter();
+            let problems =
+                refused.map(|(name, reason)| format!("{name} is not restored: {reason}"));
+            report.problems.extend(problems);
+        }
+        // Also if it goes on with the first pass.
+        let is_first = earlier.is_none() || self.goes_on;
+        let earlier_changes = earlier
+            .map(|earlier| earlier.change_ids)
+            .unwrap_or_default();
+        let pending = if self.goes_on || self.is_unfinished {
+            // Nothing needs to know it yet, and each change takes a call.
+            earlier_changes
+        } else {
+            match still_pending(route53, earlier_changes.clone()).await {
+                Ok(pending) => pending,
+                Err(error) if report.restored == 0 => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "the next pass asks for these changes again");
+                    earlier_changes
+                }
+            }
+        };
+        report.change_ids.extend(pending);
+        // Only a later pass can find a late write.
+        let may_be_written_late = is_first && !report.executions.is_empty();
+        report.done = report.restored == 0
+            && report.change_ids.is_empty()
+            && !may_be_written_late
+            && !self.is_unfinished;
+        report.wait_seconds = report.wait_seconds.min(LONGEST_WAIT_SECONDS);
+        report.problems = limit_findings(report.problems);
+        let migrations = merge(self.migrations, std::mem::take(&mut report.migrations));
+        if self.is_unfinished {
+            report.unfinished = Some(Unfinished {
+                pause_seconds: self.allowance.pause_seconds().max(1),
+                wait_seconds: report.wait_seconds,
+                refused: self.refused,
+                suspected: self.suspected,
+                migrations,
+                held_is_open: self.held_is_open,
+            });
+        } else {
+            report.migrations = migrations;
+        }
+        Ok(report)
+    }
+}
