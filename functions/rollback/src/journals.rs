@@ -1,9 +1,10 @@
 //! Selects the journals in a zone that a target covers.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use migration::Error;
-use migration::dns::{Percent, RecordName, Zone, count_weights};
+use migration::dns::{Percent, RecordName, Weights, Zone, count_weights};
 use migration::error::UntrustedJournal;
 use migration::executions::Executions;
 use migration::input::Input;
@@ -28,7 +29,9 @@ pub(crate) struct SelectedJournals<'a> {
 
 /// The order of `entries` matters. An execution's first name comes before its other names, as
 /// [`complete()`](migration::change::complete()) requires. The journals that an execution adopted come
-/// before its own, because only its own show a later attempt which ones it had adopted.
+/// before its own, because only its own show a later attempt which ones it had adopted. Among the rest, those
+/// names come first whose weights are the furthest from the original ones: the names of a large migration take
+/// minutes, and of a step that was not finished some have more traffic on the new side than others.
 pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     target: &RollbackTarget,
     zone: &'a Zone,
@@ -50,7 +53,7 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     let completed = completed_executions(zone, &all);
 
     let in_scope = executions_in_scope(target, &all, services).await?;
-    let (mut entries, own): (Vec<_>, Vec<_>) = all
+    let (mut entries, mut own): (Vec<_>, Vec<_>) = all
         .into_iter()
         .filter(|entry| in_scope.contains(&entry.journal.execution))
         // The journals of a completed migration are deleted together, whatever names are requested.
@@ -58,6 +61,20 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
             completed.contains(&entry.journal.execution) || target.covers_journal(entry, services)
         })
         .partition(|entry| !target.is_own(entry, services));
+    for group in [&mut entries, &mut own] {
+        let mut executions = BTreeSet::new();
+        let first: BTreeSet<_> = group
+            .iter()
+            .filter(|entry| executions.insert(entry.journal.execution.clone()))
+            .map(|entry| entry.name.clone())
+            .collect();
+        group.sort_by_key(|entry| {
+            (
+                !first.contains(&entry.name),
+                Reverse(distance(&entry.journal)),
+            )
+        });
+    }
     entries.extend(own);
     let (of_completed, entries): (Vec<_>, Vec<_>) = entries
         .into_iter()
@@ -68,6 +85,20 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
         .sort_by_key(|entry| entry.journal.completed);
     selected.entries.extend(entries);
     Ok(selected)
+}
+
+/// How far the weights that a journal says were written are from the original ones: the difference of the
+/// shares of `to`, in hundredths of a percent.
+fn distance(journal: &Journal) -> u16 {
+    let Journal {
+        original, written, ..
+    } = journal;
+    let share = |weights: &Weights| weights.percent().hundredths();
+    let distances = written.iter().filter_map(|(record_type, weights)| {
+        let original = original.get(record_type)?;
+        Some(share(weights).abs_diff(share(original)))
+    });
+    distances.max().unwrap_or_default()
 }
 
 /// The executions with a journal that is marked as completed. Such a mark is written when all names have
