@@ -14,6 +14,7 @@
 //! | `looks` | checks that nothing has traffic unwatched |
 //! | [`history`] | runs one history and checks its end |
 //! | [`exhaustive`], [`random`], [`rare`], [`limits`] | the histories |
+//! | [`limited`] | shifts and rollbacks within Route 53's limits |
 //! | [`recording`] | the expressions that histories evaluate, with their variables and results |
 //!
 //! The other modules are tests with a [`Simulation`]: they call the functions one by one, or run the
@@ -45,6 +46,7 @@ pub mod clock;
 pub mod coverage;
 pub mod exhaustive;
 pub mod history;
+pub mod limited;
 pub mod limits;
 mod looks;
 pub mod machines;
@@ -271,6 +273,30 @@ impl Simulation {
             "step": step,
         }))
         .await
+    }
+
+    /// Shifts all names to step number `step`, in as many calls as it takes, and returns the last answer.
+    ///
+    /// # Errors
+    /// That of the first call that fails.
+    pub fn shift_all(&self, planned: &Value, step: usize) -> Result<Value, Error> {
+        let mut event = json!({
+            "operation": "shift",
+            "migration": planned["migration"],
+            "step": step,
+        });
+        loop {
+            let answer = self.block_on(self.shift_weight(&event))?;
+            event["remaining"] = answer["remaining"].clone();
+            if answer["remaining"] == 0 {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Runs calls of functions that take no time.
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.pool.borrow_mut().run_until(future)
     }
 
     /// Checks that the changes are in sync, the weights are those in the journals, and these have reached the
