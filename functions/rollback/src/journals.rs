@@ -154,7 +154,10 @@ async fn executions_in_scope<R: Route53, E: Executions>(
         // An execution that was redriven since it was adopted runs again, with the names that were not taken
         // over.
         let described = services.executions.describe(other.name()).await?;
-        if !described.is_some_and(|described| described.is_running()) {
+        let runs_again = described.is_some_and(|described| {
+            described.is_running() && services.identity(other.name(), described.started_at) == other
+        });
+        if !runs_again {
             in_scope.insert(other);
         }
     }

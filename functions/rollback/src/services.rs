@@ -1,6 +1,9 @@
 //! What the rollback of a target needs from outside.
 
-use migration::journal::SigningKey;
+use std::time::SystemTime;
+
+use migration::executions::Executions;
+use migration::journal::{ExecutionIdentity, SigningKey};
 
 /// Route 53, Step Functions, and the key of the journals.
 #[derive(Debug)]
@@ -18,3 +21,11 @@ impl<R, E> Clone for Services<'_, R, E> {
 }
 
 impl<R, E> Copy for Services<'_, R, E> {}
+
+impl<R, E: Executions> Services<'_, R, E> {
+    /// The identity of the execution with this name that started then.
+    pub(crate) fn identity(self, name: &str, started_at: SystemTime) -> ExecutionIdentity {
+        self.key
+            .identity(name, &self.executions.arn(name), started_at)
+    }
+}

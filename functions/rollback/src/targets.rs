@@ -108,12 +108,7 @@ impl MigrationScope {
         services: Services<'_, R, E>,
     ) -> bool {
         match self.started_at {
-            Some(started_at) => {
-                services
-                    .key
-                    .identity(&self.name, &services.executions.arn(&self.name), started_at)
-                    == *other
-            }
+            Some(started_at) => services.identity(&self.name, started_at) == *other,
             None => other.name() == self.name,
         }
     }

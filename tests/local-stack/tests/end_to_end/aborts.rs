@@ -92,6 +92,7 @@ const STATES: &[(&str, Setup, Expected)] = &[
     ("Announce that it did not start", Setup::NewSideDoesNotAnswerInTime, Expected::Untouched),
     ("Not started", Setup::NewSideDoesNotAnswerInTime, Expected::Untouched),
     ("Shift weight", Setup::Undisturbed, Expected::Untouched),
+    ("All names shifted?", Setup::Undisturbed, Expected::Restored),
     ("Confirm the change", Setup::Undisturbed, Expected::Restored),
     ("Wait out the TTL", Setup::Undisturbed, Expected::Restored),
     ("Bake", Setup::Undisturbed, Expected::Restored),
@@ -101,6 +102,7 @@ const STATES: &[(&str, Setup, Expected)] = &[
     ("Check health once more", Setup::BakeIsPromoted, Expected::Restored),
     ("More steps?", Setup::Undisturbed, Expected::Restored),
     ("Complete the migration", Setup::Undisturbed, Expected::Restored),
+    ("All journals deleted?", Setup::Undisturbed, Expected::Completed),
     ("Note that the completion failed", Setup::CompletionMarkIsRefused, Expected::Restored),
     ("Note that the completion failed", Setup::JournalDeletionIsRefused, Expected::Completed),
     ("Announce the completion", Setup::Undisturbed, Expected::Completed),
@@ -116,6 +118,14 @@ const STATES: &[(&str, Setup, Expected)] = &[
     ("Rolled back", Setup::AlarmFires, Expected::Untouched),
     ("Announce that the rollback failed", Setup::OldSideIsDeleted, Expected::RestoredAfterFix),
     ("Rollback failed", Setup::OldSideIsDeleted, Expected::RestoredAfterFix),
+];
+
+/// The states of a migration whose changes take more than one call. The zone of these tests has too few names;
+/// `flow::parts` and the rare histories of the simulation play them.
+const STATES_BETWEEN_CALLS: [&str; 3] = [
+    "Check health during the shift",
+    "Wait before deleting more",
+    "Wait for Route 53's limits",
 ];
 
 /// Changes of a migration with two steps, and of one that an alarm rolls back at its first step:
@@ -155,6 +165,7 @@ fn table_has_every_state_of_the_definition_and_no_other() {
     let definition: Value = serde_json::from_str(DEFINITION).unwrap();
     let states = definition["States"].as_object().unwrap();
     let mut listed: Vec<_> = STATES.iter().map(|(state, ..)| *state).collect();
+    listed.extend(STATES_BETWEEN_CALLS);
     listed.sort_unstable();
     listed.dedup();
     let mut defined: Vec<_> = states.keys().map(String::as_str).collect();

@@ -19,7 +19,7 @@ pub(crate) const NAME_COUNT: usize = 150;
 const CHANGES: [(usize, &[SideWeights], &[SideWeights]); 3] = [
     (1, &[(100, 0)], &[(50, 50), (100, 0)]),
     (2, &[(50, 50), (100, 0)], &[(50, 50)]),
-    (4, &[(0, 100), (50, 50)], &[(0, 100)]),
+    (5, &[(0, 100), (50, 50)], &[(0, 100)]),
 ];
 
 /// The weights of the old and of the new side of a name.
