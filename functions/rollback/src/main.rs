@@ -1,8 +1,5 @@
 //! Entry point of the Lambda function `rollback`; the library documents the function.
 
-// The futures of the SDKs are nested more deeply than the compiler permits by default.
-#![recursion_limit = "256"]
-
 use aws::{diagnostic, init_logging, sdk_config};
 use kms_adapter::KmsSigningKeys;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
