@@ -11,9 +11,13 @@ use crate::{
     stack_with_settings, until, until_entered, until_notified, until_weight, until_zone, weight_of,
 };
 
-/// Starts a migration of one name with a long bake, and waits until it is at 50 percent.
+/// Starts a migration of one name with a long bake, and waits until it is at 50 percent. Its next check
+/// comes only after an hour, so that an event is seen first.
 async fn at_50_percent(stack: &Stack, name: &str, overrides: Value) -> Execution {
-    let mut request = input(stack, long_bake());
+    let mut request = input(
+        stack,
+        json!({ "bakeSeconds": 15_000, "checkSeconds": 3_600 }),
+    );
     if let (Some(request), Value::Object(overrides)) = (request.as_object_mut(), overrides) {
         request.extend(overrides);
     }
