@@ -56,6 +56,20 @@ pub trait Executions {
         error: &str,
         cause: &str,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Records that an execution was rolled back, see
+    /// [`ExecutionIdentity::rollback_record`](crate::journal::ExecutionIdentity::rollback_record). A journal
+    /// of it that is found later was put back by another writer. Recording it again changes nothing.
+    ///
+    /// The record is an execution of the state machine `rolled-back` with that name: no other service is
+    /// needed, and Step Functions keeps it for as long as it knows the execution itself.
+    fn record_rollback(&self, record: &str) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Whether this was recorded. The answer is eventually consistent.
+    fn is_rollback_recorded(
+        &self,
+        record: &str,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -78,6 +78,7 @@ pub(crate) async fn held_targets(
             scope: Scope::Migration(Box::new(MigrationScope {
                 name: candidate.name,
                 started_at: Some(execution.started_at),
+                redrives: execution.redrive_count,
                 input: Some(input),
                 adopted: BTreeSet::new(),
                 is_stopped: false,

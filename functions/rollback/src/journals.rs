@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use migration::Error;
 use migration::dns::{Percent, RecordName, Weights, Zone, count_weights};
 use migration::error::UntrustedJournal;
-use migration::executions::Executions;
+use migration::executions::{Execution, Executions};
 use migration::input::Input;
 use migration::journal::{ExecutionIdentity, Journal, JournalEntry, Journals};
 use migration::route53::Route53;
 
 use crate::services::Services;
-use crate::targets::{MigrationScope, RollbackTarget, Scope};
+use crate::targets::{MigrationScope, RollbackTarget, Scope, rollback_records};
 
 #[derive(Default)]
 pub(crate) struct SelectedJournals<'a> {
@@ -23,6 +23,8 @@ pub(crate) struct SelectedJournals<'a> {
     /// Journals that are not trusted. Their executions are unknown, so each is a problem of every target
     /// that covers its name.
     pub(crate) problems: Vec<String>,
+    /// The records that the adopted executions of a rolled back migration are rolled back with it.
+    pub(crate) adopted_records: BTreeSet<String>,
     /// The names of `entries` whose journals another key has signed. Nothing else that they say is used.
     foreign: BTreeSet<RecordName>,
 }
@@ -53,13 +55,25 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     let completed = completed_executions(zone, &all);
 
     let in_scope = executions_in_scope(target, &all, services).await?;
-    let (mut entries, mut own): (Vec<_>, Vec<_>) = all
+    let (covered, others): (Vec<_>, Vec<_>) = all
         .into_iter()
-        .filter(|entry| in_scope.contains(&entry.journal.execution))
+        .filter(|entry| in_scope.contains_key(&entry.journal.execution))
         // The journals of a completed migration are deleted together, whatever names are requested.
-        .filter(|entry| {
+        .partition(|entry| {
             completed.contains(&entry.journal.execution) || target.covers_journal(entry, services)
-        })
+        });
+    for (execution, redrives) in in_scope {
+        let is_left = |entry: &JournalEntry<'_>| entry.journal.execution == execution;
+        // It may have moved other names, too, which were not adopted and remain.
+        if let Some(redrives) = redrives
+            && !others.iter().any(is_left)
+        {
+            let records = rollback_records(&execution, redrives);
+            selected.adopted_records.extend(records);
+        }
+    }
+    let (mut entries, mut own): (Vec<_>, Vec<_>) = covered
+        .into_iter()
         .partition(|entry| !target.is_own(entry, services));
     for group in [&mut entries, &mut own] {
         let mut executions = BTreeSet::new();
@@ -76,6 +90,13 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
         });
     }
     entries.extend(own);
+    if target.migration().is_some() {
+        let rolled_back = rolled_back_executions(&entries, services).await?;
+        let is_rolled_back = |entry: &JournalEntry<'_>| rolled_back.contains(&written_by(entry));
+        let put_back = entries.extract_if(.., |entry| is_rolled_back(entry));
+        let problems = put_back.map(|entry| describe_put_back(&entry));
+        selected.problems.extend(problems);
+    }
     let (of_completed, entries): (Vec<_>, Vec<_>) = entries
         .into_iter()
         .partition(|entry| completed.contains(&entry.journal.execution));
@@ -118,12 +139,36 @@ fn completed_executions(zone: &Zone, all: &[JournalEntry<'_>]) -> BTreeSet<Execu
     completed
 }
 
-/// The executions whose journals a target covers.
+/// The execution of a journal, and how often it had been redriven when it wrote the journal.
+fn written_by(entry: &JournalEntry<'_>) -> (ExecutionIdentity, u32) {
+    (entry.journal.execution.clone(), entry.journal.redrives)
+}
+
+/// Those that have written these journals and have been rolled back, so that another writer has put the journals
+/// back. For a person who requests a rollback of names, such journals count: the person sees the names.
+async fn rolled_back_executions<R, E: Executions>(
+    entries: &[JournalEntry<'_>],
+    services: Services<'_, R, E>,
+) -> Result<BTreeSet<(ExecutionIdentity, u32)>, Error> {
+    let mut found: BTreeSet<_> = entries.iter().map(written_by).collect();
+    let mut others = Vec::new();
+    for execution in &found {
+        let record = execution.0.rollback_record(execution.1);
+        if !services.executions.is_rollback_recorded(&record).await? {
+            others.push(execution.clone());
+        }
+    }
+    found.retain(|execution| !others.contains(execution));
+    Ok(found)
+}
+
+/// The executions whose journals a target covers. Of those that a migration has adopted, also how often they were
+/// redriven.
 async fn executions_in_scope<R: Route53, E: Executions>(
     target: &RollbackTarget,
     all: &[JournalEntry<'_>],
     services: Services<'_, R, E>,
-) -> Result<BTreeSet<ExecutionIdentity>, Error> {
+) -> Result<BTreeMap<ExecutionIdentity, Option<u32>>, Error> {
     let migration = match &target.scope {
         Scope::Migration(migration) => migration,
         Scope::Names { .. } => {
@@ -131,7 +176,7 @@ async fn executions_in_scope<R: Route53, E: Executions>(
                 .iter()
                 .filter(|entry| target.covers_journal(entry, services));
             return Ok(covered
-                .map(|entry| entry.journal.execution.clone())
+                .map(|entry| (entry.journal.execution.clone(), None))
                 .collect());
         }
     };
@@ -140,9 +185,9 @@ async fn executions_in_scope<R: Route53, E: Executions>(
         .map(|entry| &entry.journal)
         .filter(|journal| migration.is(&journal.execution, services))
         .collect();
-    let mut in_scope: BTreeSet<_> = own
+    let mut in_scope: BTreeMap<_, _> = own
         .iter()
-        .map(|journal| journal.execution.clone())
+        .map(|journal| (journal.execution.clone(), None))
         .collect();
     // Before the first shift only the request of the migration itself lists what it adopts.
     let mut adopted = migration.adopted.clone();
@@ -154,12 +199,13 @@ async fn executions_in_scope<R: Route53, E: Executions>(
         // An execution that was redriven since it was adopted runs again, with the names that were not taken
         // over.
         let described = services.executions.describe(other.name()).await?;
-        let runs_again = described.is_some_and(|described| {
-            described.is_running() && services.identity(other.name(), described.started_at) == other
-        });
-        if !runs_again {
-            in_scope.insert(other);
+        let described = described
+            .filter(|described| services.identity(other.name(), described.started_at) == other);
+        if described.as_ref().is_some_and(Execution::is_running) {
+            continue;
         }
+        let redrives = described.map_or(0, |described| described.redrive_count);
+        in_scope.entry(other).or_insert(Some(redrives));
     }
     Ok(in_scope)
 }
@@ -280,6 +326,16 @@ impl MigrationScope {
             .as_ref()
             .is_some_and(|input| has_same_sides(input) && input.selects(&entry.name))
     }
+}
+
+fn describe_put_back(entry: &JournalEntry<'_>) -> String {
+    let JournalEntry { name, journal, .. } = entry;
+    format!(
+        "{name} is not restored: the execution {} was rolled back already, and another writer has put its journal back; \
+         if the weights of {name} are right, delete the TXT record {}; if not, roll back with hostedZoneId and names",
+        journal.execution.name(),
+        name.journal()
+    )
 }
 
 /// The weights that a rollback would write that trusts a journal.

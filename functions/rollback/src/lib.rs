@@ -30,12 +30,17 @@
 //! Route 53 takes as much again; its event has that `unfinished` among `earlier`. Names that Route 53 has
 //! refused come last then.
 //!
+//! A rollback that has succeeded is recorded. Afterwards no journal of its execution is trusted any more, because
+//! it was deleted by the rollback, and only another writer can have put it back; a rollback of names, which a
+//! person requests, still restores from it.
+//!
 //! Two rollbacks at the same time are safe: the batch of the second fails, and its retry finds the
 //! names restored.
 //!
 //! | environment variable | meaning |
 //! |---|---|
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, whose executions are described, listed and stopped |
+//! | `ROLLED_BACK_STATE_MACHINE_ARN` | the state machine whose executions record successful rollbacks |
 //! | `JOURNAL_KEY_ARN` | the KMS key from which the key is derived that signs the journals |
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
@@ -111,6 +116,9 @@ pub async fn handle(
         pass.held_is_open = false;
     }
     let report = pass.finish(found.message, request.earlier, route53).await?;
+    if report.done && report.problems.is_empty() {
+        record_rollback(&report, executions).await?;
+    }
     tracing::info!(
         restored = report.restored,
         executions = ?report.executions,
@@ -120,6 +128,26 @@ pub async fn handle(
         report.message
     );
     to_json(&report)
+}
+
+/// Records that the executions of a rollback that has succeeded were rolled back, so that nobody can have them
+/// rolled back again with journals that were put back.
+///
+/// # Errors
+/// Those that may pass. With any other, the rollback has succeeded all the same.
+async fn record_rollback(report: &PassReport, executions: &impl Executions) -> Result<(), Error> {
+    for record in &report.rollback_records {
+        match executions.record_rollback(record).await {
+            Ok(()) => {}
+            Err(error @ (Error::Throttled(_) | Error::Unavailable(_))) => return Err(error),
+            Err(error) => tracing::warn!(
+                %error,
+                record,
+                "the rollback is not recorded, so a journal would be trusted that another writer puts back"
+            ),
+        }
+    }
+    Ok(())
 }
 
 /// Rolls back one target, and adds the result to `pass`.
@@ -243,6 +271,10 @@ async fn roll_back_journals(
             reports.add_remaining_names(&journals.entries);
             let executions = rolled_back_executions(target, journals);
             pass.report.executions.extend(executions);
+            let records = target.migration().map(|it| it.rollback_records(services));
+            let records = records.into_iter().flatten();
+            let records = records.chain(journals.adopted_records.iter().cloned());
+            pass.report.rollback_records.extend(records);
         }
     }
     pass.add_message(&summary(target, zone, &reports));

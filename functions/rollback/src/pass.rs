@@ -41,6 +41,8 @@ pub struct PassReport {
     /// The executions that are rolled back: the requested ones, or those with journals at the requested
     /// names.
     pub executions: BTreeSet<String>,
+    /// What is recorded when the rollback has succeeded: that these executions were rolled back.
+    pub rollback_records: BTreeSet<String>,
     /// The changes that are not yet in sync.
     pub change_ids: Vec<String>,
     /// How long to wait before the next pass.
@@ -205,9 +207,13 @@ impl Pass {
         }
         // Also if it goes on with the first pass.
         let is_first = earlier.is_none() || self.goes_on;
-        let earlier_changes = earlier
-            .map(|earlier| earlier.change_ids)
-            .unwrap_or_default();
+        let earlier_changes = match earlier {
+            Some(earlier) => {
+                report.rollback_records.extend(earlier.rollback_records);
+                earlier.change_ids
+            }
+            None => Vec::new(),
+        };
         let pending = if self.goes_on || self.is_unfinished {
             // Nothing needs to know it yet, and each change takes a call.
             earlier_changes

@@ -39,6 +39,10 @@ pub(crate) struct EarlierPasses {
     pub(crate) executions: BTreeSet<String>,
     /// Their changes that were not yet in sync.
     pub(crate) change_ids: Vec<String>,
+    /// What is to be recorded when the rollback has succeeded, see
+    /// [`Executions::record_rollback`](migration::executions::Executions::record_rollback).
+    #[serde(default)]
+    pub(crate) rollback_records: BTreeSet<String>,
     /// What the pass before this one has left to it, if it has followed at once.
     #[serde(default)]
     pub(crate) unfinished: Option<Value>,

@@ -56,6 +56,8 @@ pub(crate) struct MigrationScope {
     pub(crate) name: String,
     /// None if Step Functions no longer knows the execution, and so for its input.
     pub(crate) started_at: Option<SystemTime>,
+    /// How often it was redriven.
+    pub(crate) redrives: u32,
     pub(crate) input: Option<Input>,
     /// If it requests the rollback itself, the executions that it was about to adopt.
     pub(crate) adopted: BTreeSet<ExecutionIdentity>,
@@ -112,6 +114,27 @@ impl MigrationScope {
             None => other.name() == self.name,
         }
     }
+
+    /// The records that this migration was rolled back, see [`ExecutionIdentity::rollback_record`]: of the
+    /// execution as it is now, and as it was before each of its redrives. None if Step Functions has
+    /// forgotten the execution: then nothing adopts its journals.
+    pub(crate) fn rollback_records<R, E: Executions>(
+        &self,
+        services: Services<'_, R, E>,
+    ) -> Vec<String> {
+        let identity = self
+            .started_at
+            .map(|started_at| services.identity(&self.name, started_at));
+        let records = identity.map(|identity| rollback_records(&identity, self.redrives));
+        records.unwrap_or_default()
+    }
+}
+
+/// The records that an execution was rolled back that has been redriven this often.
+pub(crate) fn rollback_records(identity: &ExecutionIdentity, redrives: u32) -> Vec<String> {
+    (0..=redrives)
+        .map(|redrives| identity.rollback_record(redrives))
+        .collect()
 }
 
 impl RollbackTargets {
@@ -192,6 +215,9 @@ async fn execution_target(
         scope: Scope::Migration(Box::new(MigrationScope {
             name: name.clone(),
             started_at: execution.as_ref().map(|execution| execution.started_at),
+            redrives: execution
+                .as_ref()
+                .map_or(0, |execution| execution.redrive_count),
             input: execution.and_then(|execution| input::parse(&execution.input).ok()),
             adopted: adopted.clone(),
             is_stopped,
@@ -281,6 +307,7 @@ async fn ended_execution_targets(
         scope: Scope::Migration(Box::new(MigrationScope {
             name: name.clone(),
             started_at: Some(execution.started_at),
+            redrives: execution.redrive_count,
             input: Some(input),
             adopted: BTreeSet::new(),
             is_stopped: false,
@@ -336,6 +363,7 @@ async fn alarm_targets(
             scope: Scope::Migration(Box::new(MigrationScope {
                 name,
                 started_at: Some(execution.started_at),
+                redrives: execution.redrive_count,
                 input: Some(input),
                 adopted: BTreeSet::new(),
                 is_stopped,
@@ -403,6 +431,7 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
         let mut migration = MigrationScope {
             name: name.to_owned(),
             started_at: Some(execution.started_at),
+            redrives: execution.redrive_count,
             input: input::parse(&execution.input).ok(),
             adopted: BTreeSet::new(),
             is_stopped: false,

@@ -32,6 +32,7 @@
 //! | `REQUIRE_PROBE`, `REQUIRE_ALARMS`, `MAX_FIRST_STEP_PERCENT`, `MIN_BAKE_SECONDS` | what the stack demands of every migration, whatever its input says; see [`StackSettings`] |
 //! | `ALARM_NAME_PREFIX` | the beginning of the names of alarms whose events start rollbacks; empty for all |
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, to look up whether a journal's execution is still running |
+//! | `ROLLED_BACK_STATE_MACHINE_ARN` | the state machine whose executions record successful rollbacks: the journals of a migration that was rolled back are not adopted |
 //! | `JOURNAL_KEY_ARN` | the KMS key from which the key is derived that signs the journals |
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
@@ -611,18 +612,21 @@ async fn ended_executions(
     key: &SigningKey,
     executions: &impl Executions,
 ) -> Result<EndedExecutions, Error> {
-    let mut found = journaled_executions(journals, names);
     let mut ended = EndedExecutions::default();
-    if found.remove(own) && redrives > 0 {
-        ended.unsuccessful.insert(own.clone());
-    }
-    for other in found {
-        // An unknown execution may belong to another stack, and be running.
-        match status(&other, key, executions).await? {
-            Some(Status::Unsuccessful) => ended.unsuccessful.insert(other),
-            Some(Status::Succeeded) => ended.unreleased.insert(other),
-            Some(Status::Running) | None => false,
+    for (other, redriven) in journaled_executions(journals, names) {
+        let is_unsuccessful = if other == *own {
+            redrives > 0
+        } else {
+            // An unknown execution may belong to another stack, and be running.
+            let status = status(&other, key, executions).await?;
+            if status == Some(Status::Succeeded) {
+                ended.unreleased.insert(other.clone());
+            }
+            status == Some(Status::Unsuccessful)
         };
+        if is_unsuccessful {
+            add_unsuccessful(&mut ended, other, redriven, executions).await?;
+        }
     }
     Ok(ended)
 }
@@ -636,16 +640,34 @@ async fn adopted_executions(
     executions: &impl Executions,
 ) -> Result<EndedExecutions, Error> {
     let mut adopted = journaled_executions(journals, &migration.names);
-    adopted.retain(|other| migration.adopted.contains(other));
+    adopted.retain(|other, _| migration.adopted.contains(other));
     let mut ended = EndedExecutions::default();
-    for other in adopted {
-        let is_ended = other == migration.execution
+    for (other, redriven) in adopted {
+        let is_unsuccessful = other == migration.execution
             || status(&other, key, executions).await? == Some(Status::Unsuccessful);
-        if is_ended {
-            ended.unsuccessful.insert(other);
+        if is_unsuccessful {
+            add_unsuccessful(&mut ended, other, redriven, executions).await?;
         }
     }
     Ok(ended)
+}
+
+/// `redriven` is how often the execution had been redriven when it wrote its journals. It may have been rolled
+/// back, and then redriven and have written others.
+async fn add_unsuccessful(
+    ended: &mut EndedExecutions,
+    execution: ExecutionIdentity,
+    redriven: BTreeSet<u32>,
+    executions: &impl Executions,
+) -> Result<(), Error> {
+    for redrives in redriven {
+        let record = execution.rollback_record(redrives);
+        if executions.is_rollback_recorded(&record).await? {
+            ended.rolled_back.insert((execution.clone(), redrives));
+        }
+    }
+    ended.unsuccessful.insert(execution);
+    Ok(())
 }
 
 /// The status of an execution; none if Step Functions does not know it, or only another one with its name.
@@ -661,11 +683,16 @@ async fn status(
     Ok(described.map(|described| described.status))
 }
 
-/// The executions of the trusted journals at `names`. An untrusted one is reported with its name.
+/// The executions of the trusted journals at `names`, and how often each had been redriven when it wrote them.
+/// An untrusted journal is reported with its name.
 fn journaled_executions(
     journals: &Journals<'_>,
     names: &[RecordName],
-) -> BTreeSet<ExecutionIdentity> {
-    let journals = names.iter().filter_map(|name| journals.at(name).ok()?);
-    journals.map(|entry| entry.journal.execution).collect()
+) -> BTreeMap<ExecutionIdentity, BTreeSet<u32>> {
+    let mut executions: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for entry in names.iter().filter_map(|name| journals.at(name).ok()?) {
+        let redriven = executions.entry(entry.journal.execution).or_default();
+        redriven.insert(entry.journal.redrives);
+    }
+    executions
 }

@@ -42,6 +42,7 @@ fn definitions_have_no_mistakes() {
         "notification",
         "release",
         "rollback",
+        "rolled-back",
         "start",
         "watch",
     ] {

@@ -1,6 +1,6 @@
 //! Executions of the migration state machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
@@ -20,6 +20,7 @@ pub struct FakeExecutions {
     stack: Option<String>,
     on_end: Option<OnEnd>,
     executions: Mutex<BTreeMap<String, FakeExecution>>,
+    rollback_records: Mutex<BTreeSet<String>>,
 }
 
 struct FakeExecution {
@@ -236,5 +237,21 @@ impl Executions for FakeExecutions {
             Ok(())
         };
         self.network.call("StopExecution", stop).await
+    }
+
+    async fn record_rollback(&self, record: &str) -> Result<(), Error> {
+        let start = |_| {
+            self.rollback_records
+                .lock()
+                .unwrap()
+                .insert(record.to_owned());
+            Ok(())
+        };
+        self.network.call("StartExecution", start).await
+    }
+
+    async fn is_rollback_recorded(&self, record: &str) -> Result<bool, Error> {
+        let describe = |_| Ok(self.rollback_records.lock().unwrap().contains(record));
+        self.network.call("DescribeExecution", describe).await
     }
 }

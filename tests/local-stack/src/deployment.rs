@@ -17,11 +17,12 @@ const TEMPLATE: &str = "template.yaml";
 const STACK_NAME: &str = "cutover";
 /// The functions that may change records.
 const WRITERS: [&str; 2] = ["shift-weight", "rollback"];
-const STATE_MACHINES: [&str; 6] = [
+const STATE_MACHINES: [&str; 7] = [
     "migration",
     "notification",
     "release",
     "rollback",
+    "rolled-back",
     "start",
     "watch",
 ];

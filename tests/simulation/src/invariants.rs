@@ -348,6 +348,7 @@ fn a_rollback_without_a_journal_succeeds_and_says_so() {
           "executions": [
             "other"
           ],
+          "rollbackRecords": [],
           "changeIds": [],
           "waitSeconds": 120,
           "unfinished": null

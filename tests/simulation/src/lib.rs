@@ -24,6 +24,7 @@
 //! |---|---|
 //! | `invariants` | the invariants of a migration and its rollback |
 //! | `journals` | journals that another writer has deleted, edited or replaced |
+//! | `put_back` | journals that another writer puts back after the rollback of their migration |
 //! | `refusals` | inputs and zones that the plan refuses |
 //! | `warnings` | warnings of the plan |
 //! | `refused_records` | rollbacks in which Route 53 refuses records |
@@ -76,6 +77,8 @@ mod invariants;
 mod journals;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod put_back;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
@@ -325,7 +328,7 @@ impl Simulation {
         .await
     }
 
-    async fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
+    pub(crate) async fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
         let keys = &self.world.signing_keys.borrow().clone();
         let settings = &self.world.settings.borrow().clone();
         shift_weight::handle(event, &*self.route53, &*self.executions, keys, settings).await

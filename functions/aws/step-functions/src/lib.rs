@@ -13,6 +13,7 @@ use migration::text::shortened;
 use serde_json::Value;
 
 const STATE_MACHINE_VARIABLE: &str = "MIGRATION_STATE_MACHINE_ARN";
+const ROLLED_BACK_VARIABLE: &str = "ROLLED_BACK_STATE_MACHINE_ARN";
 /// How many of the latest events are searched for the one that entered the current state. The callers
 /// look for `Roll back` and `Announce the hold`: Tasks, with at most 5 events and 3 for each of up to 3
 /// retries. A state with more events, such as a Parallel, is neither of the two, so it does not matter
@@ -37,31 +38,33 @@ const LONGEST_CAUSE: usize = 32_000;
 pub struct StepFunctionsClient {
     client: aws_sdk_sfn::Client,
     state_machine_arn: String,
-    execution_arn_prefix: String,
+    rolled_back_arn: String,
 }
 
 impl StepFunctionsClient {
-    /// The executions of the state machine in the environment variable `MIGRATION_STATE_MACHINE_ARN`.
+    /// The executions of the state machine in the environment variable `MIGRATION_STATE_MACHINE_ARN`, and
+    /// the records of rollbacks in that of `ROLLED_BACK_STATE_MACHINE_ARN`.
     ///
     /// # Errors
-    /// The environment variable is missing.
+    /// An environment variable is missing.
     pub fn from_env(config: &SdkConfig) -> Result<Self, String> {
-        let state_machine_arn = std::env::var(STATE_MACHINE_VARIABLE).map_err(|_| {
-            format!(
-                "the environment variable {STATE_MACHINE_VARIABLE} is not set; the template sets it"
-            )
-        })?;
-        Ok(Self::new(config, &state_machine_arn))
+        let read = |variable: &str| {
+            std::env::var(variable).map_err(|_| {
+                format!("the environment variable {variable} is not set; the template sets it")
+            })
+        };
+        Ok(Self::new(
+            config,
+            &read(STATE_MACHINE_VARIABLE)?,
+            &read(ROLLED_BACK_VARIABLE)?,
+        ))
     }
 
-    pub fn new(config: &SdkConfig, state_machine_arn: &str) -> Self {
-        // arn:aws:states:REGION:ACCOUNT:stateMachine:NAME -> arn:aws:states:REGION:ACCOUNT:execution:NAME:…
-        let execution_arn_prefix =
-            state_machine_arn.replacen(":stateMachine:", ":execution:", 1) + ":";
+    pub fn new(config: &SdkConfig, state_machine_arn: &str, rolled_back_arn: &str) -> Self {
         Self {
             client: aws_sdk_sfn::Client::new(config),
             state_machine_arn: state_machine_arn.to_owned(),
-            execution_arn_prefix,
+            rolled_back_arn: rolled_back_arn.to_owned(),
         }
     }
 
@@ -98,7 +101,7 @@ impl StepFunctionsClient {
 
 impl Executions for StepFunctionsClient {
     fn arn(&self, name: &str) -> String {
-        format!("{}{name}", self.execution_arn_prefix)
+        execution_arn(&self.state_machine_arn, name)
     }
 
     async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
@@ -128,9 +131,7 @@ impl Executions for StepFunctionsClient {
                     .and_then(|input| serde_json::from_str(input).ok())
                     .unwrap_or(Value::Null),
             })),
-            Err(error) if matches!(error.code(), Some("ExecutionDoesNotExist" | "InvalidArn")) => {
-                Ok(None)
-            }
+            Err(error) if is_unknown(&error) => Ok(None),
             Err(error) => Err(classify("states:DescribeExecution", &error)),
         }
     }
@@ -195,6 +196,46 @@ impl Executions for StepFunctionsClient {
             Err(error) => Err(classify("states:StopExecution", &error)),
         }
     }
+
+    async fn record_rollback(&self, record: &str) -> Result<(), Error> {
+        let started = self
+            .client
+            .start_execution()
+            .state_machine_arn(&self.rolled_back_arn)
+            .name(record)
+            .send()
+            .await;
+        match started {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
+            Err(error) => Err(classify("states:StartExecution", &error)),
+        }
+    }
+
+    async fn is_rollback_recorded(&self, record: &str) -> Result<bool, Error> {
+        let described = self
+            .client
+            .describe_execution()
+            .execution_arn(execution_arn(&self.rolled_back_arn, record))
+            .send()
+            .await;
+        match described {
+            Ok(_) => Ok(true),
+            Err(error) if is_unknown(&error) => Ok(false),
+            Err(error) => Err(classify("states:DescribeExecution", &error)),
+        }
+    }
+}
+
+/// The ARN of an execution: `arn:aws:states:REGION:ACCOUNT:stateMachine:MACHINE` becomes
+/// `arn:aws:states:REGION:ACCOUNT:execution:MACHINE:NAME`.
+fn execution_arn(state_machine_arn: &str, name: &str) -> String {
+    let prefix = state_machine_arn.replacen(":stateMachine:", ":execution:", 1);
+    format!("{prefix}:{name}")
+}
+
+fn is_unknown(error: &impl ProvideErrorMetadata) -> bool {
+    matches!(error.code(), Some("ExecutionDoesNotExist" | "InvalidArn"))
 }
 
 fn system_time(time: DateTime) -> Option<SystemTime> {

@@ -64,6 +64,12 @@ pub enum Busy {
         to: SetIdentifier,
         percent: Percent,
     },
+    #[error(
+        "{name} has a journal of the execution {execution}, which was rolled back since then: another writer has put the \
+         journal back; if the weights of {name} are right, delete the TXT record {}",
+        name.journal()
+    )]
+    RolledBack { name: RecordName, execution: String },
     #[error(transparent)]
     UntrustedJournal(UntrustedJournal),
     /// The journal of an ended execution, which is therefore not adopted.

@@ -27,6 +27,12 @@ impl ExecutionIdentity {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// The name under which [`Executions`](crate::executions::Executions) record that everything was rolled
+    /// back that this execution wrote while it had been redriven this often.
+    pub fn rollback_record(&self, redrives: u32) -> String {
+        format!("{}-{redrives}", self.id)
+    }
 }
 
 impl fmt::Display for ExecutionIdentity {

@@ -35,8 +35,18 @@ pub struct EndedExecutions {
     /// Executions that failed, were aborted or timed out, and the writing execution itself if it was
     /// redriven. A migration in the same direction adopts their journals.
     pub unsuccessful: BTreeSet<ExecutionIdentity>,
+    /// Those of them that were rolled back after they had been redriven this often, or more often. Another
+    /// writer has put their journals back.
+    pub rolled_back: BTreeSet<(ExecutionIdentity, u32)>,
     /// Executions that have completed and still lease their names.
     pub unreleased: BTreeSet<ExecutionIdentity>,
+}
+
+impl EndedExecutions {
+    fn are_rolled_back(&self, journal: &Journal) -> bool {
+        let written_by = (journal.execution.clone(), journal.redrives);
+        self.rolled_back.contains(&written_by)
+    }
 }
 
 impl Writer<'_> {
@@ -80,6 +90,12 @@ impl Writer<'_> {
                 from: from.clone(),
                 to: to.clone(),
                 percent: *percent,
+            }));
+        }
+        if !is_own && self.ended.are_rolled_back(journal) {
+            return Err(Error::from(Busy::RolledBack {
+                name: name.clone(),
+                execution: execution.name().to_owned(),
             }));
         }
         if (from, to) != (self.from, self.to) {
@@ -134,7 +150,8 @@ impl Writer<'_> {
             percent,
             ..
         } = journal;
-        let is_adopted = self.ended.unsuccessful.contains(execution);
+        let is_adopted =
+            self.ended.unsuccessful.contains(execution) && !self.ended.are_rolled_back(journal);
         if !(self.is_own(journal) || is_adopted) || (from, to) != (self.from, self.to) {
             return Err(Error::from(Drift::JournalOfOther {
                 name: name.clone(),
