@@ -72,6 +72,19 @@ pub trait Executions {
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
+/// The call of Step Functions' API that starts the rollback state machine.
+pub trait RollbackStarts {
+    /// `StartExecution` with a name. It changes nothing, and succeeds, if an execution has had this name in
+    /// the last 90 days.
+    ///
+    /// Source: Step Functions API Reference, `StartExecution`.
+    fn start_rollback(
+        &self,
+        name: &str,
+        input: &Value,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Status {
     Running,

@@ -1,17 +1,20 @@
-//! Executions of the migration state machine.
+//! Executions of the migration state machine, and starts of the rollback state machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use migration::Error;
-use migration::executions::{EndedStatus, Execution, Executions, Listed, Status};
+use migration::executions::{EndedStatus, Execution, Executions, Listed, RollbackStarts, Status};
 use serde_json::Value;
 
+use crate::limits::StepFunctionsLimits;
 use crate::network::Network;
 
 /// Called with the name of an execution that has ended, and its status in Step Functions' spelling.
 pub type OnEnd = Box<dyn Fn(&str, &str) + Send + Sync>;
+/// Called with the name and the input of a rollback that is started.
+pub type OnRollback = Box<dyn Fn(&str, &Value) + Send + Sync>;
 
 #[derive(Default)]
 pub struct FakeExecutions {
@@ -19,8 +22,12 @@ pub struct FakeExecutions {
     /// The name of the stack, if it is not `cutover`.
     stack: Option<String>,
     on_end: Option<OnEnd>,
+    on_rollback: Option<OnRollback>,
     executions: Mutex<BTreeMap<String, FakeExecution>>,
     rollback_records: Mutex<BTreeSet<String>>,
+    /// The names of the rollbacks that were started.
+    rollbacks: Mutex<BTreeSet<String>>,
+    limits: Mutex<Option<StepFunctionsLimits>>,
 }
 
 struct FakeExecution {
@@ -40,6 +47,24 @@ impl FakeExecutions {
             on_end: Some(on_end),
             ..Self::default()
         }
+    }
+
+    /// The same, with a callback for every rollback that is started.
+    #[must_use]
+    pub fn with_rollbacks(mut self, on_rollback: OnRollback) -> Self {
+        self.on_rollback = Some(on_rollback);
+        self
+    }
+
+    /// Limits the calls of the account from now on.
+    pub fn limit(&self) {
+        *self.limits.lock().unwrap() = Some(StepFunctionsLimits::new(self.network.now()));
+    }
+
+    /// The attempts that were throttled since the calls were limited.
+    pub fn throttled(&self) -> u32 {
+        let limits = self.limits.lock().unwrap();
+        limits.as_ref().map_or(0, |limits| limits.throttled)
     }
 
     /// The executions of another stack, whose ARNs are different.
@@ -113,6 +138,27 @@ impl FakeExecutions {
         let executions = self.lock();
         let execution = executions.get(name);
         execution.is_some_and(|execution| execution.described.redrive_count > 0)
+    }
+
+    /// Makes a call, within the limits, as the SDK does.
+    async fn call<T>(
+        &self,
+        action: &'static str,
+        carry_out: impl FnOnce() -> T + Send,
+    ) -> Result<T, Error> {
+        for attempt in 0.. {
+            let wait = {
+                let mut limits = self.limits.lock().unwrap();
+                let now = self.network.now();
+                let taken = limits.as_mut().map(|it| it.take(now, action, attempt));
+                taken.transpose()?.flatten()
+            };
+            match wait {
+                Some(wait) => self.network.sleep(wait).await,
+                None => break,
+            }
+        }
+        self.network.call(action, |_| Ok(carry_out())).await
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, FakeExecution>> {
@@ -198,13 +244,13 @@ impl Executions for FakeExecutions {
     }
 
     async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
-        let describe = |_| Ok(self.lock().get(name).map(|it| it.described.clone()));
-        self.network.call("DescribeExecution", describe).await
+        let describe = || self.lock().get(name).map(|it| it.described.clone());
+        self.call("DescribeExecution", describe).await
     }
 
     async fn list_running(&self) -> Result<Vec<Listed>, Error> {
-        let list = |_| Ok(self.listed(|execution| execution.described.is_running()));
-        self.network.call("ListExecutions", list).await
+        let list = || self.listed(|execution| execution.described.is_running());
+        self.call("ListExecutions", list).await
     }
 
     async fn list_ended(
@@ -212,46 +258,54 @@ impl Executions for FakeExecutions {
         status: EndedStatus,
         stopped_since: Option<SystemTime>,
     ) -> Result<Vec<Listed>, Error> {
-        let list = |_| {
-            Ok(self.listed(|execution| {
+        let list = || {
+            self.listed(|execution| {
                 execution.ended.is_some_and(|(at, ended_as)| {
                     ended_as == status && stopped_since.is_none_or(|since| at >= since)
                 })
-            }))
+            })
         };
-        self.network.call("ListExecutions", list).await
+        self.call("ListExecutions", list).await
     }
 
     async fn state(&self, name: &str) -> Result<Option<String>, Error> {
-        let state = |_| Ok(self.lock().get(name).and_then(|it| it.state.clone()));
-        self.network.call("GetExecutionHistory", state).await
+        let state = || self.lock().get(name).and_then(|it| it.state.clone());
+        self.call("GetExecutionHistory", state).await
     }
 
     async fn stop(&self, name: &str, error: &str, cause: &str) -> Result<(), Error> {
-        let stop = |_| {
+        let stop = || {
             let unseen_error = self.lock().get(name).and_then(|it| it.unseen_error.clone());
             match unseen_error {
                 Some(unseen_error) => self.fail(name, &unseen_error, ""),
                 None => self.end(name, "ABORTED", Some(error), Some(cause)),
             }
-            Ok(())
         };
-        self.network.call("StopExecution", stop).await
+        self.call("StopExecution", stop).await
     }
 
     async fn record_rollback(&self, record: &str) -> Result<(), Error> {
-        let start = |_| {
-            self.rollback_records
-                .lock()
-                .unwrap()
-                .insert(record.to_owned());
-            Ok(())
+        let start = || {
+            let mut records = self.rollback_records.lock().unwrap();
+            records.insert(record.to_owned());
         };
-        self.network.call("StartExecution", start).await
+        self.call("StartExecution", start).await
     }
 
     async fn is_rollback_recorded(&self, record: &str) -> Result<bool, Error> {
-        let describe = |_| Ok(self.rollback_records.lock().unwrap().contains(record));
-        self.network.call("DescribeExecution", describe).await
+        let describe = || self.rollback_records.lock().unwrap().contains(record);
+        self.call("DescribeExecution", describe).await
+    }
+}
+
+impl RollbackStarts for FakeExecutions {
+    async fn start_rollback(&self, name: &str, input: &Value) -> Result<(), Error> {
+        let start = || {
+            let is_new = self.rollbacks.lock().unwrap().insert(name.to_owned());
+            if is_new && let Some(on_rollback) = &self.on_rollback {
+                on_rollback(name, input);
+            }
+        };
+        self.call("StartExecution", start).await
     }
 }

@@ -5,9 +5,9 @@
 //! or at the apex, names outside the zone, aliases without a target, malformed values, batches that are
 //! empty or over the limits, the deletion of the zone's own NS and SOA records. The type of a weight
 //! excludes values over 255. The crate `conformance` compares the fake with Route 53's behaviour. A
-//! [`FakeRoute53::limit`] switches on the limits of an account, within which calls are throttled. A
-//! [`Network`] injects faults: a call fails, its answer is lost after the change was applied, another
-//! writer changes the zone before the call arrives, or the process dies.
+//! [`FakeRoute53::limit`] and a [`FakeExecutions::limit`] switch on the limits of an account, within which
+//! calls are throttled. A [`Network`] injects faults: a call fails, its answer is lost after the change was
+//! applied, another writer changes the zone before the call arrives, or the process dies.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -27,7 +27,7 @@ mod values;
 
 pub use cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
 pub use cloudwatch::FakeCloudWatch;
-pub use executions::{FakeExecutions, OnEnd};
+pub use executions::{FakeExecutions, OnEnd, OnRollback};
 pub use limits::{OtherLoad, Usage};
 pub use network::{CHANGE, Edit, Fault, LIST, Network, Time};
 pub use record_sets::RecordSets;

@@ -1,4 +1,5 @@
-//! Route 53's limits of an account: requests, requests of each action, and changes of records.
+//! The limits of an account. Route 53's: requests, requests of each action, and changes of records. Step
+//! Functions': requests of each action.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -55,6 +56,70 @@ impl Bucket {
 
     fn take(&mut self, tokens: u32) {
         self.tokens = (self.tokens - f64::from(tokens)).max(0.0);
+    }
+}
+
+/// Step Functions' limit of an action: that of most Regions. Three Regions have higher ones.
+///
+/// Source: Step Functions Developer Guide, "Service quotas".
+fn step_functions_rate(action: &str) -> Rate {
+    let (at_once, per_second) = match action {
+        "DescribeExecution" => (250, 10),
+        "GetExecutionHistory" => (400, 20),
+        "ListExecutions" => (100, 2),
+        "StartExecution" => (800, 150),
+        _ => (500, 25),
+    };
+    Rate {
+        at_once,
+        per_second,
+    }
+}
+
+/// Step Functions' limits of an account.
+pub(crate) struct StepFunctionsLimits {
+    at: SystemTime,
+    buckets: BTreeMap<&'static str, Bucket>,
+    /// Attempts that were throttled.
+    pub(crate) throttled: u32,
+}
+
+impl StepFunctionsLimits {
+    pub(crate) fn new(now: SystemTime) -> Self {
+        Self {
+            at: now,
+            buckets: BTreeMap::new(),
+            throttled: 0,
+        }
+    }
+
+    /// Takes what a call of `action` needs. If there is too little, returns the wait after which the SDK
+    /// repeats it, or how the call is answered if this attempt, counted from 0, was the last one.
+    pub(crate) fn take(
+        &mut self,
+        now: SystemTime,
+        action: &'static str,
+        attempt: usize,
+    ) -> Result<Option<Duration>, Throttled> {
+        let time = now.duration_since(self.at).unwrap_or_default();
+        self.at = self.at.max(now);
+        for bucket in self.buckets.values_mut() {
+            bucket.refill(time);
+        }
+        let bucket = self
+            .buckets
+            .entry(action)
+            .or_insert_with(|| Bucket::full(step_functions_rate(action)));
+        if bucket.tokens >= 1.0 {
+            bucket.take(1);
+            return Ok(None);
+        }
+        self.throttled += 1;
+        let wait = WAITS.get(attempt).copied();
+        wait.map(Some).ok_or_else(|| Throttled {
+            action: action.to_owned(),
+            answer: "Rate exceeded".to_owned(),
+        })
     }
 }
 
@@ -211,6 +276,26 @@ mod tests {
         assert_eq!(taken(after(0), CHANGE), 0, "the account has one limit");
         assert_eq!(taken(after(2_000), CHANGE), 20);
         assert_eq!(taken(after(60_000), LIST), 50);
+    }
+
+    #[test]
+    fn each_action_of_step_functions_has_a_limit_of_its_own() {
+        let mut limits = StepFunctionsLimits::new(START);
+        let mut taken = |at, action| {
+            let calls = std::iter::repeat_with(|| limits.take(at, action, 0));
+            calls
+                .take_while(|answer| matches!(answer, Ok(None)))
+                .count()
+        };
+        assert_eq!(taken(after(0), "ListExecutions"), 100);
+        assert_eq!(taken(after(0), "DescribeExecution"), 250);
+        assert_eq!(taken(after(3_000), "ListExecutions"), 6);
+        assert_eq!(taken(after(3_000), "DescribeExecution"), 30);
+        let waits = (0..5).map(|attempt| limits.take(after(3_000), "ListExecutions", attempt));
+        let waits: Vec<_> = waits.map(Result::ok).collect();
+        let expected = [500, 1_000, 2_000, 4_000].map(Duration::from_millis);
+        assert_eq!(waits[..4], expected.map(|wait| Some(Some(wait))));
+        assert_eq!(waits[4], None);
     }
 
     #[test]
