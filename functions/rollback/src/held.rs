@@ -7,13 +7,14 @@
 //! [`LONGEST_HOLD`]. An alarm does not roll back a migration that has held for longer.
 //!
 //! Calls for one alarm: `ListExecutions` once for each of three statuses; `DescribeExecution` for each
-//! candidate; `GetExecutionHistory` for each that was aborted or timed out and watches the alarm; and one
-//! read of each zone in which a migration that watches the alarm has held.
+//! candidate whose input is not in [`Memory`], and for each that watches the alarm; `GetExecutionHistory` for
+//! each that was aborted or timed out and watches the alarm; and one read of each zone in which a migration
+//! that watches the alarm has held.
 //!
 //! Source: Step Functions Developer Guide, "Service quotas".
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use migration::Error;
 use migration::dns::HostedZoneId;
@@ -25,6 +26,7 @@ use migration::journal::{ExecutionIdentity, Journals};
 use migration::route53::{Route53, read_zone};
 use migration::text::shortened;
 
+use crate::memory::{Ended, Memory};
 use crate::request::AlarmRequest;
 use crate::services::Services;
 use crate::targets::{
@@ -40,7 +42,6 @@ const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
 /// An execution that may be holding.
 struct Candidate {
     name: String,
-    /// Whether it may have been aborted, or have timed out, while it announced its hold.
     may_be_aborted: bool,
 }
 
@@ -52,9 +53,10 @@ pub(crate) async fn held_targets(
     running: &BTreeSet<String>,
     ended: &BTreeSet<String>,
     executions: &impl Executions,
+    memory: &Memory,
 ) -> Result<Vec<RollbackTarget>, Error> {
     let mut targets = Vec::new();
-    for candidate in candidates(alarm, running, ended, executions).await? {
+    for candidate in candidates(alarm, running, ended, executions, memory).await? {
         let Some(execution) = executions.describe(&candidate.name).await? else {
             continue;
         };
@@ -90,41 +92,103 @@ pub(crate) async fn held_targets(
     Ok(targets)
 }
 
+/// The candidates that may watch the alarm.
 async fn candidates(
     alarm: &AlarmRequest,
     running: &BTreeSet<String>,
     ended: &BTreeSet<String>,
     executions: &impl Executions,
+    memory: &Memory,
 ) -> Result<Vec<Candidate>, Error> {
-    let had_started = |listed: &Listed| {
-        alarm
-            .fired_at
-            .is_none_or(|fired_at| listed.started_at <= fired_at)
-    };
-    let since = alarm
-        .fired_at
-        .and_then(|fired_at| fired_at.checked_sub(LONGEST_HOLD));
-    let mut listed = Vec::new();
-    for (status, may_be_aborted) in [
-        (EndedStatus::Failed, false),
-        (EndedStatus::Aborted, true),
-        (EndedStatus::TimedOut, true),
-    ] {
-        let of_status = executions.list_ended(status, since).await?;
-        listed.extend(of_status.into_iter().map(|it| (it, may_be_aborted)));
-    }
-    listed.retain(|(it, _)| had_started(it) && !running.contains(&it.name));
-    listed.sort_by_key(|(it, _)| std::cmp::Reverse(it.stopped_at));
-    let latest = listed.into_iter().map(|(it, may_be_aborted)| Candidate {
-        name: it.name,
-        may_be_aborted,
+    let mut latest = ended_executions(alarm.fired_at, executions).await?;
+    latest.retain(|it| has_started(&it.listed, alarm) && !running.contains(&it.listed.name));
+    latest.truncate(MOST_CANDIDATES.saturating_sub(ended.len()));
+    learn_ended(&latest, executions, memory).await?;
+    latest.retain(|it| memory.watches(&it.listed, &alarm.name, true) != Some(false));
+    let latest = latest.into_iter().map(|it| Candidate {
+        name: it.listed.name,
+        may_be_aborted: it.may_be_aborted,
     });
     // The lists may not show yet that these have ended.
     let ended = ended.iter().map(|name| Candidate {
         name: name.clone(),
         may_be_aborted: true,
     });
-    Ok(ended.chain(latest).take(MOST_CANDIDATES).collect())
+    Ok(ended.chain(latest).collect())
+}
+
+/// Whether an execution had started when the alarm fired.
+pub(crate) fn has_started(listed: &Listed, alarm: &AlarmRequest) -> bool {
+    alarm
+        .fired_at
+        .is_none_or(|fired_at| listed.started_at <= fired_at)
+}
+
+/// The executions that may hold now, the latest first.
+pub(crate) async fn latest_ended(
+    now: SystemTime,
+    executions: &impl Executions,
+    memory: &Memory,
+) -> Result<Vec<Ended>, Error> {
+    let mut latest = ended_executions(Some(now), executions).await?;
+    latest.truncate(MOST_CANDIDATES);
+    learn_ended(&latest, executions, memory).await?;
+    Ok(latest)
+}
+
+/// The executions that have ended without success not too long before `until`, the latest first.
+async fn ended_executions(
+    until: Option<SystemTime>,
+    executions: &impl Executions,
+) -> Result<Vec<Ended>, Error> {
+    let since = until.and_then(|until| until.checked_sub(LONGEST_HOLD));
+    let mut ended = Vec::new();
+    for (status, may_be_aborted) in [
+        (EndedStatus::Failed, false),
+        (EndedStatus::Aborted, true),
+        (EndedStatus::TimedOut, true),
+    ] {
+        let of_status = executions.list_ended(status, since).await?;
+        ended.extend(of_status.into_iter().map(|listed| Ended {
+            listed,
+            may_be_aborted,
+        }));
+    }
+    ended.sort_by_key(|it| std::cmp::Reverse(it.listed.stopped_at));
+    Ok(ended)
+}
+
+async fn learn_ended(
+    ended: &[Ended],
+    executions: &impl Executions,
+    memory: &Memory,
+) -> Result<(), Error> {
+    let listed: Vec<_> = ended.iter().map(|it| it.listed.clone()).collect();
+    memory.learn(&listed, executions).await
+}
+
+/// Whether an execution that has ended counts for its alarms: it holds, or it runs again.
+pub(crate) async fn holds(
+    ended: &Ended,
+    executions: &impl Executions,
+    memory: &Memory,
+) -> Result<bool, Error> {
+    if let Some(is_held) = memory.is_held(&ended.listed) {
+        return Ok(is_held);
+    }
+    let candidate = Candidate {
+        name: ended.listed.name.clone(),
+        may_be_aborted: ended.may_be_aborted,
+    };
+    let Some(execution) = executions.describe(&candidate.name).await? else {
+        return Ok(false);
+    };
+    if execution.is_running() {
+        return Ok(true);
+    }
+    let is_held = is_held(&candidate, &execution, executions).await?;
+    memory.keep_held(&ended.listed, is_held);
+    Ok(is_held)
 }
 
 /// Whether an execution has left its names at a step because it held, or because its rollback failed.

@@ -45,8 +45,12 @@
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
+mod clock;
 mod held;
 mod journals;
+mod look_up;
+mod memory;
+mod messages;
 mod pass;
 mod report;
 mod request;
@@ -76,18 +80,26 @@ use crate::request::{AlarmRequest, EarlierPasses, PassRequest, Request};
 use crate::services::Services;
 use crate::targets::{RollbackTarget, RollbackTargets, Scope, find_targets, stopped_migrations};
 
+pub use crate::clock::{Clock, SystemClock};
+pub use crate::memory::Memory;
+pub use crate::messages::{Queue, handle_messages, has_messages};
 pub use crate::pass::{LATE_WRITER_SECONDS, PassReport, Unfinished};
 pub use crate::report::{MigrationReport, Outcome};
 
-/// Makes one pass of the rollback that `event` asks for; the answer is a [`PassReport`].
+/// Makes one pass of the rollback that `event` asks for; the answer is a [`PassReport`]. `memory` belongs to
+/// the environment of the function.
 pub async fn handle(
     event: &Value,
     route53: &impl Route53,
     executions: &impl Executions,
     keys: &impl SigningKeys,
+    memory: &Memory,
 ) -> Result<Value, Error> {
     let mut request = PassRequest::parse(event)?;
-    let (found, key) = tokio::try_join!(find_targets(&request, executions), keys.signing_key())?;
+    let (found, key) = tokio::try_join!(
+        find_targets(&request, executions, memory),
+        keys.signing_key()
+    )?;
     let services = Services {
         route53,
         executions,
@@ -107,7 +119,7 @@ pub async fn handle(
         && pass.held_is_open
         && !alarm.is_alarm_action
     {
-        let held = roll_back_held(alarm, &found, services, &mut pass).await;
+        let held = roll_back_held(alarm, &found, memory, services, &mut pass).await;
         pass.held_is_open = held.is_err();
         if let Err(error) = held {
             pass.add_error(None, error);
@@ -192,10 +204,12 @@ async fn roll_back(
 async fn roll_back_held(
     alarm: &AlarmRequest,
     found: &RollbackTargets,
+    memory: &Memory,
     services: Services<'_, impl Route53, impl Executions>,
     pass: &mut Pass,
 ) -> Result<(), Error> {
-    let held = held_targets(alarm, &found.running, &found.ended, services.executions).await?;
+    let (running, ended) = (&found.running, &found.ended);
+    let held = held_targets(alarm, running, ended, services.executions, memory).await?;
     let held = with_journals(held, services).await;
     let mut first_error = None;
     let mut failed = Vec::new();

@@ -3,6 +3,7 @@
 use aws::{diagnostic, init_logging, sdk_config};
 use kms_adapter::KmsSigningKeys;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use rollback::{Memory, Queue, SystemClock, handle, handle_messages, has_messages};
 use route53_adapter::Route53Client;
 use serde_json::Value;
 use step_functions_adapter::StepFunctionsClient;
@@ -14,11 +15,22 @@ async fn main() -> Result<(), Error> {
     let route53 = &Route53Client::new(&config);
     let executions = &StepFunctionsClient::from_env(&config)?;
     let keys = &KmsSigningKeys::from_env(&config)?;
+    let memory = &Memory::default();
+    let queue = Queue {
+        executions,
+        rollbacks: &executions.rollbacks_from_env()?,
+        clock: &SystemClock,
+        memory,
+    };
     run(service_fn(|event: LambdaEvent<Value>| async move {
-        // On the heap, because the futures of the SDKs in it are large.
-        Box::pin(rollback::handle(&event.payload, route53, executions, keys))
-            .await
-            .map_err(diagnostic)
+        let event = &event.payload;
+        // On the heap, because the futures of the SDKs in them are large.
+        let answer = if has_messages(event) {
+            Box::pin(handle_messages(event, queue)).await
+        } else {
+            Box::pin(handle(event, route53, executions, keys, memory)).await
+        };
+        answer.map_err(diagnostic)
     }))
     .await
 }

@@ -14,6 +14,7 @@ use migration::input::{self, Input, NamePattern, Reaction};
 use migration::journal::ExecutionIdentity;
 use migration::text::shortened;
 
+use crate::memory::Memory;
 use crate::request::{
     AlarmRequest, EndedExecution, ExecutionRequest, LONGEST_NAME, NamesRequest, PassRequest,
     Request,
@@ -156,6 +157,7 @@ impl RollbackTargets {
 pub(crate) async fn find_targets(
     pass: &PassRequest,
     executions: &impl Executions,
+    memory: &Memory,
 ) -> Result<RollbackTargets, Error> {
     let is_first_pass = pass.earlier.is_none();
     let mut found = match &pass.request {
@@ -180,7 +182,7 @@ pub(crate) async fn find_targets(
         Request::Ended(ended) => ended_execution_targets(ended, executions).await?,
         Request::Alarm(alarm) => {
             let earlier = pass.earlier.as_ref().map(|earlier| &earlier.executions);
-            alarm_targets(alarm, earlier, executions).await?
+            alarm_targets(alarm, earlier, executions, memory).await?
         }
     };
     for target in &mut found.targets {
@@ -324,11 +326,13 @@ async fn alarm_targets(
     alarm: &AlarmRequest,
     earlier: Option<&BTreeSet<String>>,
     executions: &impl Executions,
+    memory: &Memory,
 ) -> Result<RollbackTargets, Error> {
     let mut targets = Vec::new();
     let mut ended = BTreeSet::new();
-    let running = candidate_executions(alarm, earlier, executions).await?;
-    for name in running.iter().cloned() {
+    let Candidates { running, others } =
+        candidate_executions(alarm, earlier, executions, memory).await?;
+    for name in running.difference(&others).cloned() {
         let Some(execution) = executions.describe(&name).await? else {
             continue;
         };
@@ -383,13 +387,24 @@ async fn alarm_targets(
     })
 }
 
+struct Candidates {
+    /// The executions that were running when the alarm fired.
+    running: BTreeSet<String>,
+    /// Those of them that are known not to watch it.
+    others: BTreeSet<String>,
+}
+
 async fn candidate_executions(
     alarm: &AlarmRequest,
     earlier: Option<&BTreeSet<String>>,
     executions: &impl Executions,
-) -> Result<BTreeSet<String>, Error> {
+    memory: &Memory,
+) -> Result<Candidates, Error> {
     if let Some(earlier) = earlier {
-        return Ok(earlier.clone());
+        return Ok(Candidates {
+            running: earlier.clone(),
+            others: BTreeSet::new(),
+        });
     }
     let mut listed = executions.list_running().await?;
     if let Some(fired_at) = alarm.fired_at {
@@ -397,7 +412,14 @@ async fn candidate_executions(
         listed.extend(aborted.await?);
         listed.retain(|listed| listed.started_at <= fired_at);
     }
-    Ok(listed.into_iter().map(|listed| listed.name).collect())
+    let others = listed
+        .iter()
+        .filter(|it| memory.watches(it, &alarm.name, false) == Some(false))
+        .map(|it| it.name.clone());
+    Ok(Candidates {
+        others: others.collect(),
+        running: listed.into_iter().map(|listed| listed.name).collect(),
+    })
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -620,13 +620,18 @@ fn every_rule_ignores_events_that_are_replayed_from_an_archive() {
     }
 }
 
+/// A rule whose target is a queue has no role; the policy of the queue permits it.
 #[test]
-fn every_rule_has_its_own_role_that_may_only_start_its_target() {
+fn every_other_rule_has_its_own_role_that_may_only_start_its_target() {
     let template = template();
     let roles = resources(&template, "AWS::IAM::Role");
     let mut seen = BTreeSet::new();
     for (name, rule) in resources(&template, "AWS::Events::Rule") {
         let target = &rule["Targets"][0];
+        if name == "AlarmRule" {
+            assert!(target["RoleArn"].is_null());
+            continue;
+        }
         let (role_name, role) = roles
             .iter()
             .find(|(role, _)| target["RoleArn"] == yaml(&format!("!GetAtt {role}.Arn")))
@@ -641,6 +646,115 @@ fn every_rule_has_its_own_role_that_may_only_start_its_target() {
         assert_eq!(actions(permission), ["states:StartExecution"]);
         assert_eq!(permission["Resource"], target["Arn"], "{role_name}");
     }
+}
+
+/// One message group is one batch at a time, and so few look-ups.
+#[test]
+fn alarms_reach_the_published_rollback_function_through_a_queue_with_one_group() {
+    let template = template();
+    let properties = |name: &str| &template["Resources"][name]["Properties"];
+    let target = &properties("AlarmRule")["Targets"][0];
+    assert_eq!(target["Arn"], yaml("!GetAtt AlarmEventsQueue.Arn"));
+    assert_eq!(target["SqsParameters"]["MessageGroupId"], "alarms");
+
+    let queue = properties("AlarmEventsQueue");
+    for property in [
+        "FifoQueue",
+        "ContentBasedDeduplication",
+        "SqsManagedSseEnabled",
+    ] {
+        assert_eq!(queue[property], true, "{property}");
+    }
+    let timeout = properties("RollbackFunction")["Timeout"].as_u64().unwrap();
+    assert_eq!(queue["VisibilityTimeout"].as_u64(), Some(timeout * 6));
+
+    let mapping = properties("AlarmEventsMapping");
+    assert_eq!(
+        mapping["FunctionName"],
+        yaml("!Ref RollbackFunction.Version")
+    );
+    assert_eq!(mapping["EventSourceArn"], target["Arn"]);
+    assert_eq!(mapping["BatchSize"], 10);
+    assert!(mapping["MaximumBatchingWindowInSeconds"].is_null());
+    assert_eq!(
+        mapping["FunctionResponseTypes"],
+        yaml("[ReportBatchItemFailures]")
+    );
+
+    let policies = resources(&template, "AWS::SQS::QueuePolicy");
+    let policy = policies
+        .iter()
+        .find(|(_, policy)| policy["Queues"] == yaml("[!Ref AlarmEventsQueue]"));
+    let [statement] = statements(policy.unwrap().1)[..] else {
+        panic!("{policy:?}");
+    };
+    assert_eq!(actions(statement), ["sqs:SendMessage"]);
+    let source = &statement["Condition"]["ArnEquals"]["aws:SourceArn"];
+    assert_eq!(*source, yaml("!GetAtt AlarmRule.Arn"));
+}
+
+/// Nothing that a queue gives up is lost unseen, and no alarm of the stack starts a rollback.
+#[test]
+fn every_dead_letter_queue_has_an_alarm_and_no_alarm_of_the_stack_rolls_back() {
+    let template = template();
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    for (name, queue) in resources(&template, "AWS::SQS::Queue") {
+        let watched = yaml(&format!("!GetAtt {name}.QueueName"));
+        let mut dimensions = alarms.iter().map(|(_, it)| &it["Dimensions"][0]["Value"]);
+        let is_dead_letter_queue = queue["RedrivePolicy"].is_null();
+        let is_watched = dimensions.any(|value| *value == watched);
+        assert_eq!(is_watched, is_dead_letter_queue, "{name}");
+        if !is_dead_letter_queue {
+            let given_up = &queue["RedrivePolicy"]["deadLetterTargetArn"];
+            assert_eq!(*given_up, yaml("!GetAtt AlarmEventsDeadLetterQueue.Arn"));
+        }
+    }
+    let rule = &template["Resources"]["AlarmRule"]["Properties"];
+    let excluded = &rule["EventPattern"]["resources"][0]["anything-but"];
+    let excluded: BTreeSet<_> = excluded
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(|arn| yaml_serde::to_string(arn).unwrap())
+        .collect();
+    let expected = alarms
+        .iter()
+        .map(|(name, _)| yaml_serde::to_string(&yaml(&format!("!GetAtt {name}.Arn"))).unwrap());
+    assert_eq!(excluded, expected.collect());
+}
+
+/// It starts rollbacks for alarms, and takes their events from the queue.
+#[test]
+fn rollback_may_start_rollbacks_only_and_read_its_queue_only() {
+    let template = template();
+    let permissions = permissions(&template, "RollbackRole");
+    let resource = |action| {
+        let mut statements = permissions.iter();
+        let statement = statements.find(|statement| actions(statement).contains(&action));
+        statement.unwrap()["Resource"].clone()
+    };
+    // Without a reference, which would be circular.
+    let machine = &template["Resources"]["RollbackStateMachine"]["Properties"]["Name"];
+    assert_eq!(*machine, yaml("!Sub ${AWS::StackName}-rollback"));
+    let arn = yaml(
+        "!Sub arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-rollback",
+    );
+    let records = yaml("!Ref RolledBackStateMachine");
+    let started = resource("states:StartExecution");
+    assert_eq!(started.as_sequence().unwrap()[..], [arn.clone(), records]);
+    let function = &template["Resources"]["RollbackFunction"]["Properties"];
+    let variables = &function["Environment"]["Variables"];
+    assert_eq!(variables["ROLLBACK_STATE_MACHINE_ARN"], arn);
+    let queue = yaml("!GetAtt AlarmEventsQueue.Arn");
+    for action in [
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+    ] {
+        assert_eq!(resource(action), queue, "{action}");
+    }
+    let dead_letters = yaml("!GetAtt EventsDeadLetterQueue.Arn");
+    assert_eq!(resource("sqs:SendMessage"), dead_letters);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::{Value, json};
 
-use crate::execution::Execution;
+use crate::execution::{Execution, POLL_INTERVAL};
 use crate::http;
 use crate::stack::Stack;
 
@@ -21,6 +21,8 @@ const CLUSTER_EVENT: &str = include_str!("../../events/eks-create-cluster.json")
 /// The event `CloudWatch Alarm State Change` of an alarm that fires now.
 pub fn alarm_event(alarm: &str, reason: &str) -> Result<Value> {
     let mut event: Value = serde_json::from_str(ALARM_EVENT)?;
+    let nanos = DateTime::from(SystemTime::now()).as_nanos();
+    set(&mut event, "/id", json!(format!("{nanos:032x}")))?;
     set(&mut event, "/detail/alarmName", json!(alarm))?;
     set(&mut event, "/detail/state/reason", json!(reason))?;
     let arn = format!(
@@ -92,11 +94,44 @@ fn set(event: &mut Value, pointer: &str, value: Value) -> Result<()> {
 }
 
 impl Stack {
-    /// Delivers an event as EventBridge does: starts the targets of every rule that matches it, with
-    /// the target's role and input. Returns the started executions.
+    /// Delivers an event as EventBridge does: to the targets of every rule that matches it. Returns the
+    /// executions that it started. Those of a target that is a queue are started by the function that handles
+    /// its messages, after a look at who watches the alarm.
     pub async fn deliver(&self, event: &Value) -> Result<Vec<Execution>> {
-        let rules = self.events("ListRules", json!({})).await?;
         let mut started = Vec::new();
+        for target in self.targets(event).await? {
+            let arn = text(&target, "Arn").context("a rule's target has no ARN")?;
+            if let Some(parameters) = target.get("SqsParameters") {
+                let queue = arn.rsplit(':').next().unwrap_or_default();
+                self.send_to_queue(queue, parameters, event).await?;
+                let name = format!("alarm-{}", text(event, "id").unwrap_or_default());
+                let rollbacks = self.rollbacks().await?.into_iter();
+                started.extend(rollbacks.filter(|rollback| rollback.name() == name));
+                continue;
+            }
+            let role = text(&target, "RoleArn").context("a rule's target has no role")?;
+            self.make_role_assumable(role).await?;
+            let client = self.step_functions_with_role(role).await?;
+            let name = format!("event-{}", started.len());
+            let name = format!("{name}-{}", DateTime::from(SystemTime::now()).as_nanos());
+            let input = input(&target, event)?;
+            let execution = Execution::start(client, arn, &name, &input).await?;
+            // The role may only start executions, so read the execution as root.
+            let client = self.step_functions.clone();
+            started.push(Execution::from_arn(client, execution.arn().to_owned()));
+        }
+        Ok(started)
+    }
+
+    /// Whether a rule matches an event.
+    pub async fn is_matched(&self, event: &Value) -> Result<bool> {
+        Ok(!self.targets(event).await?.is_empty())
+    }
+
+    /// The targets of the rules that match an event.
+    async fn targets(&self, event: &Value) -> Result<Vec<Value>> {
+        let rules = self.events("ListRules", json!({})).await?;
+        let mut all = Vec::new();
         for rule in items(&rules, "Rules") {
             let Some(pattern) = text(rule, "EventPattern") else {
                 continue;
@@ -108,21 +143,40 @@ impl Stack {
             }
             let request = json!({ "Rule": text(rule, "Name") });
             let targets = self.events("ListTargetsByRule", request).await?;
-            for target in items(&targets, "Targets") {
-                let arn = text(target, "Arn").context("a rule's target has no ARN")?;
-                let role = text(target, "RoleArn").context("a rule's target has no role")?;
-                self.make_role_assumable(role).await?;
-                let client = self.step_functions_with_role(role).await?;
-                let name = format!("event-{}", started.len());
-                let name = format!("{name}-{}", DateTime::from(SystemTime::now()).as_nanos());
-                let input = input(target, event)?;
-                let execution = Execution::start(client, arn, &name, &input).await?;
-                // The role may only start executions, so read the execution as root.
-                let client = self.step_functions.clone();
-                started.push(Execution::from_arn(client, execution.arn().to_owned()));
-            }
+            all.extend(items(&targets, "Targets").cloned());
         }
-        Ok(started)
+        Ok(all)
+    }
+
+    /// Sends an event to a queue, and waits until Lambda has taken it and the function has handled it.
+    async fn send_to_queue(&self, queue: &str, parameters: &Value, event: &Value) -> Result<()> {
+        let url = self
+            .sqs("GetQueueUrl", json!({ "QueueName": queue }))
+            .await?;
+        let url = url.get("QueueUrl").context("a queue has no URL")?;
+        let message = json!({
+            "QueueUrl": url,
+            "MessageBody": event.to_string(),
+            "MessageGroupId": parameters.get("MessageGroupId"),
+        });
+        self.sqs("SendMessage", message).await?;
+        let request = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
+        loop {
+            let queue = self.sqs("GetQueueAttributes", request.clone()).await?;
+            let attributes = queue
+                .get("Attributes")
+                .context("a queue has no attributes")?;
+            let is_empty = [
+                "ApproximateNumberOfMessages",
+                "ApproximateNumberOfMessagesNotVisible",
+            ]
+            .iter()
+            .all(|attribute| text(attributes, attribute) == Some("0"));
+            if is_empty {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
     }
 
     /// Invokes the function `rollback` as an alarm invokes its action: asynchronously.
@@ -167,12 +221,29 @@ impl Stack {
 
     async fn events(&self, action: &str, request: Value) -> Result<Value> {
         let target = format!("AWSEvents.{action}");
+        self.json("events", "1.1", &target, &request).await
+    }
+
+    async fn sqs(&self, action: &str, request: Value) -> Result<Value> {
+        let target = format!("AmazonSQS.{action}");
+        self.json("sqs", "1.0", &target, &request).await
+    }
+
+    /// Calls an API that uses AWS's JSON protocol in this version.
+    async fn json(
+        &self,
+        service: &str,
+        version: &str,
+        target: &str,
+        request: &Value,
+    ) -> Result<Value> {
+        let content_type = format!("application/x-amz-json-{version}");
         let headers = [
-            ("content-type", "application/x-amz-json-1.1"),
-            ("x-amz-target", target.as_str()),
+            ("content-type", content_type.as_str()),
+            ("x-amz-target", target),
         ];
         let body = request.to_string();
-        let answer = http::call(self.endpoint(), "events", "POST", "/", &headers, body).await?;
+        let answer = http::call(self.endpoint(), service, "POST", "/", &headers, body).await?;
         Ok(serde_json::from_str(&answer)?)
     }
 }

@@ -94,6 +94,7 @@ impl World {
             &self.route53,
             &self.executions,
             &FakeSigningKeys::default(),
+            &rollback::Memory::default(),
         ))
     }
 

@@ -170,6 +170,16 @@ impl Time for Clock {
     }
 }
 
+impl rollback::Clock for Clock {
+    fn now(&self) -> SystemTime {
+        Time::now(self)
+    }
+
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        Clock::sleep(self, time)
+    }
+}
+
 /// Runs the tasks of a pool, and the tasks that they spawn, until none can continue. `between` is
 /// called before each advance of the clock.
 pub fn run(pool: &mut LocalPool, clock: &Clock, mut between: impl FnMut()) {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`clock`] | a virtual clock, which advances only when no task can continue |
 //! | [`world`] | the fakes, the processes of the functions, the events of EventBridge |
+//! | `alarm_queue` | the queue between an alarm's event and the function `rollback` |
 //! | [`machines`] | the definitions of the state machines |
 //! | [`writers`] | other writers: ExternalDNS, Terraform, a person |
 //! | [`oracle`] | checks every batch, and the zone after it, against the invariants |
@@ -29,6 +30,7 @@
 //! | `warnings` | warnings of the plan |
 //! | `refused_records` | rollbacks in which Route 53 refuses records |
 //! | `events` | rollbacks that an event starts |
+//! | `alarm_storm` | many alarms at once, and the queue between an alarm and its rollback |
 //! | `holds` | alarms that fire while a migration is held |
 //! | `rollbacks_by_name` | rollbacks of names, whichever migrations have moved them |
 //! | `attackers` | who may write TXT records in the zone and has collected all journals |
@@ -43,6 +45,7 @@
 )]
 
 mod account;
+mod alarm_queue;
 pub mod clock;
 pub mod coverage;
 pub mod exhaustive;
@@ -59,6 +62,8 @@ pub mod world;
 pub mod writers;
 pub mod zones;
 
+#[cfg(test)]
+mod alarm_storm;
 #[cfg(test)]
 mod attackers;
 #[cfg(test)]
@@ -337,7 +342,8 @@ impl Simulation {
     /// Makes one pass of a rollback.
     pub async fn roll_back(&self, request: &Value) -> Result<Value, Error> {
         let keys = &self.world.signing_keys.borrow().clone();
-        rollback::handle(request, &*self.route53, &*self.executions, keys).await
+        let memory = &rollback::Memory::default();
+        rollback::handle(request, &*self.route53, &*self.executions, keys, memory).await
     }
 
     /// Plans the release of a migration.

@@ -11,6 +11,7 @@ use fakes::{
 use migration::Error;
 use migration::dns::RecordSet;
 use migration::plan::StackSettings;
+use rollback::Memory;
 use serde_json::{Value, json};
 
 use crate::ZONE_ID;
@@ -97,7 +98,8 @@ impl<'z> Stack<'z> {
     async fn roll_back(&self) -> Result<Value, Error> {
         self.executions.abort("run");
         let event = json!({"execution": "run", "hostedZoneId": ZONE_ID});
-        rollback::handle(&event, self.route53, &self.executions, &self.keys).await
+        let memory = Memory::default();
+        rollback::handle(&event, self.route53, &self.executions, &self.keys, &memory).await
     }
 }
 
@@ -241,6 +243,7 @@ fn an_execution_of_an_earlier_stack_with_the_same_key_is_not_adopted() {
     assert_eq!(route53.record_sets(), shifted);
     // A person may roll back by name what an earlier stack has left, because the key is the same.
     let event = json!({"hostedZoneId": ZONE_ID, "names": NAMES});
-    let rolled_back = rollback::handle(&event, &route53, &other.executions, &other.keys);
+    let memory = Memory::default();
+    let rolled_back = rollback::handle(&event, &route53, &other.executions, &other.keys, &memory);
     assert_eq!(finish(rolled_back).unwrap()["restored"], 2);
 }

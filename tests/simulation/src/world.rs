@@ -26,10 +26,12 @@ use migration::executions::{Executions, ROLLING_BACK};
 use migration::journal::{ExecutionIdentity, SigningKeys};
 use migration::plan::{Migration, StackSettings};
 use migration::route53::read_names;
+use rollback::Queue;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
+use crate::alarm_queue::AlarmQueue;
 use crate::clock::{Clock, Latency};
 use crate::looks::Looks;
 use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK, START, WATCH};
@@ -145,6 +147,11 @@ pub struct World {
     /// What happens once, when an execution of a state machine enters a state.
     reactions: RefCell<Vec<Reaction>>,
     in_flight: RefCell<Vec<Caller>>,
+    pub(crate) alarm_queue: AlarmQueue,
+    /// The memories of the idle environments of the function `rollback`.
+    memories: RefCell<Vec<Rc<rollback::Memory>>>,
+    /// How many alarms have fired.
+    alarms: Cell<u64>,
     spawner: LocalSpawner,
 }
 
@@ -217,6 +224,10 @@ impl World {
             // The receiver is gone once the history is over.
             let _ = ended.send((name.to_owned(), status.to_owned()));
         };
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let on_rollback = move |name: &str, event: &Value| {
+            let _ = started.send((name.to_owned(), event.clone()));
+        };
         let world = Rc::new_cyclic(|world| Self {
             step_functions: StepFunctions::new(
                 Rc::new(Account::new(clock.clone(), world.clone())),
@@ -227,10 +238,10 @@ impl World {
             random: RefCell::new(Rng::with_seed(0)),
             found: RefCell::default(),
             route53: Rc::new(route53),
-            executions: Rc::new(FakeExecutions::with_network(
-                network.clone(),
-                Box::new(on_end),
-            )),
+            executions: Rc::new(
+                FakeExecutions::with_network(network.clone(), Box::new(on_end))
+                    .with_rollbacks(Box::new(on_rollback)),
+            ),
             cloudwatch: FakeCloudWatch::new(network.clone(), &[ALARM]),
             signing_keys: RefCell::default(),
             clock,
@@ -256,6 +267,9 @@ impl World {
             recorder: RefCell::default(),
             reactions: RefCell::default(),
             in_flight: RefCell::default(),
+            alarm_queue: AlarmQueue::default(),
+            memories: RefCell::default(),
+            alarms: Cell::default(),
             spawner,
         });
         let weak = Rc::downgrade(&world);
@@ -263,6 +277,14 @@ impl World {
             while let Some((name, status)) = ends.recv().await {
                 let Some(world) = weak.upgrade() else { return };
                 world.on_described_end(&name, &status);
+            }
+        });
+        let weak = Rc::downgrade(&world);
+        world.spawn(async move {
+            while let Some((name, event)) = starts.recv().await {
+                let Some(world) = weak.upgrade() else { return };
+                world.note(format!("a rollback starts: {}", brief(&event)));
+                world.start_execution(ROLLBACK, Some(&name), &event);
             }
         });
         world
@@ -348,10 +370,20 @@ impl World {
     pub fn set_alarm(self: &Rc<Self>, state: &'static str) {
         self.note(format!("the alarm changes to {state}"));
         self.cloudwatch.set(ALARM, state);
-        let event = alarm_event(ALARM, state, self.clock.now());
         if state == "ALARM" {
-            self.deliver(&event);
+            self.fire(ALARM);
         }
+    }
+
+    /// Sends the event of an alarm that fires now. EventBridge may deliver it more than once.
+    pub(crate) fn fire(self: &Rc<Self>, alarm: &str) {
+        self.alarms.set(self.alarms.get() + 1);
+        let mut event = alarm_event(alarm, "ALARM", self.clock.now());
+        event["id"] = json!(format!(
+            "00000000-0000-4000-8000-{:012x}",
+            self.alarms.get()
+        ));
+        self.deliver(move |world| world.send_alarm(&event));
     }
 
     /// Changes the zone as another writer.
@@ -732,16 +764,17 @@ impl World {
             json!(now.unwrap_or_default()),
         );
         event["detail"]["error"] = json!(error);
-        self.deliver(&event);
+        self.deliver(move |world| world.roll_back(&event));
     }
 
-    fn deliver(self: &Rc<Self>, event: &Value) {
+    /// Delivers an event as often as EventBridge does.
+    fn deliver(self: &Rc<Self>, arrive: impl Fn(&Rc<Self>) + Clone + 'static) {
         let delays = (self.deliveries.borrow_mut())();
         for delay in delays {
-            let (world, event) = (self.clone(), event.clone());
+            let (world, arrive) = (self.clone(), arrive.clone());
             self.spawn(async move {
                 world.clock.sleep(delay).await;
-                world.roll_back(&event);
+                arrive(&world);
             });
         }
     }
@@ -856,7 +889,24 @@ impl World {
                 let settings = self.settings.borrow().clone();
                 shift_weight::handle(event, route53, executions, &keys, &settings).await
             }
-            Function::Rollback => rollback::handle(event, route53, executions, &keys).await,
+            Function::Rollback => {
+                let idle = self.memories.borrow_mut().pop();
+                // A process that dies takes its memory with it.
+                let memory = idle.unwrap_or_default();
+                let queue = Queue {
+                    executions,
+                    rollbacks: executions,
+                    clock: &self.clock,
+                    memory: &memory,
+                };
+                let answer = if rollback::has_messages(event) {
+                    rollback::handle_messages(event, queue).await
+                } else {
+                    rollback::handle(event, route53, executions, &keys, &memory).await
+                };
+                self.memories.borrow_mut().push(memory);
+                answer
+            }
             Function::CheckAlarms => {
                 let answer = check_alarms::handle(event, &self.cloudwatch).await;
                 answer.map(|answer| serde_json::to_value(answer).unwrap_or_default())

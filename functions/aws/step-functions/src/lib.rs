@@ -1,18 +1,20 @@
-//! Executions of the migration state machine through Step Functions' SDK.
+//! Executions of the migration and of the rollback state machine through Step Functions' SDK.
 
 use std::time::SystemTime;
 
 use aws::classify;
 use aws_config::SdkConfig;
 use aws_sdk_sfn::error::ProvideErrorMetadata;
+use aws_sdk_sfn::operation::start_execution::builders::StartExecutionFluentBuilder;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_smithy_types::DateTime;
 use migration::Error;
-use migration::executions::{EndedStatus, Execution, Executions, Listed, Status};
+use migration::executions::{EndedStatus, Execution, Executions, Listed, RollbackStarts, Status};
 use migration::text::shortened;
 use serde_json::Value;
 
 const STATE_MACHINE_VARIABLE: &str = "MIGRATION_STATE_MACHINE_ARN";
+const ROLLBACK_VARIABLE: &str = "ROLLBACK_STATE_MACHINE_ARN";
 const ROLLED_BACK_VARIABLE: &str = "ROLLED_BACK_STATE_MACHINE_ARN";
 /// How many of the latest events are searched for the one that entered the current state. The callers
 /// look for `Roll back` and `Announce the hold`: Tasks, with at most 5 events and 3 for each of up to 3
@@ -48,16 +50,23 @@ impl StepFunctionsClient {
     /// # Errors
     /// An environment variable is missing.
     pub fn from_env(config: &SdkConfig) -> Result<Self, String> {
-        let read = |variable: &str| {
-            std::env::var(variable).map_err(|_| {
-                format!("the environment variable {variable} is not set; the template sets it")
-            })
-        };
         Ok(Self::new(
             config,
-            &read(STATE_MACHINE_VARIABLE)?,
-            &read(ROLLED_BACK_VARIABLE)?,
+            &variable(STATE_MACHINE_VARIABLE)?,
+            &variable(ROLLED_BACK_VARIABLE)?,
         ))
+    }
+
+    /// Starts of the state machine in the environment variable `ROLLBACK_STATE_MACHINE_ARN`, on the same
+    /// connections.
+    ///
+    /// # Errors
+    /// The environment variable is missing.
+    pub fn rollbacks_from_env(&self) -> Result<RollbackStarter, String> {
+        Ok(RollbackStarter {
+            client: self.client.clone(),
+            state_machine_arn: variable(ROLLBACK_VARIABLE)?,
+        })
     }
 
     pub fn new(config: &SdkConfig, state_machine_arn: &str, rolled_back_arn: &str) -> Self {
@@ -198,18 +207,8 @@ impl Executions for StepFunctionsClient {
     }
 
     async fn record_rollback(&self, record: &str) -> Result<(), Error> {
-        let started = self
-            .client
-            .start_execution()
-            .state_machine_arn(&self.rolled_back_arn)
-            .name(record)
-            .send()
-            .await;
-        match started {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
-            Err(error) => Err(classify("states:StartExecution", &error)),
-        }
+        let start = self.client.start_execution();
+        start_once(start.state_machine_arn(&self.rolled_back_arn).name(record)).await
     }
 
     async fn is_rollback_recorded(&self, record: &str) -> Result<bool, Error> {
@@ -236,6 +235,35 @@ fn execution_arn(state_machine_arn: &str, name: &str) -> String {
 
 fn is_unknown(error: &impl ProvideErrorMetadata) -> bool {
     matches!(error.code(), Some("ExecutionDoesNotExist" | "InvalidArn"))
+}
+
+/// Starts executions of the rollback state machine.
+#[derive(Clone, Debug)]
+pub struct RollbackStarter {
+    client: aws_sdk_sfn::Client,
+    state_machine_arn: String,
+}
+
+impl RollbackStarts for RollbackStarter {
+    async fn start_rollback(&self, name: &str, input: &Value) -> Result<(), Error> {
+        let start = self.client.start_execution();
+        let start = start.state_machine_arn(&self.state_machine_arn).name(name);
+        start_once(start.input(input.to_string())).await
+    }
+}
+
+/// Starts an execution, if none has had its name in the last 90 days.
+async fn start_once(start: StartExecutionFluentBuilder) -> Result<(), Error> {
+    match start.send().await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
+        Err(error) => Err(classify("states:StartExecution", &error)),
+    }
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name)
+        .map_err(|_| format!("the environment variable {name} is not set; the template sets it"))
 }
 
 fn system_time(time: DateTime) -> Option<SystemTime> {
