@@ -11,6 +11,11 @@
 //! | `alarmData` from an alarm that has this function as its action | the names of every migration that watches this alarm and was running when it fired; the event of the same alarm rolls back those that are held, because only the state machine that the event starts announces it |
 //! | EventBridge's `Step Functions Execution Status Change` | the names of an execution that failed, was aborted or timed out |
 //!
+//! A batch of messages from the queue of the alarms is not a request: [`handle_messages`] starts the rollback
+//! state machine for each alarm that a migration watches that is running or held, and that calls [`handle`] with
+//! the event. An environment looks up the migrations at most once in three seconds, whatever the number of
+//! alarms.
+//!
 //! A request may give a `reason`. The migration state machine requests its own rollback with
 //! `requestedBy`, and waits for it, so this function does not stop it; `adopted` lists the executions
 //! whose journals it was about to adopt. A migration with `onFailure: "hold"` is stopped by its alarm
@@ -41,6 +46,7 @@
 //! |---|---|
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, whose executions are described, listed and stopped |
 //! | `ROLLED_BACK_STATE_MACHINE_ARN` | the state machine whose executions record successful rollbacks |
+//! | `ROLLBACK_STATE_MACHINE_ARN` | the rollback state machine, which is started for alarms |
 //! | `JOURNAL_KEY_ARN` | the KMS key from which the key is derived that signs the journals |
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
