@@ -34,6 +34,11 @@ pub trait Executions {
     fn describe(&self, name: &str)
     -> impl Future<Output = Result<Option<Execution>, Error>> + Send;
 
+    /// `ListExecutions` without a filter: one page, the thousand executions that started last.
+    ///
+    /// Source: Step Functions API Reference, `ListExecutions`.
+    fn list_latest(&self) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
+
     /// `ListExecutions` of all running executions.
     fn list_running(&self) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
 
@@ -89,8 +94,13 @@ pub trait RollbackStarts {
 pub enum Status {
     Running,
     Succeeded,
-    /// `FAILED`, `TIMED_OUT` or `ABORTED`.
-    Unsuccessful,
+    Unsuccessful(EndedStatus),
+}
+
+impl Status {
+    pub fn is_unsuccessful(self) -> bool {
+        matches!(self, Self::Unsuccessful(_))
+    }
 }
 
 /// A status by which executions are listed that ended without success.
@@ -99,6 +109,17 @@ pub enum EndedStatus {
     Failed,
     Aborted,
     TimedOut,
+}
+
+/// In Step Functions' spelling.
+impl fmt::Display for EndedStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "FAILED",
+            Self::Aborted => "ABORTED",
+            Self::TimedOut => "TIMED_OUT",
+        })
+    }
 }
 
 /// The answer of `DescribeExecution`.
@@ -126,6 +147,9 @@ impl Execution {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Listed {
     pub name: String,
+    pub status: Status,
+    /// How often it was redriven.
+    pub redrive_count: u32,
     pub started_at: SystemTime,
     /// None while it is running.
     pub stopped_at: Option<SystemTime>,

@@ -18,9 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use migration::Error;
 use migration::dns::HostedZoneId;
-use migration::executions::{
-    EndedStatus, Execution, Executions, HOLDING, Listed, NOT_STARTED, Status,
-};
+use migration::executions::{EndedStatus, Execution, Executions, HOLDING, Listed, NOT_STARTED};
 use migration::input::{self, Reaction};
 use migration::journal::{ExecutionIdentity, Journals};
 use migration::route53::{Route53, read_zone};
@@ -84,6 +82,7 @@ pub(crate) async fn held_targets(
                 input: Some(input),
                 adopted: BTreeSet::new(),
                 is_stopped: false,
+                is_swept: false,
                 notify: false,
                 requested: None,
             })),
@@ -197,7 +196,7 @@ async fn is_held(
     execution: &Execution,
     executions: &impl Executions,
 ) -> Result<bool, Error> {
-    if execution.status != Status::Unsuccessful
+    if !execution.status.is_unsuccessful()
         || execution
             .cause
             .as_deref()

@@ -8,7 +8,9 @@ use migration::dns::{Percent, RecordName, Weights, Zone, count_weights};
 use migration::error::UntrustedJournal;
 use migration::executions::{Execution, Executions};
 use migration::input::Input;
-use migration::journal::{ExecutionIdentity, Journal, JournalEntry, Journals};
+use migration::journal::{
+    ExecutionIdentity, Journal, JournalEntry, Journals, pair, reject_changed_records,
+};
 use migration::route53::Route53;
 
 use crate::services::Services;
@@ -97,6 +99,17 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
         let problems = put_back.map(|entry| describe_put_back(&entry));
         selected.problems.extend(problems);
     }
+    if let Some(migration) = target.migration().filter(|it| it.is_swept) {
+        let mut problems = Vec::new();
+        entries.retain(|entry| match changed(migration, &journals, entry) {
+            None => true,
+            Some(problem) => {
+                problems.push(format!("{} is not restored: {problem}", entry.name));
+                false
+            }
+        });
+        selected.problems.extend(problems);
+    }
     let (of_completed, entries): (Vec<_>, Vec<_>) = entries
         .into_iter()
         .partition(|entry| completed.contains(&entry.journal.execution));
@@ -106,6 +119,22 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
         .sort_by_key(|entry| entry.journal.completed);
     selected.entries.extend(entries);
     Ok(selected)
+}
+
+/// What differs between the records of a name and its journal.
+fn changed(
+    migration: &MigrationScope,
+    journals: &Journals<'_>,
+    entry: &JournalEntry<'_>,
+) -> Option<String> {
+    let Journal { from, to, .. } = &entry.journal;
+    let external_dns = &migration.input.as_ref()?.external_dns;
+    match pair(journals, &entry.name, from, to, external_dns) {
+        Ok(paired) => reject_changed_records(&paired, &entry.journal)
+            .err()
+            .map(|drift| drift.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// How far the weights that a journal says were written are from the original ones: the difference of the

@@ -10,6 +10,8 @@
 //! | EventBridge's `CloudWatch Alarm State Change` | the names of every migration that watches this alarm and was running or held when it fired |
 //! | `alarmData` from an alarm that has this function as its action | the names of every migration that watches this alarm and was running when it fired; the event of the same alarm rolls back those that are held, because only the state machine that the event starts announces it |
 //! | EventBridge's `Step Functions Execution Status Change` | the names of an execution that failed, was aborted or timed out |
+//! | `{"swept": {"execution": …}}` | the same, as [`sweep()`] requests it: only names whose records are as their journals say |
+//! | `{"reminder": {"at": …, "olderThanHours": …}}` | nothing: the answer lists the migrations that ended some time ago and still have journals |
 //!
 //! A batch of messages from the queue of the alarms is not a request: [`handle_messages`] starts the rollback
 //! state machine for each alarm that a migration watches that is running or held, and that calls [`handle`] with
@@ -58,9 +60,11 @@ mod look_up;
 mod memory;
 mod messages;
 mod pass;
+mod reminders;
 mod report;
 mod request;
 mod services;
+mod sweep;
 mod targets;
 
 use std::collections::BTreeSet;
@@ -81,6 +85,7 @@ use serde_json::Value;
 use crate::held::{held_targets, with_journals};
 use crate::journals::{SelectedJournals, select_journals};
 use crate::pass::Pass;
+use crate::reminders::remind;
 use crate::report::{Reports, emit_metrics, summary};
 use crate::request::{AlarmRequest, EarlierPasses, PassRequest, Request};
 use crate::services::Services;
@@ -91,6 +96,7 @@ pub use crate::memory::Memory;
 pub use crate::messages::{Queue, handle_messages, has_messages};
 pub use crate::pass::{LATE_WRITER_SECONDS, PassReport, Unfinished};
 pub use crate::report::{MigrationReport, Outcome};
+pub use crate::sweep::{SweepReport, is_sweep, sweep};
 
 /// Makes one pass of the rollback that `event` asks for; the answer is a [`PassReport`]. `memory` belongs to
 /// the environment of the function.
@@ -111,6 +117,9 @@ pub async fn handle(
         executions,
         key: &key,
     };
+    if let Request::Reminder(reminder) = &request.request {
+        return to_json(&remind(reminder, services).await?);
+    }
     let mut pass = Pass::after(request.earlier.as_mut())?;
     let earlier = request.earlier.as_ref();
     for target in &found.targets {

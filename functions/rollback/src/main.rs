@@ -3,7 +3,9 @@
 use aws::{diagnostic, init_logging, sdk_config};
 use kms_adapter::KmsSigningKeys;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use rollback::{Memory, Queue, SystemClock, handle, handle_messages, has_messages};
+use rollback::{
+    Memory, Queue, SystemClock, handle, handle_messages, has_messages, is_sweep, sweep,
+};
 use route53_adapter::Route53Client;
 use serde_json::Value;
 use step_functions_adapter::StepFunctionsClient;
@@ -27,6 +29,9 @@ async fn main() -> Result<(), Error> {
         // On the heap, because the futures of the SDKs in them are large.
         let answer = if has_messages(event) {
             Box::pin(handle_messages(event, queue)).await
+        } else if is_sweep(event) {
+            let rollbacks = queue.rollbacks;
+            Box::pin(sweep(event, route53, executions, rollbacks, keys, memory)).await
         } else {
             Box::pin(handle(event, route53, executions, keys, memory)).await
         };

@@ -1,7 +1,8 @@
 //! What one environment of the function keeps in memory from one call to the next, so that a storm of alarms
 //! does not describe the same executions for each of them. Another environment starts with nothing.
 //!
-//! Only what can't change is kept: the input of an execution, and the way in which it ended at a given time.
+//! Only what can't change is kept: the input of an execution, the way in which it ended at a given time, and that
+//! nothing is left to do after that end.
 //! What decides a rollback is always described anew.
 
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ const DESCRIBED_AT_ONCE: usize = 10;
 pub struct Memory {
     executions: Mutex<BTreeMap<Key, Kept>>,
     last_look_up: Mutex<Option<LastLookUp>>,
+    /// The executions that the sweep has found in order, and when they had ended.
+    in_order: Mutex<BTreeMap<Key, SystemTime>>,
 }
 
 /// A name belongs to another execution after 90 days, which has another start.
@@ -123,6 +126,22 @@ impl Memory {
     pub(crate) fn keep_held(&self, listed: &Listed, is_held: bool) {
         if let Some(kept) = lock(&self.executions).get_mut(&key(listed)) {
             kept.held = listed.stopped_at.map(|at| (at, is_held));
+        }
+    }
+
+    /// Whether the sweep has nothing to do for an execution since it ended.
+    pub(crate) fn is_in_order(&self, listed: &Listed) -> bool {
+        let in_order = lock(&self.in_order);
+        in_order.get(&key(listed)).copied() == listed.stopped_at
+    }
+
+    pub(crate) fn keep_in_order(&self, listed: &Listed) {
+        let mut in_order = lock(&self.in_order);
+        if in_order.len() >= MOST_KEPT {
+            in_order.clear();
+        }
+        if let Some(stopped_at) = listed.stopped_at {
+            in_order.insert(key(listed), stopped_at);
         }
     }
 

@@ -69,6 +69,10 @@ pub enum Outcome {
     Held,
     /// It had completed, and its remaining journals were deleted.
     Completed,
+    /// A reminder: it ended some time ago, and its names are still at a step.
+    StillHeld,
+    /// A reminder: it completed some time ago, and its names are still leased.
+    NotReleased,
 }
 
 /// Collects the reports of the migrations of one target.
@@ -142,7 +146,9 @@ impl<'a, E: Executions> Reports<'a, E> {
                 .values()
                 .map(|weights| weights.percent())
                 .max(),
-            Outcome::Held | Outcome::Completed => Some(journal.percent),
+            Outcome::Held | Outcome::Completed | Outcome::StillHeld | Outcome::NotReleased => {
+                Some(journal.percent)
+            }
         };
         report.names += 1;
         report.percent_before = report.percent_before.max(Some(journal.percent));

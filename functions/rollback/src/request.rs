@@ -14,7 +14,8 @@ use migration::input::NamePattern;
 use migration::journal::ExecutionIdentity;
 use migration::json::from_json;
 use migration::text::shortened;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The state of an alarm that rolls back.
@@ -54,6 +55,7 @@ pub(crate) enum Request {
     Names(NamesRequest),
     Alarm(AlarmRequest),
     Ended(EndedExecution),
+    Reminder(ReminderRequest),
     /// An event that starts no rollback, and why.
     Ignored(String),
 }
@@ -95,9 +97,26 @@ pub(crate) struct AlarmRequest {
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct EndedExecution {
     pub(crate) name: String,
-    /// In Step Functions' spelling: `FAILED`, `ABORTED` or `TIMED_OUT`.
-    pub(crate) status: String,
+    /// In Step Functions' spelling: `FAILED`, `ABORTED` or `TIMED_OUT`. None if the sweep has found it.
+    pub(crate) status: Option<String>,
     pub(crate) stopped_at: Option<SystemTime>,
+}
+
+/// Remind of the migrations that have ended, and still have journals.
+#[derive(Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct ReminderRequest {
+    /// The time of the reminder, as EventBridge Scheduler gives it.
+    #[serde(deserialize_with = "scheduled_time")]
+    pub(crate) at: SystemTime,
+    pub(crate) older_than_hours: u32,
+}
+
+/// The input of a rollback that [`sweep`](crate::sweep) starts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SweptExecution {
+    execution: ExecutionName,
 }
 
 #[derive(Deserialize)]
@@ -196,8 +215,39 @@ fn parse_request(value: &Value) -> Result<Request, Error> {
             found: other.to_owned(),
         })),
         None if value.get("alarmData").is_some() => alarm_event(value),
+        None if value.get("swept").is_some() => {
+            let SweptExecution { execution } = field(value, "swept")?;
+            Ok(Request::Ended(EndedExecution {
+                name: execution.into(),
+                status: None,
+                stopped_at: None,
+            }))
+        }
+        None if value.get("reminder").is_some() => Ok(Request::Reminder(field(value, "reminder")?)),
         None => direct_request(from_json(value)?),
     }
+}
+
+/// Parses the only field of a request.
+fn field<T: DeserializeOwned>(value: &Value, name: &str) -> Result<T, Error> {
+    from_json(value.get(name).unwrap_or(&Value::Null))
+}
+
+/// A time such as `2022-03-22T18:59:43Z`.
+///
+/// Source: EventBridge Scheduler User Guide, "Adding context attributes in EventBridge Scheduler".
+pub(crate) fn scheduled_time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SystemTime, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    DateTime::from_str(&text, Format::DateTime)
+        .ok()
+        .and_then(|time| time.try_into().ok())
+        .ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "expected a time such as 2022-03-22T18:59:43Z, found {text:?}"
+            ))
+        })
 }
 
 fn alarm_event(value: &Value) -> Result<Request, Error> {
@@ -245,7 +295,7 @@ fn status_event(value: &Value) -> Result<Request, Error> {
     }
     Ok(Request::Ended(EndedExecution {
         name: name.into(),
-        status,
+        status: Some(status),
         stopped_at: stop_date
             .and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))),
     }))

@@ -64,6 +64,9 @@ pub(crate) struct MigrationScope {
     pub(crate) adopted: BTreeSet<ExecutionIdentity>,
     /// Whether it was running and was stopped for this rollback.
     pub(crate) is_stopped: bool,
+    /// Whether the sweep has found it. Then only names count whose records are as their journals say: of the others
+    /// nothing tells whether their journals are current.
+    pub(crate) is_swept: bool,
     /// Whether it is announced even if it has no journal left.
     pub(crate) notify: bool,
     /// If only some of its names were requested, and the others are restored because it was stopped: the
@@ -162,6 +165,7 @@ pub(crate) async fn find_targets(
     let is_first_pass = pass.earlier.is_none();
     let mut found = match &pass.request {
         Request::Ignored(message) => RollbackTargets::none(message.clone()),
+        Request::Reminder(_) => RollbackTargets::none("no migration to remind of".to_owned()),
         Request::Names(NamesRequest {
             hosted_zone_id,
             patterns,
@@ -223,6 +227,7 @@ async fn execution_target(
             input: execution.and_then(|execution| input::parse(&execution.input).ok()),
             adopted: adopted.clone(),
             is_stopped,
+            is_swept: false,
             notify: is_stopped || *is_own_request,
             requested: None,
         })),
@@ -233,7 +238,7 @@ async fn execution_target(
 
 /// An execution that ended without success is rolled back, unless it is to hold or had not written
 /// yet.
-async fn ended_execution_targets(
+pub(crate) async fn ended_execution_targets(
     ended: &EndedExecution,
     executions: &impl Executions,
 ) -> Result<RollbackTargets, Error> {
@@ -246,9 +251,10 @@ async fn ended_execution_targets(
         return Err(Error::from(ExecutionNotFound::Ended { name: name.clone() }));
     };
     let is_redriven = execution.redriven_at.is_some() && execution.redriven_at > *stopped_at;
-    match execution.status {
-        Status::Unsuccessful => {}
-        Status::Running if !is_redriven => {
+    let is_swept = status.is_none();
+    let ended_as = match execution.status {
+        Status::Unsuccessful(ended_as) => ended_as,
+        Status::Running if !is_redriven && let Some(status) = status => {
             // `DescribeExecution` is eventually consistent and does not show the end yet. Without the
             // error of the execution it is unknown whether it is to hold.
             return Err(Error::from(Unavailable::StatusLags {
@@ -258,10 +264,14 @@ async fn ended_execution_targets(
         }
         Status::Running | Status::Succeeded => {
             return Ok(RollbackTargets::none(format!(
-                "the execution {name} was redriven after its status was {status}"
+                "the execution {name} was redriven{}",
+                status
+                    .as_ref()
+                    .map(|status| format!(" after its status was {status}"))
+                    .unwrap_or_default()
             )));
         }
-    }
+    };
     let Execution { error, cause, .. } = &execution;
     let error = error.as_deref();
     if error == Some(HELD) {
@@ -281,13 +291,13 @@ async fn ended_execution_targets(
     let details: Vec<_> = [error, cause.as_deref()].into_iter().flatten().collect();
     let separator = if details.is_empty() { "" } else { ": " };
     // The migration state machine announces its own failure, and a rollback the executions that it
-    // stops.
-    let notify = status != "FAILED" && error != Some(STOPPED);
+    // stops. Of a rollback that is started so late nothing was heard.
+    let notify = is_swept || (ended_as != EndedStatus::Failed && error != Some(STOPPED));
     let has_begun = [Some(ROLLBACK_FAILED), Some(STOPPED)].contains(&error);
     // An execution that failed has ended in a state of its own choice.
-    let state = match status.as_str() {
-        "FAILED" => None,
-        _ => executions.state(name).await?,
+    let state = match ended_as {
+        EndedStatus::Failed => None,
+        EndedStatus::Aborted | EndedStatus::TimedOut => executions.state(name).await?,
     };
     let reaction = if has_begun || state.as_deref() == Some(ROLLING_BACK) {
         // A rollback of it had begun, whatever `onFailure` is.
@@ -303,7 +313,12 @@ async fn ended_execution_targets(
         hosted_zone_id: input.hosted_zone_id.clone(),
         reaction,
         reason: format!(
-            "the execution ended with status {status}{separator}{}",
+            "the execution ended with status {ended_as}{}{separator}{}",
+            if is_swept {
+                ", and no rollback of it had succeeded"
+            } else {
+                ""
+            },
             details.join(": ")
         ),
         scope: Scope::Migration(Box::new(MigrationScope {
@@ -313,6 +328,7 @@ async fn ended_execution_targets(
             input: Some(input),
             adopted: BTreeSet::new(),
             is_stopped: false,
+            is_swept,
             notify,
             requested: None,
         })),
@@ -371,6 +387,7 @@ async fn alarm_targets(
                 input: Some(input),
                 adopted: BTreeSet::new(),
                 is_stopped,
+                is_swept: false,
                 notify: !execution.is_running() || is_stopped,
                 requested: None,
             })),
@@ -457,6 +474,7 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
             input: input::parse(&execution.input).ok(),
             adopted: BTreeSet::new(),
             is_stopped: false,
+            is_swept: false,
             notify: false,
             requested: Some(requested.to_vec()),
         };

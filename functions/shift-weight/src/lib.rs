@@ -622,7 +622,7 @@ async fn ended_executions(
             if status == Some(Status::Succeeded) {
                 ended.unreleased.insert(other.clone());
             }
-            status == Some(Status::Unsuccessful)
+            status.is_some_and(Status::is_unsuccessful)
         };
         if is_unsuccessful {
             add_unsuccessful(&mut ended, other, redriven, executions).await?;
@@ -644,7 +644,9 @@ async fn adopted_executions(
     let mut ended = EndedExecutions::default();
     for (other, redriven) in adopted {
         let is_unsuccessful = other == migration.execution
-            || status(&other, key, executions).await? == Some(Status::Unsuccessful);
+            || status(&other, key, executions)
+                .await?
+                .is_some_and(Status::is_unsuccessful);
         if is_unsuccessful {
             add_unsuccessful(&mut ended, other, redriven, executions).await?;
         }

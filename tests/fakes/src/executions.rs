@@ -35,8 +35,7 @@ struct FakeExecution {
     state: Option<String>,
     /// The error with which it has failed, although it is still described as running.
     unseen_error: Option<String>,
-    /// When it ended, and as what.
-    ended: Option<(SystemTime, EndedStatus)>,
+    stopped_at: Option<SystemTime>,
 }
 
 impl FakeExecutions {
@@ -88,7 +87,7 @@ impl FakeExecutions {
             },
             state: None,
             unseen_error: None,
-            ended: None,
+            stopped_at: None,
         };
         self.lock().insert(name.to_owned(), execution);
     }
@@ -129,7 +128,7 @@ impl FakeExecutions {
             execution.described.status = Status::Running;
             execution.described.redriven_at = Some(self.network.now());
             execution.described.redrive_count += 1;
-            execution.ended = None;
+            execution.stopped_at = None;
         }
     }
 
@@ -169,10 +168,6 @@ impl FakeExecutions {
         if let Some(execution) = self.lock().get_mut(name)
             && execution.described.is_running()
         {
-            execution.described.status = match status {
-                "SUCCEEDED" => Status::Succeeded,
-                _ => Status::Unsuccessful,
-            };
             execution.described.error = error.map(str::to_owned);
             execution.described.cause = cause.map(str::to_owned);
             let ended_as = match status {
@@ -181,7 +176,8 @@ impl FakeExecutions {
                 "TIMED_OUT" => Some(EndedStatus::TimedOut),
                 _ => None,
             };
-            execution.ended = ended_as.map(|status| (self.network.now(), status));
+            execution.described.status = ended_as.map_or(Status::Succeeded, Status::Unsuccessful);
+            execution.stopped_at = Some(self.network.now());
         } else {
             return;
         }
@@ -215,7 +211,9 @@ impl FakeExecutions {
         let listed = listed.map(|(name, execution)| Listed {
             name: name.clone(),
             started_at: execution.described.started_at,
-            stopped_at: execution.ended.map(|(at, _)| at),
+            status: execution.described.status,
+            redrive_count: execution.described.redrive_count,
+            stopped_at: execution.stopped_at,
         });
         listed.collect()
     }
@@ -253,6 +251,10 @@ impl Executions for FakeExecutions {
         self.call("ListExecutions", list).await
     }
 
+    async fn list_latest(&self) -> Result<Vec<Listed>, Error> {
+        self.call("ListExecutions", || self.listed(|_| true)).await
+    }
+
     async fn list_ended(
         &self,
         status: EndedStatus,
@@ -260,9 +262,8 @@ impl Executions for FakeExecutions {
     ) -> Result<Vec<Listed>, Error> {
         let list = || {
             self.listed(|execution| {
-                execution.ended.is_some_and(|(at, ended_as)| {
-                    ended_as == status && stopped_since.is_none_or(|since| at >= since)
-                })
+                execution.described.status == Status::Unsuccessful(status)
+                    && stopped_since.is_none_or(|since| execution.stopped_at >= Some(since))
             })
         };
         self.call("ListExecutions", list).await

@@ -33,6 +33,7 @@
 //! | `alarm_storm` | many alarms at once, and the queue between an alarm and its rollback |
 //! | `holds` | alarms that fire while a migration is held |
 //! | `rollbacks_by_name` | rollbacks of names, whichever migrations have moved them |
+//! | `sweeps` | the sweep, which finds what a lost event has left behind, and the reminders |
 //! | `attackers` | who may write TXT records in the zone and has collected all journals |
 //! | `two_stacks` | two stacks on one zone, with the same execution names |
 //! | `flow` | the rules of the flow, and mutations of the definitions that break them |
@@ -94,6 +95,8 @@ mod regressions;
 mod releases;
 #[cfg(test)]
 mod rollbacks_by_name;
+#[cfg(test)]
+mod sweeps;
 #[cfg(test)]
 mod two_stacks;
 #[cfg(test)]
@@ -344,6 +347,25 @@ impl Simulation {
         let keys = &self.world.signing_keys.borrow().clone();
         let memory = &rollback::Memory::default();
         rollback::handle(request, &*self.route53, &*self.executions, keys, memory).await
+    }
+
+    /// Calls the function `rollback` as the schedule of the sweep does. The rollbacks that it starts run when the
+    /// clock advances.
+    ///
+    /// # Errors
+    /// That of the function.
+    pub fn sweep(&self, memory: &rollback::Memory) -> Result<Value, Error> {
+        let keys = &self.world.signing_keys.borrow().clone();
+        let event = json!({"sweep": {"at": world::rfc3339(self.world.network.now())}});
+        let (route53, executions) = (&*self.route53, &*self.executions);
+        self.block_on(rollback::sweep(
+            &event, route53, executions, executions, keys, memory,
+        ))
+    }
+
+    /// Runs all executions until none can continue.
+    pub fn settle(&self) {
+        clock::run(&mut self.pool.borrow_mut(), &self.world.clock, || {});
     }
 
     /// Plans the release of a migration.

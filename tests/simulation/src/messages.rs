@@ -126,6 +126,8 @@ fn text_of_an_event_is_plain_text_in_one_line() {
         "RollbackFailed",
         "Started",
         "StepReached",
+        "StillHeld",
+        "NotReleased",
     ] {
         let published = published(&json!({
             "status": status, "execution": format!("run\"}} {forged}"), "zoneName": forged,
@@ -154,7 +156,13 @@ fn text_of_an_event_is_plain_text_in_one_line() {
             }
         }
         assert!(said[1].contains(plain), "{status}: {}", said[1]);
-        let begins = ["Advice: ", "Find the cause", "Fix the cause"];
+        let begins = [
+            "Advice: ",
+            "Find the cause",
+            "Fix the cause",
+            "To continue",
+            "Put these weights",
+        ];
         for step in &said[2..] {
             assert!(begins.iter().any(|it| step.starts_with(it)), "{step}");
         }
@@ -164,7 +172,13 @@ fn text_of_an_event_is_plain_text_in_one_line() {
 /// The name of an execution in a command ends neither its quotation nor its JSON.
 #[test]
 fn commands_name_an_execution_and_nothing_else() {
-    for status in ["ReleaseFailed", "Held", "RollbackFailed"] {
+    for status in [
+        "ReleaseFailed",
+        "Held",
+        "RollbackFailed",
+        "StillHeld",
+        "NotReleased",
+    ] {
         let message = message(&json!({
             "status": status, "execution": "run\"}', then run 'x", "reason": "why",
             "executionArn": "arn:aws:states:eu-west-3:1:execution:cutover-migration:run",

@@ -81,7 +81,11 @@ impl StepFunctionsClient {
     /// whether the latest are those that started or those that stopped last.
     ///
     /// Source: Step Functions API Reference, `ListExecutions`.
-    async fn list(&self, status: ExecutionStatus, most: usize) -> Result<Vec<Listed>, Error> {
+    async fn list(
+        &self,
+        status: Option<ExecutionStatus>,
+        most: usize,
+    ) -> Result<Vec<Listed>, Error> {
         let mut listed = Vec::new();
         let mut token = None;
         loop {
@@ -89,7 +93,7 @@ impl StepFunctionsClient {
                 .client
                 .list_executions()
                 .state_machine_arn(&self.state_machine_arn)
-                .status_filter(status.clone())
+                .set_status_filter(status.clone())
                 .max_results(LARGEST_PAGE)
                 .set_next_token(token)
                 .send()
@@ -98,6 +102,8 @@ impl StepFunctionsClient {
             listed.extend(page.executions.into_iter().map(|item| Listed {
                 started_at: system_time(item.start_date).unwrap_or(SystemTime::UNIX_EPOCH),
                 stopped_at: item.stop_date.and_then(system_time),
+                status: status_of(&item.status),
+                redrive_count: redrives(item.redrive_count),
                 name: item.name,
             }));
             if page.next_token.is_none() || listed.len() >= most {
@@ -122,16 +128,9 @@ impl Executions for StepFunctionsClient {
             .await;
         match output {
             Ok(output) => Ok(Some(Execution {
-                status: match output.status() {
-                    ExecutionStatus::Running => Status::Running,
-                    ExecutionStatus::Succeeded => Status::Succeeded,
-                    _ => Status::Unsuccessful,
-                },
+                status: status_of(output.status()),
                 started_at: system_time(output.start_date).unwrap_or(SystemTime::UNIX_EPOCH),
-                redrive_count: output
-                    .redrive_count()
-                    .and_then(|count| count.try_into().ok())
-                    .unwrap_or_default(),
+                redrive_count: redrives(output.redrive_count()),
                 redriven_at: output.redrive_date().copied().and_then(system_time),
                 error: output.error().map(str::to_owned),
                 cause: output.cause().map(str::to_owned),
@@ -146,7 +145,11 @@ impl Executions for StepFunctionsClient {
     }
 
     async fn list_running(&self) -> Result<Vec<Listed>, Error> {
-        self.list(ExecutionStatus::Running, usize::MAX).await
+        self.list(Some(ExecutionStatus::Running), usize::MAX).await
+    }
+
+    async fn list_latest(&self) -> Result<Vec<Listed>, Error> {
+        self.list(None, 1).await
     }
 
     async fn list_ended(
@@ -159,7 +162,7 @@ impl Executions for StepFunctionsClient {
             EndedStatus::Aborted => ExecutionStatus::Aborted,
             EndedStatus::TimedOut => ExecutionStatus::TimedOut,
         };
-        let mut listed = self.list(status, MOST_ENDED).await?;
+        let mut listed = self.list(Some(status), MOST_ENDED).await?;
         listed.retain(|it| stopped_since.is_none_or(|since| it.stopped_at >= Some(since)));
         Ok(listed)
     }
@@ -231,6 +234,23 @@ impl Executions for StepFunctionsClient {
 fn execution_arn(state_machine_arn: &str, name: &str) -> String {
     let prefix = state_machine_arn.replacen(":stateMachine:", ":execution:", 1);
     format!("{prefix}:{name}")
+}
+
+/// A status that is added later is not known to be an end.
+fn status_of(status: &ExecutionStatus) -> Status {
+    match status {
+        ExecutionStatus::Succeeded => Status::Succeeded,
+        ExecutionStatus::Failed => Status::Unsuccessful(EndedStatus::Failed),
+        ExecutionStatus::Aborted => Status::Unsuccessful(EndedStatus::Aborted),
+        ExecutionStatus::TimedOut => Status::Unsuccessful(EndedStatus::TimedOut),
+        _ => Status::Running,
+    }
+}
+
+fn redrives(count: Option<i32>) -> u32 {
+    count
+        .and_then(|count| count.try_into().ok())
+        .unwrap_or_default()
 }
 
 fn is_unknown(error: &impl ProvideErrorMetadata) -> bool {

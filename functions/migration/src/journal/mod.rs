@@ -23,7 +23,7 @@ mod signature;
 
 pub use entry::{JournalEntry, Journals};
 pub use identity::ExecutionIdentity;
-pub use ownership::{EndedExecutions, Writer};
+pub use ownership::{EndedExecutions, Writer, reject_changed_records};
 pub use paired_name::{Pair, PairedName, lowest_percent, pair};
 pub use record::Journal;
 pub use signature::{SigningKey, SigningKeys};

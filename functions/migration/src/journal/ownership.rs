@@ -218,7 +218,13 @@ impl Writer<'_> {
 
 /// Refuses a name whose live weights or leased registry TXT records are not those that the journal says
 /// were written.
-fn reject_changed_records(paired: &PairedName<'_>, journal: &Journal) -> Result<(), Box<Drift>> {
+///
+/// # Errors
+/// What differs.
+pub fn reject_changed_records(
+    paired: &PairedName<'_>,
+    journal: &Journal,
+) -> Result<(), Box<Drift>> {
     reject_other_weights(paired, journal)?;
     reject_lost_lease(paired, journal)
 }
