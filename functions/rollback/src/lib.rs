@@ -26,7 +26,8 @@
 //! alarms as if it were running; `held.rs` has the limits.
 //!
 //! A rollback is made in passes, because stopping an execution does not stop a call of `shift-weight`
-//! that is already running: until its timeout, that call may write after the rollback. The first pass
+//! that is already running: until its timeout, that call may write after the rollback, and if it has only
+//! begun, the start of its environment comes before that (`LATE_WRITER_SECONDS`). The first pass
 //! restores. Each later pass, after the `waitSeconds` of the pass before it, checks that the changes
 //! are in sync and restores what was written late. Its event is `{"request": …, "earlier": …}`: the
 //! same request, and the `executions` and `changeIds` of the pass before it. Every pass is idempotent.
@@ -94,7 +95,9 @@ use crate::targets::{RollbackTarget, RollbackTargets, Scope, find_targets, stopp
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::memory::Memory;
 pub use crate::messages::{Queue, handle_messages, has_messages};
-pub use crate::pass::{LATE_WRITER_SECONDS, PassReport, Unfinished};
+pub use crate::pass::{
+    COLD_START_SECONDS, LATE_WRITER_MARGIN_SECONDS, LATE_WRITER_SECONDS, PassReport, Unfinished,
+};
 pub use crate::report::{MigrationReport, Outcome};
 pub use crate::sweep::{SweepReport, is_sweep, sweep};
 

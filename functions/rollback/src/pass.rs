@@ -13,11 +13,22 @@ use serde::{Deserialize, Serialize};
 use crate::report::{MigrationReport, limit_findings, merge};
 use crate::request::EarlierPasses;
 
-/// For how long a call of `shift-weight` may still write after its execution was stopped. It is that
-/// function's timeout in the template, and a test holds the two equal: with less, the last pass could
-/// come before a late write, and nothing would restore that name; with more, every rollback would take
-/// longer for nothing.
-pub const LATE_WRITER_SECONDS: u32 = 120;
+/// The timeout of `shift-weight` in the template, in seconds. A test compares the two.
+const SHIFT_WEIGHT_TIMEOUT_SECONDS: u32 = 120;
+/// How long a new environment of a function may take to start, in seconds, before the timeout of its first
+/// call begins.
+///
+/// Source: Lambda Developer Guide, "Understanding the Lambda execution environment lifecycle".
+pub const COLD_START_SECONDS: u32 = 10;
+/// A margin, in seconds: a request that has left when Lambda ends the function is carried out nevertheless,
+/// and Step Functions may call a function shortly after it has answered that the execution is stopped.
+pub const LATE_WRITER_MARGIN_SECONDS: u32 = 20;
+
+/// For how long a call of `shift-weight` may still write after its execution was stopped, with a margin, in
+/// seconds. With less, the last pass could come before a late write, and nothing would restore that name;
+/// with more, every rollback would take longer for nothing.
+pub const LATE_WRITER_SECONDS: u32 =
+    SHIFT_WEIGHT_TIMEOUT_SECONDS + COLD_START_SECONDS + LATE_WRITER_MARGIN_SECONDS;
 
 /// The longest wait between two passes. A TTL is up to 68 years, but the rollback state machine ends
 /// after a day, or after 30 passes. The next pass also confirms the changes and restores late writes,

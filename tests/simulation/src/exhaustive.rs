@@ -164,8 +164,9 @@ pub fn an_outage_from_any_call_loses_no_journal(names: usize) -> Report {
 }
 
 const LATENCY: Duration = Duration::from_millis(100);
-/// A late call takes as long as this many calls: 100 seconds of the 120 that its function has.
-const LATE_CALLS: usize = 1_000;
+/// A late call takes as long as this many calls: 128 seconds of the 130 after which its function has ended,
+/// with the start of its environment.
+const LATE_CALLS: usize = 1_280;
 
 /// More calls than all retries of a migration and of the rollbacks that its status event starts.
 const OUTAGE_CALLS: usize = 300;

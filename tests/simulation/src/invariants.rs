@@ -350,7 +350,7 @@ fn a_rollback_without_a_journal_succeeds_and_says_so() {
           ],
           "rollbackRecords": [],
           "changeIds": [],
-          "waitSeconds": 120,
+          "waitSeconds": 150,
           "unfinished": null
         }
     "#]].assert_eq(&format!("{:#}\n", answer.unwrap()));

@@ -69,12 +69,14 @@ pub enum Function {
 }
 
 impl Function {
-    /// The timeout of the function in the template.
-    fn timeout(self) -> Duration {
-        Duration::from_secs(match self {
+    /// The time after which a call has ended: the timeout of the function in the template, after the longest
+    /// start of a new environment.
+    fn longest_call(self) -> Duration {
+        let timeout = match self {
             Self::Probe => 300,
             Self::ShiftWeight | Self::Rollback | Self::CheckAlarms => 120,
-        })
+        };
+        Duration::from_secs(timeout + u64::from(rollback::COLD_START_SECONDS))
     }
 }
 
@@ -839,7 +841,7 @@ impl World {
                 network: &world.network,
                 error: "Lambda.Unknown",
             };
-            let end = Box::pin(world.clock.sleep(function.timeout()));
+            let end = Box::pin(world.clock.sleep(function.longest_call()));
             let outcome = match select(process, end).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(_) => Err(Failure::new("Sandbox.Timedout", "Task timed out")),
