@@ -53,8 +53,25 @@ pub trait Route53 {
         changes: &[Change<'_>],
     ) -> impl Future<Output = Result<ChangeId, Error>> + Send;
 
-    /// `GetChange`: whether all of Route 53's servers have the change (`INSYNC`).
-    fn is_in_sync(&self, change_id: &str) -> impl Future<Output = Result<bool, Error>> + Send;
+    /// `GetChange`.
+    fn change_status(
+        &self,
+        change_id: &str,
+    ) -> impl Future<Output = Result<ChangeStatus, Error>> + Send;
+}
+
+/// How far a change is that Route 53 has accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ChangeStatus {
+    /// `PENDING`.
+    Pending,
+    /// `INSYNC`: all of Route 53's servers have it.
+    InSync,
+    /// Route 53 does not know it any more (`NoSuchChange`), although it has accepted it: it was not copied
+    /// before the control plane failed over to another Region. Route 53 advises to make such a change again.
+    ///
+    /// Source: Route 53 Developer Guide, "Accelerated recovery for managing public DNS records".
+    Lost,
 }
 
 /// The answer of `GetHostedZone`.
@@ -190,16 +207,27 @@ async fn read_name(
     Ok(found)
 }
 
-/// The changes that not all of Route 53's servers have yet.
-pub async fn still_pending(
+/// Changes of which not all of Route 53's servers are known to have them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct OpenChanges {
+    pub pending: Vec<ChangeId>,
+    pub lost: Vec<ChangeId>,
+}
+
+/// Which of these changes are not in sync.
+///
+/// After the answer that a change is lost, only records that are read anew show whether it was made.
+pub async fn open_changes(
     route53: &impl Route53,
-    change_ids: Vec<ChangeId>,
-) -> Result<Vec<ChangeId>, Error> {
-    let mut pending = Vec::new();
+    change_ids: &[ChangeId],
+) -> Result<OpenChanges, Error> {
+    let mut open = OpenChanges::default();
     for change_id in change_ids {
-        if !route53.is_in_sync(&change_id).await? {
-            pending.push(change_id);
+        match route53.change_status(change_id).await? {
+            ChangeStatus::InSync => {}
+            ChangeStatus::Pending => open.pending.push(change_id.clone()),
+            ChangeStatus::Lost => open.lost.push(change_id.clone()),
         }
     }
-    Ok(pending)
+    Ok(open)
 }

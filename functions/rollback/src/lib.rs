@@ -29,7 +29,8 @@
 //! that is already running: until its timeout, that call may write after the rollback, and if it has only
 //! begun, the start of its environment comes before that (`LATE_WRITER_SECONDS`). The first pass
 //! restores. Each later pass, after the `waitSeconds` of the pass before it, checks that the changes
-//! are in sync and restores what was written late. Its event is `{"request": …, "earlier": …}`: the
+//! are in sync, and restores what was written late, and what was not restored because Route 53 has lost a
+//! change (`NoSuchChange`). Its event is `{"request": …, "earlier": …}`: the
 //! same request, and the `executions` and `changeIds` of the pass before it. Every pass is idempotent.
 //!
 //! A pass writes no more than Route 53 takes at once, see
@@ -124,6 +125,8 @@ pub async fn handle(
         return to_json(&remind(reminder, services).await?);
     }
     let mut pass = Pass::after(request.earlier.as_mut())?;
+    pass.ask_for_changes(request.earlier.as_mut(), route53)
+        .await;
     let earlier = request.earlier.as_ref();
     for target in &found.targets {
         // An error in one migration's rollback must not prevent another's.
@@ -145,7 +148,7 @@ pub async fn handle(
     } else {
         pass.held_is_open = false;
     }
-    let report = pass.finish(found.message, request.earlier, route53).await?;
+    let report = pass.finish(found.message, earlier)?;
     if report.done && report.problems.is_empty() {
         record_rollback(&report, executions).await?;
     }

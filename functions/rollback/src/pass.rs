@@ -6,7 +6,7 @@ use migration::Error;
 use migration::change::{Allowance, Applied};
 use migration::dns::RecordName;
 use migration::json::from_json;
-use migration::route53::{PROPAGATION_SECONDS, Route53, still_pending};
+use migration::route53::{ChangeId, OpenChanges, PROPAGATION_SECONDS, Route53, open_changes};
 use migration::text::shortened;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,10 @@ pub(crate) struct Pass {
     pub(crate) is_unfinished: bool,
     pub(crate) held_is_open: bool,
     migrations: Vec<MigrationReport>,
+    /// The changes of the earlier passes that are not known to be in sync.
+    earlier_changes: Vec<ChangeId>,
+    /// Why Route 53 could not be asked for them.
+    unasked: Option<Error>,
     first_error: Option<Error>,
     /// The executions whose rollback has failed.
     failed: BTreeSet<String>,
@@ -135,9 +139,41 @@ impl Pass {
             is_unfinished: false,
             held_is_open: is_first || held_is_open,
             migrations,
+            earlier_changes: Vec::new(),
+            unasked: None,
             first_error: None,
             failed: BTreeSet::new(),
         })
+    }
+
+    /// Asks whether the changes of the earlier passes are in sync, before the zone is read. Of a change that
+    /// Route 53 has lost, nothing but the zone shows whether it was made, and a name that still has its
+    /// journal is restored again. So it counts as a change whose answer was lost, and longer ago than
+    /// [`PROPAGATION_SECONDS`].
+    pub(crate) async fn ask_for_changes(
+        &mut self,
+        earlier: Option<&mut EarlierPasses>,
+        route53: &impl Route53,
+    ) {
+        let Some(earlier) = earlier else { return };
+        let change_ids = std::mem::take(&mut earlier.change_ids);
+        if self.goes_on {
+            // Nothing needs to know it yet, and each change takes a call.
+            self.earlier_changes = change_ids;
+            return;
+        }
+        match open_changes(route53, &change_ids).await {
+            Ok(OpenChanges { pending, lost }) => {
+                if !lost.is_empty() {
+                    tracing::warn!(?lost, "Route 53 has lost changes");
+                }
+                self.earlier_changes = pending;
+            }
+            Err(error) => {
+                self.earlier_changes = change_ids;
+                self.unasked = Some(error);
+            }
+        }
     }
 
     /// Adds a sentence about one target.
@@ -173,11 +209,10 @@ impl Pass {
     ///
     /// # Errors
     /// The first error, if nothing was restored.
-    pub(crate) async fn finish(
+    pub(crate) fn finish(
         mut self,
         message: String,
-        earlier: Option<EarlierPasses>,
-        route53: &impl Route53,
+        earlier: Option<&EarlierPasses>,
     ) -> Result<PassReport, Error> {
         if let Some(error) = self.first_error {
             if self.report.restored == 0 {
@@ -218,27 +253,16 @@ impl Pass {
         }
         // Also if it goes on with the first pass.
         let is_first = earlier.is_none() || self.goes_on;
-        let earlier_changes = match earlier {
-            Some(earlier) => {
-                report.rollback_records.extend(earlier.rollback_records);
-                earlier.change_ids
-            }
-            None => Vec::new(),
-        };
-        let pending = if self.goes_on || self.is_unfinished {
-            // Nothing needs to know it yet, and each change takes a call.
-            earlier_changes
-        } else {
-            match still_pending(route53, earlier_changes.clone()).await {
-                Ok(pending) => pending,
-                Err(error) if report.restored == 0 => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "the next pass asks for these changes again");
-                    earlier_changes
-                }
-            }
-        };
-        report.change_ids.extend(pending);
+        match self.unasked {
+            Some(error) if report.restored == 0 && !self.is_unfinished => return Err(error),
+            Some(error) => tracing::warn!(%error, "the next pass asks for these changes again"),
+            None => {}
+        }
+        report.change_ids.append(&mut self.earlier_changes);
+        if let Some(earlier) = earlier {
+            let records = earlier.rollback_records.iter().cloned();
+            report.rollback_records.extend(records);
+        }
         // Only a later pass can find a late write.
         let may_be_written_late = is_first && !report.executions.is_empty();
         report.done = report.restored == 0

@@ -6,8 +6,8 @@
 //! | operation | further fields | what it does |
 //! |---|---|---|
 //! | `plan` | `execution`, optional `redrives`, `input` | checks the input against the zone; writes nothing |
-//! | `shift` | `migration`, `step`, optional `remaining` | shifts all names to the step's percent, or the last `remaining` of them; an error if the execution was redriven since it was planned |
-//! | `confirm` | `migration`, `percent`, `changeIds` | checks that the weights are those in the journals, that these have reached the percent, and that the changes are in sync; writes nothing |
+//! | `shift` | `migration`, `step`, optional `remaining`, optional `again` | shifts all names to the step's percent, or the last `remaining` of them; with `again: true` also those that are at the step, because Route 53 has lost a change of it; an error if the execution was redriven since it was planned |
+//! | `confirm` | `migration`, `percent`, `changeIds` | checks that the weights are those in the journals, that these have reached the percent, and that the changes are in sync, or finds that Route 53 has lost one of them; writes nothing |
 //! | `complete` | `migration` | deletes the journals, unless names are leased |
 //! | `planRelease` | `input` | finds the journals of a completed migration; writes nothing |
 //! | `giveBack` | `release`, `names` | gives the first `names` names back to ExternalDNS; an error if the weights of one have snapped back |
@@ -17,7 +17,7 @@
 //! `execution` is the ARN or the name of the calling execution, and `redrives` how often it was redriven;
 //! `migration` is what `plan` returned,
 //! and `release` what `planRelease` returned. Every operation is idempotent: if there is nothing left
-//! to do, it succeeds without writing.
+//! to do, it succeeds without writing. A shift with `again` writes each time, but always the same weights.
 //!
 //! A call writes no more than Route 53 takes at once, see [`Allowance`]. The answer of every operation that
 //! writes has `remaining`, how many names are left to another call, and `pauseSeconds`, how long after this
@@ -55,7 +55,9 @@ use migration::journal::{
 };
 use migration::json::{from_json, to_json};
 use migration::plan::{self, Awaited, Migration, Plan, StackSettings, awaited, literal_names};
-use migration::route53::{PROPAGATION_SECONDS, Route53, read_names, read_zone, still_pending};
+use migration::route53::{
+    OpenChanges, PROPAGATION_SECONDS, Route53, open_changes, read_names, read_zone,
+};
 use migration::{Error, input};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -94,6 +96,9 @@ struct ShiftRequest {
     step: usize,
     /// What the call before this one has answered, if it has left names. The first call of a step has none.
     remaining: Option<usize>,
+    /// Whether to write also the names that are at the step, because Route 53 has lost a change of it.
+    #[serde(default)]
+    again: bool,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +158,7 @@ pub struct Confirmed {
     pub status: Confirmation,
     /// The changes that are not yet in sync, to be confirmed again.
     pub change_ids: Vec<String>,
-    /// The weights `from/to`, and how many pairs of records have them.
+    /// The weights `from/to`, and how many pairs of records have them. None if a change is lost.
     pub weights: BTreeMap<String, usize>,
 }
 
@@ -163,6 +168,8 @@ pub struct Confirmed {
 pub enum Confirmation {
     Pending,
     Confirmed,
+    /// Route 53 has lost one of them. The step is to be shifted again.
+    Lost,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -291,6 +298,7 @@ async fn shift_weights(
         migration,
         step,
         remaining,
+        again,
     } = request;
     let Some(percent) = migration.steps.get(step).map(|step| step.percent) else {
         return Err(Error::from(InvalidInput::NoSuchStep {
@@ -308,7 +316,8 @@ async fn shift_weights(
     let journals = Journals::new(&zone, &key);
     let previous = step
         .checked_sub(1)
-        .and_then(|step| migration.steps.get(step));
+        .and_then(|step| migration.steps.get(step))
+        .map(|step| step.percent);
     let ended = if previous.is_none() {
         adopted_executions(&journals, &migration, &key, executions).await?
     } else {
@@ -325,16 +334,12 @@ async fn shift_weights(
     }
     let mut changes = Vec::new();
     let mut shifts = Vec::with_capacity(names.len());
+    let total = migration.weight_total;
     for (number, paired) in names.iter().enumerate() {
-        let moment = match previous {
-            _ if number < finished => Moment::LaterStep { reached: percent },
-            Some(previous) => Moment::LaterStep {
-                reached: previous.percent,
-            },
-            None => Moment::FirstStep,
-        };
-        let shift = shift(paired, &writer, percent, moment, migration.weight_total)?;
-        let (change, weights) = match shift {
+        let is_finished = number < finished;
+        let moment = moment(is_finished, percent, previous);
+        let again = again && !is_finished;
+        let (change, weights) = match shift(paired, &writer, percent, moment, total, again)? {
             Some(Shift { change, written }) => (Some(change), written),
             None => (None, paired.weights()),
         };
@@ -401,22 +406,22 @@ async fn confirm_weights(
         percent: reached,
         change_ids,
     } = request;
+    let open = open_changes(route53, &change_ids).await;
+    if is_any_lost(open.as_ref()) {
+        return Ok(Confirmed::lost(change_ids));
+    }
     let (zone, key) = read_migration(&migration, route53, keys).await?;
     let journals = Journals::new(&zone, &key);
-    let names = paired_names(&journals, &migration)?;
-
-    // After the first shift every journal is the execution's own, so nothing is left to adopt.
-    let ended = EndedExecutions::default();
-    let writer = writer(&migration, &ended, journals);
-    let mut weights = BTreeMap::new();
-    for paired in &names {
-        writer.own(paired, reached)?;
-        count_weights(&mut weights, &paired.weights());
-    }
-    let percent = lowest_percent(&names);
-    metrics::emit_percent(&zone.name, &migration.from, &migration.to, percent);
-
-    let change_ids = still_pending(route53, change_ids).await?;
+    let weights = match confirmed_weights(&journals, &migration, reached) {
+        // The change may have been lost between the two calls.
+        Err(drift) if is_any_lost(open_changes(route53, &change_ids).await.as_ref()) => {
+            tracing::warn!(%drift, "differs from a change that is lost");
+            return Ok(Confirmed::lost(change_ids));
+        }
+        weights => weights?,
+    };
+    // Drift is found also if Route 53 does not answer about the changes.
+    let change_ids = open?.pending;
     let status = if change_ids.is_empty() {
         Confirmation::Confirmed
     } else {
@@ -427,6 +432,43 @@ async fn confirm_weights(
         change_ids,
         weights,
     })
+}
+
+/// The weights of the names, which are those in their journals.
+fn confirmed_weights(
+    journals: &Journals<'_>,
+    migration: &Migration,
+    reached: Percent,
+) -> Result<BTreeMap<String, usize>, Error> {
+    let names = paired_names(journals, migration)?;
+    // After the first shift every journal is the execution's own, so nothing is left to adopt.
+    let ended = EndedExecutions::default();
+    let writer = writer(migration, &ended, *journals);
+    let mut weights = BTreeMap::new();
+    for paired in &names {
+        writer.own(paired, reached)?;
+        count_weights(&mut weights, &paired.weights());
+    }
+    let percent = lowest_percent(&names);
+    metrics::emit_percent(&journals.zone.name, &migration.from, &migration.to, percent);
+    Ok(weights)
+}
+
+fn is_any_lost(open: Result<&OpenChanges, &Error>) -> bool {
+    open.is_ok_and(|open| !open.lost.is_empty())
+}
+
+impl Confirmed {
+    /// Route 53 has lost one of these changes. The zone may be as before it, which looks like drift; the shift
+    /// that makes it again reads the zone anew, and judges.
+    fn lost(change_ids: Vec<String>) -> Self {
+        tracing::warn!(?change_ids, "Route 53 has lost a change");
+        Self {
+            status: Confirmation::Lost,
+            change_ids,
+            weights: BTreeMap::new(),
+        }
+    }
 }
 
 async fn complete_migration(
@@ -486,6 +528,15 @@ async fn complete_migration(
         leased_weights,
         weights,
     })
+}
+
+/// When a name is shifted to `percent`. `previous` is the percent of the step before.
+fn moment(is_finished: bool, percent: Percent, previous: Option<Percent>) -> Moment {
+    match previous {
+        _ if is_finished => Moment::LaterStep { reached: percent },
+        Some(reached) => Moment::LaterStep { reached },
+        None => Moment::FirstStep,
+    }
 }
 
 /// Refuses an execution that was redriven after its plan. It continues with the variables of then, and its

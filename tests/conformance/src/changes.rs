@@ -1,10 +1,9 @@
 //! Checks of batches: compare-and-swap, all or nothing, record sets that exclude each other.
 
 use anyhow::{Context, Result, bail, ensure};
-use migration::Error;
 use migration::dns::{RecordData, RecordSet};
 use migration::route53::Change::{Create, Delete};
-use migration::route53::Route53;
+use migration::route53::{ChangeStatus, Route53};
 
 use crate::Zone;
 use crate::records::{
@@ -300,14 +299,14 @@ pub(crate) async fn cname_alias_of_a_load_balancer(zone: &Zone<impl Route53>) ->
 
 pub(crate) async fn pending_and_then_in_sync(zone: &Zone<impl Route53>) -> Result<()> {
     let change_id = zone.change(&[Delete(&text())]).await?;
-    let is_in_sync = zone.route53.is_in_sync(&change_id).await?;
-    ensure!(!is_in_sync, "INSYNC at once");
+    let status = zone.route53.change_status(&change_id).await?;
+    ensure!(status == ChangeStatus::Pending, "{status:?} at once");
     becomes_in_sync(zone, &change_id).await
 }
 
 async fn becomes_in_sync(zone: &Zone<impl Route53>, change_id: &str) -> Result<()> {
     for _ in 0..POLLS {
-        if zone.route53.is_in_sync(change_id).await? {
+        if zone.route53.change_status(change_id).await? == ChangeStatus::InSync {
             return Ok(());
         }
     }
@@ -319,8 +318,10 @@ pub(crate) async fn change_id_with_and_without_prefix(zone: &Zone<impl Route53>)
     let bare = change_id
         .strip_prefix("/change/")
         .context("the id has no prefix")?;
-    zone.route53.is_in_sync(&change_id).await?;
-    zone.route53.is_in_sync(bare).await?;
+    for id in [&change_id, bare] {
+        let status = zone.route53.change_status(id).await?;
+        ensure!(status != ChangeStatus::Lost, "{id} is unknown");
+    }
     Ok(())
 }
 
@@ -329,16 +330,17 @@ pub(crate) async fn ids_of_changes_are_unique(zone: &Zone<impl Route53>) -> Resu
     let second = zone.change(&[Create(&text())]).await?;
     ensure!(first != second, "{first}");
     becomes_in_sync(zone, &first).await?;
-    let is_in_sync = zone.route53.is_in_sync(&second).await?;
-    ensure!(!is_in_sync, "the second change is INSYNC with the first");
+    let status = zone.route53.change_status(&second).await?;
+    ensure!(
+        status == ChangeStatus::Pending,
+        "the second change is {status:?} with the first"
+    );
     Ok(())
 }
 
 pub(crate) async fn unknown_change(zone: &Zone<impl Route53>) -> Result<()> {
     zone.change(&[Delete(&text())]).await?;
-    let output = zone.route53.is_in_sync("/change/C0UNKNOWN").await;
-    let error = output.err().context("accepted")?;
-    ensure!(error.to_string().contains("NoSuchChange"), "{error:?}");
-    ensure!(!matches!(error, Error::Throttled(_)), "{error:?}");
+    let status = zone.route53.change_status("/change/C0UNKNOWN").await?;
+    ensure!(status == ChangeStatus::Lost, "{status:?}");
     Ok(())
 }

@@ -176,7 +176,7 @@ pub fn behaviours<R: Route53>() -> Vec<Behaviour<R>> {
         changes::pending_and_then_in_sync: "a change is PENDING at first, and INSYNC later", GET_CHANGE;
         changes::change_id_with_and_without_prefix: "a change's id starts with `/change/`; GetChange accepts it with and without", "Route 53 API Reference, ChangeInfo and GetChange";
         changes::ids_of_changes_are_unique: "each change has its own id", GET_CHANGE;
-        changes::unknown_change: "GetChange of an unknown id fails", GET_CHANGE;
+        changes::unknown_change: "GetChange of an unknown id says that there is no such change", GET_CHANGE;
     }
 }
 

@@ -7,7 +7,8 @@
 //! excludes values over 255. The crate `conformance` compares the fake with Route 53's behaviour. A
 //! [`FakeRoute53::limit`] and a [`FakeExecutions::limit`] switch on the limits of an account, within which
 //! calls are throttled. A [`Network`] injects faults: a call fails, its answer is lost after the change was
-//! applied, another writer changes the zone before the call arrives, or the process dies.
+//! applied, another writer changes the zone before the call arrives, Route 53 loses a change, or the process
+//! dies.
 
 #![expect(
     clippy::missing_panics_doc,

@@ -27,6 +27,9 @@ pub enum Fault {
     Refused,
     /// Another writer changes the zone just before the call arrives.
     OtherWriter(Edit),
+    /// If the call asks for a change (`GetChange`), Route 53 does not know it any more. If it `is_stranded`,
+    /// its records are as before it.
+    LostChange { is_stranded: bool },
     /// The call arrives late: after this many additional latencies.
     Late(usize),
     /// The process dies before it has sent the call.
@@ -37,6 +40,12 @@ pub enum Fault {
 
 /// What another writer does to the record sets.
 pub type Edit = Box<dyn FnOnce(&mut Vec<RecordSet>) + Send>;
+
+/// What happens just before a call arrives.
+pub enum Before {
+    OtherWriter(Edit),
+    LostChange { is_stranded: bool },
+}
 
 /// The time of the fakes, and of the calls to them.
 pub trait Time: Send + Sync {
@@ -171,12 +180,11 @@ impl Network {
         self.state.lock().unwrap()
     }
 
-    /// Makes one call. `carry_out` applies it at its arrival, after the edit of another writer if there
-    /// is one.
+    /// Makes one call. `carry_out` applies it at its arrival, after what happens before it.
     pub async fn call<T>(
         &self,
         action: &'static str,
-        carry_out: impl FnOnce(Option<Edit>) -> Result<T, Error> + Send,
+        carry_out: impl FnOnce(Option<Before>) -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
         self.time.wait_latency().await;
         let fault = {
@@ -195,7 +203,10 @@ impl Network {
                 carry_out(None)?;
                 Err(no_answer(action, "the answer was lost"))
             }
-            Some(Fault::OtherWriter(edit)) => carry_out(Some(edit)),
+            Some(Fault::OtherWriter(edit)) => carry_out(Some(Before::OtherWriter(edit))),
+            Some(Fault::LostChange { is_stranded }) => {
+                carry_out(Some(Before::LostChange { is_stranded }))
+            }
             Some(Fault::Late(times)) => {
                 for _ in 0..times {
                     self.time.wait_latency().await;

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use migration::Error;
 use migration::change::{LARGEST_BATCH_CHARACTERS, LARGEST_BATCH_RECORDS};
 use migration::dns::{HostedZoneId, RecordData, RecordName, RecordSet, RecordType, Routing};
-use migration::error::{ChangeRefused, InvalidInput, NoSuchHostedZone, Unavailable};
-use migration::route53::{Change, ChangeId, HostedZone, LARGEST_PAGE, ListStart, Page, Route53};
+use migration::error::{ChangeRefused, InvalidInput, NoSuchHostedZone};
+use migration::route53::{
+    Change, ChangeId, ChangeStatus, HostedZone, LARGEST_PAGE, ListStart, Page, Route53,
+};
 use serde_json::json;
 
 use crate::cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
 use crate::limits::{Limits, OtherLoad, Usage};
-use crate::network::{CHANGE, Edit, Fault, LIST, Network};
+use crate::network::{Before, CHANGE, Fault, LIST, Network};
 use crate::record_sets::RecordSets;
 use crate::values::check_values;
 
@@ -48,7 +50,12 @@ struct State {
     record_sets: RecordSets,
     batches: Vec<Vec<WrittenChange>>,
     comments: Vec<String>,
+    /// How often was asked for a change, by the id without its prefix.
     polls: BTreeMap<ChangeId, usize>,
+    /// The numbers of the batches whose changes are lost.
+    lost: BTreeSet<usize>,
+    /// Whether the change that the current call asks for is lost, and if so, whether it is stranded.
+    losing: Option<bool>,
     protected: BTreeSet<RecordName>,
     /// None if nothing is throttled.
     limits: Option<Limits>,
@@ -200,10 +207,13 @@ impl FakeRoute53 {
         id: Option<&HostedZoneId>,
         carry_out: impl FnOnce(&mut State) -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
-        let carry_out = |edit: Option<Edit>| {
+        let carry_out = |before: Option<Before>| {
             let mut state = self.lock();
-            if let Some(edit) = edit {
-                edit_all(&mut state.record_sets, edit);
+            state.losing = None;
+            match before {
+                Some(Before::OtherWriter(edit)) => edit_all(&mut state.record_sets, edit),
+                Some(Before::LostChange { is_stranded }) => state.losing = Some(is_stranded),
+                None => {}
             }
             match id {
                 Some(id) if *id != self.id => Err(Error::from(NoSuchHostedZone { id: id.clone() })),
@@ -486,25 +496,59 @@ impl Route53 for FakeRoute53 {
     }
 
     /// Pending at the first call, in sync from the second on.
-    async fn is_in_sync(&self, change_id: &str) -> Result<bool, Error> {
+    async fn change_status(&self, change_id: &str) -> Result<ChangeStatus, Error> {
         self.wait_for_limits("GetChange", 0).await?;
         self.call("GetChange", None, |state| {
             // The SDKs remove the prefix from an id.
             let bare = change_id.trim_start_matches(CHANGE_ID_PREFIX);
-            let is_known = |number| self::change_id(number).ends_with(&format!("/{bare}"));
-            if !(1..=state.batches.len()).any(is_known) {
-                return Err(Error::from(Unavailable::Failed {
-                    action: "GetChange".to_owned(),
-                    answer: format!(
-                        "NoSuchChange: a change with the ID {change_id} does not exist"
-                    ),
-                }));
+            let is_asked = |number: &usize| self::change_id(*number).ends_with(&format!("/{bare}"));
+            let number = (1..=state.batches.len()).find(is_asked);
+            let Some(number) = number.filter(|number| !state.lost.contains(number)) else {
+                return Ok(ChangeStatus::Lost);
+            };
+            let is_in_sync = state.polls.get(bare).is_some_and(|polls| *polls > 1);
+            // A change that all servers have is not lost any more.
+            if let Some(is_stranded) = state.losing.filter(|_| !is_in_sync) {
+                state.lose(number, is_stranded);
+                return Ok(ChangeStatus::Lost);
             }
             let polls = state.polls.entry(bare.to_owned()).or_default();
             *polls += 1;
-            Ok(*polls > 1)
+            Ok(if *polls > 1 {
+                ChangeStatus::InSync
+            } else {
+                ChangeStatus::Pending
+            })
         })
         .await
+    }
+}
+
+impl State {
+    /// Loses the change of the batch with this number. If it is stranded, its records are as before it,
+    /// unless they were changed again.
+    fn lose(&mut self, number: usize, is_stranded: bool) {
+        self.lost.insert(number);
+        let Some(batch) = self.batches.get(number - 1).filter(|_| is_stranded) else {
+            return;
+        };
+        let is_created = |(action, _): &&WrittenChange| action == "CREATE";
+        let (created, deleted): (Vec<_>, Vec<_>) = batch.iter().partition(is_created);
+        let live = &mut self.record_sets;
+        let is_live = |(_, it): &&WrittenChange| live.at(&it.name).contains(it);
+        // What a batch only deletes, such as a journal, was created again by a later one if it exists.
+        let is_again = |(_, it): &&WrittenChange| {
+            let is_replaced = created.iter().any(|(_, new)| new.name == it.name);
+            !is_replaced && !live.at(&it.name).is_empty()
+        };
+        if created.iter().all(is_live) && !deleted.iter().any(is_again) {
+            for (_, record_set) in &created {
+                live.remove(record_set);
+            }
+            for (_, record_set) in deleted {
+                live.insert(record_set.clone());
+            }
+        }
     }
 }
 

@@ -67,6 +67,11 @@ pub enum Disturbance {
     InvocationLost,
     /// The call arrives late, shortly before its function times out.
     Late,
+    /// A call that asks for a change gets the answer that Route 53 does not know it any more. If it
+    /// `is_stranded`, its records are as before it.
+    LostChange {
+        is_stranded: bool,
+    },
     /// Another writer changes the zone just before the call arrives.
     Writer(Writer),
     /// The same migration is started a second time, as by an event that is delivered twice.
@@ -163,6 +168,52 @@ pub fn an_outage_from_any_call_loses_no_journal(names: usize) -> Report {
     disturb_every_call(&scenario, &[Disturbance::Outage], &Afterwards::ALL, |_| {})
 }
 
+/// Plays a migration, and one that its alarm rolls back in the bake of its last step, in which Route 53 has
+/// lost a change, at each call that asks for one in turn.
+pub fn a_lost_change_is_made_again(names: usize) -> Report {
+    let mut all = Report::default();
+    for end in ["Completed", "StoppedForRollback"] {
+        let scenario = Scenario {
+            end,
+            ..Scenario::new(names, zones::registered)
+        };
+        let last_bake = scenario.last_bake;
+        let set_up = |world: &Rc<World>| {
+            if end == "StoppedForRollback" {
+                fire_alarm_after(world, last_bake);
+            }
+        };
+        let mut asking = Vec::new();
+        let undisturbed = play_observed(&scenario, None, Afterwards::Continues, set_up, |world| {
+            let network = &world.network;
+            let is_asking = |number: &usize| network.action(*number) == Some(ASKING);
+            asking = (0..network.calls()).filter(is_asking).collect();
+        });
+        all.add(undisturbed);
+        for number in asking {
+            for is_stranded in [false, true] {
+                let lost = Disturbance::LostChange { is_stranded };
+                for afterwards in Afterwards::ALL {
+                    let mut report = play(&scenario, Some((number, lost)), afterwards, set_up);
+                    let is_same = report.ends.contains_key(end);
+                    if afterwards == Afterwards::Continues && !is_same {
+                        let end = format!("it ends as {:?}", report.ends);
+                        report.violations.push(end);
+                    }
+                    let disturbed =
+                        format!("{names} names, {lost:?} at call {number}, {afterwards:?}");
+                    label(&mut report, &disturbed);
+                    all.add(report);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The action that asks for a change.
+const ASKING: &str = "GetChange";
+
 const LATENCY: Duration = Duration::from_millis(100);
 /// A late call takes as long as this many calls: 128 seconds of the 130 after which its function has ended,
 /// with the start of its environment.
@@ -180,12 +231,16 @@ pub fn a_fault_at_any_call_of_a_rollback_is_repaired_by_the_next_rollback(names:
     };
     let last_bake = scenario.last_bake;
     disturb_every_call(&scenario, &faults(), &[Afterwards::Continues], |world| {
-        let world = world.clone();
-        world.clone().spawn(async move {
-            world.clock.sleep(last_bake).await;
-            world.set_alarm("ALARM");
-        });
+        fire_alarm_after(world, last_bake);
     })
+}
+
+fn fire_alarm_after(world: &Rc<World>, time: Duration) {
+    let world = world.clone();
+    world.clone().spawn(async move {
+        world.clock.sleep(time).await;
+        world.set_alarm("ALARM");
+    });
 }
 
 /// Plays a migration with a fault at each call that Step Functions makes for it to another service or
@@ -282,6 +337,17 @@ pub(crate) fn play(
     afterwards: Afterwards,
     set_up: impl FnOnce(&Rc<World>),
 ) -> Report {
+    play_observed(scenario, disturbed, afterwards, set_up, |_| {})
+}
+
+/// The same. `between` is called before each advance of the clock.
+fn play_observed(
+    scenario: &Scenario,
+    disturbed: Option<(usize, Disturbance)>,
+    afterwards: Afterwards,
+    set_up: impl FnOnce(&Rc<World>),
+    mut between: impl FnMut(&Rc<World>),
+) -> Report {
     let mut is_pending = disturbed.is_some();
     let Scenario {
         record_sets, input, ..
@@ -305,6 +371,9 @@ pub(crate) fn play(
                 Some((number, Disturbance::Late)) => {
                     world.network.inject_fault(number, Fault::Late(LATE_CALLS));
                 }
+                Some((number, Disturbance::LostChange { is_stranded })) => {
+                    world.lose_change(number, is_stranded);
+                }
                 Some((number, Disturbance::Writer(writer))) => {
                     let (all, count) = (Arc::new(record_sets.clone()), &world.outside_writes);
                     let edit = zones::first_name(record_sets)
@@ -324,6 +393,7 @@ pub(crate) fn play(
             set_up(world);
         },
         |world| {
+            between(world);
             let is_reached = disturbed.is_some_and(|(number, _)| world.network.calls() > number);
             if !(is_pending && is_reached) {
                 return;

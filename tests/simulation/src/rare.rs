@@ -37,6 +37,7 @@ pub fn play(prepare: &dyn Fn(&Rc<World>)) -> Report {
     player.play_answers();
     player.play_releases();
     player.play_bad_health();
+    player.play_lost_changes();
     player.play_lost_events();
     player.play_rollbacks();
     player.play_requests();
@@ -197,6 +198,24 @@ impl Player<'_> {
             world.become_unhealthy();
             world.fail_calls("SendTaskFailure", UNKNOWN, FOR_GOOD);
         });
+    }
+
+    /// Plays migrations of which Route 53 has lost changes.
+    fn play_lost_changes(&mut self) {
+        for (fields, seconds) in [
+            (json!({}), 0),
+            (json!({}), 200),
+            (json!({"onFailure": "hold"}), 0),
+        ] {
+            self.play(&fields, seconds, |world| {
+                for number in 0..50 {
+                    world.lose_change_asked_for(number, number % 2 == 0);
+                }
+            });
+            self.play(&fields, seconds, |world| {
+                world.lose_change_asked_for(1, true);
+            });
+        }
     }
 
     /// Plays migrations, rollbacks and releases whose events EventBridge does not accept, and

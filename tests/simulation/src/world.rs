@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use fakes::{FakeCloudWatch, FakeExecutions, FakeRoute53, FakeSigningKeys, Network, Time};
+use fakes::{FakeCloudWatch, FakeExecutions, FakeRoute53, FakeSigningKeys, Fault, Network, Time};
 use fastrand::Rng;
 use futures_executor::LocalSpawner;
 use futures_util::FutureExt;
@@ -476,6 +476,20 @@ impl World {
             }
         }
         *self.annotated.borrow_mut() = Arc::new(annotated);
+    }
+
+    /// Loses a change, if the call with this number asks for one.
+    pub fn lose_change(&self, number: usize, is_stranded: bool) {
+        lock(&self.oracle).may_write_again = true;
+        let lost = Fault::LostChange { is_stranded };
+        self.network.inject_fault(number, lost);
+    }
+
+    /// Loses the change for which is asked next but this number. Numbers count from 0.
+    pub fn lose_change_asked_for(&self, number: usize, is_stranded: bool) {
+        lock(&self.oracle).may_write_again = true;
+        let lost = Fault::LostChange { is_stranded };
+        self.network.inject_fault_into("GetChange", number, lost);
     }
 
     /// Another writer changes the zone.

@@ -28,6 +28,7 @@
 //! | a completion does not mark the first journal | `complete` of `migration` | the same |
 //! | a rollback makes one pass only | `handle` of `rollback` | writes after its rollback |
 //! | the second pass comes while a function of the stopped execution may still write | `LATE_WRITER_SECONDS` of `rollback` | the same |
+//! | a lost change counts as in sync | `open_changes` of `migration` | ends as … instead of Completed (drift) |
 //! | an execution adopts the journals of any other execution | `own_or_adoptable` of `migration` | adopts the journal of …, which is running or has other sides |
 
 use std::process::ExitCode;
@@ -74,6 +75,10 @@ fn main() -> ExitCode {
         add(
             "another_writer_at_any_call_is_not_overwritten",
             exhaustive::another_writer_at_any_call_is_not_overwritten,
+        );
+        add(
+            "a_lost_change_is_made_again",
+            exhaustive::a_lost_change_is_made_again,
         );
         if names == 1 {
             add(

@@ -10,7 +10,7 @@ use migration::dns::{HostedZoneId, RecordData, RecordSet, RecordType, Routing};
 use migration::error::{
     ChangeRefused, NoSuchHostedZone, NotPermitted, Unavailable, UnsupportedRouting,
 };
-use migration::route53::{Change, ChangeId, HostedZone, ListStart, Page, Route53};
+use migration::route53::{Change, ChangeId, ChangeStatus, HostedZone, ListStart, Page, Route53};
 use migration::text::shortened;
 
 /// The error codes with which Route 53 refuses a change that is not valid for the zone.
@@ -154,18 +154,32 @@ impl Route53 for Route53Client {
             })
     }
 
-    async fn is_in_sync(&self, change_id: &str) -> Result<bool, Error> {
-        let output = self
-            .0
-            .get_change()
-            .id(change_id)
-            .send()
-            .await
-            .map_err(|error| classify("route53:GetChange", &error))?;
-        Ok(output
+    async fn change_status(&self, change_id: &str) -> Result<ChangeStatus, Error> {
+        let output = match self.0.get_change().id(change_id).send().await {
+            Ok(output) => output,
+            Err(error) => return lost_or_error(&error),
+        };
+        let is_in_sync = output
             .change_info()
-            .is_some_and(|info| *info.status() == sdk::ChangeStatus::Insync))
+            .is_some_and(|info| *info.status() == sdk::ChangeStatus::Insync);
+        Ok(if is_in_sync {
+            ChangeStatus::InSync
+        } else {
+            ChangeStatus::Pending
+        })
     }
+}
+
+/// What an error of `GetChange` says.
+fn lost_or_error<E>(error: &SdkError<E, HttpResponse>) -> Result<ChangeStatus, Error>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    // Source: Route 53 API Reference, `GetChange`, "Errors".
+    if error.code() == Some("NoSuchChange") {
+        return Ok(ChangeStatus::Lost);
+    }
+    Err(classify("route53:GetChange", error))
 }
 
 fn change_error<E>(id: &HostedZoneId, error: &SdkError<E, HttpResponse>) -> Error
@@ -340,6 +354,7 @@ pub fn to_sdk(record_set: &RecordSet) -> Result<sdk::ResourceRecordSet, BuildErr
 mod tests {
     use aws_sdk_route53::error::ErrorMetadata;
     use aws_sdk_route53::operation::change_resource_record_sets::ChangeResourceRecordSetsError;
+    use aws_sdk_route53::operation::get_change::GetChangeError;
     use aws_smithy_types::body::SdkBody;
 
     use super::*;
@@ -383,10 +398,23 @@ mod tests {
             .build();
         let client = Route53Client(aws_sdk_route53::Client::from_conf(config));
         let start = tokio::time::Instant::now();
-        let error = client.is_in_sync("C1").await.unwrap_err();
+        let error = client.change_status("C1").await.unwrap_err();
         assert!(matches!(error, Error::Unavailable(_)), "{error}");
         let took = start.elapsed().as_secs();
         assert!((15..=60).contains(&took), "{took} seconds");
+    }
+
+    #[test]
+    fn an_unknown_change_is_lost() {
+        let status = |code: &str, http_status: u16| {
+            let metadata = ErrorMetadata::builder().code(code).build();
+            let error = GetChangeError::generic(metadata);
+            let response = HttpResponse::new(http_status.try_into().unwrap(), SdkBody::empty());
+            lost_or_error(&SdkError::service_error(error, response))
+        };
+        assert_eq!(status("NoSuchChange", 404), Ok(ChangeStatus::Lost));
+        let unavailable = status("ServiceUnavailable", 503);
+        assert!(matches!(unavailable, Err(Error::Unavailable(_))));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::route53::{Change, ChangeId, Route53, read_names};
 pub struct Applied {
     /// The names that were changed.
     pub names: BTreeSet<RecordName>,
-    /// The ids for [`Route53::is_in_sync`].
+    /// The ids for [`Route53::change_status`].
     pub change_ids: Vec<ChangeId>,
     /// Whether the answer of an applied change was lost, and its id with it. Such a change is given
     /// [`PROPAGATION_SECONDS`](crate::route53::PROPAGATION_SECONDS) instead.

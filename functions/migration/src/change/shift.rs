@@ -29,7 +29,8 @@ pub enum Moment {
     LaterStep { reached: Percent },
 }
 
-/// The change that sets a name to `percent`; none if this execution has done that already.
+/// The change that sets a name to `percent`; none if this execution has done that already, unless it is to be
+/// done `again` because Route 53 has lost that change. Then it writes the same weights, with the next sequence.
 ///
 /// # Errors
 /// Those of [`Writer::own_or_adopted`] and [`Writer::own`]; [`Error::InvalidInput`] if the weights can't express the percent;
@@ -41,6 +42,7 @@ pub fn shift(
     percent: Percent,
     moment: Moment,
     weight_total: WeightTotal,
+    again: bool,
 ) -> Result<Option<Shift>, Error> {
     let name = paired.name;
     let entry = match moment {
@@ -52,6 +54,7 @@ pub fn shift(
     if let Some(journal) = journal
         && journal.percent >= percent
         && writer.is_own(journal)
+        && !again
     {
         return Ok(None);
     }
@@ -85,11 +88,12 @@ pub fn shift(
         for (record_set, weight) in [(pair.from, weights.from), (pair.to, weights.to)] {
             // An existing journal was compared with the live weights and is part of the batch. Without
             // one, the change includes also the records that it leaves unchanged, so that it fails if
-            // another writer changed them.
+            // another writer changed them. So does a change that is made again, because servers may not
+            // have them.
             change.replace_with(
                 record_set,
                 record_set.with_weight(weight),
-                journal.is_none(),
+                journal.is_none() || again,
             );
         }
     }

@@ -82,7 +82,14 @@ pub(super) fn describe(
         for paired in paired_names {
             // To find out whether its weights can be written.
             let moment = Moment::Plan;
-            let shift = shift(paired, writer, step.percent, moment, migration.weight_total)?;
+            let shift = shift(
+                paired,
+                writer,
+                step.percent,
+                moment,
+                migration.weight_total,
+                false,
+            )?;
             let Some(Shift { change, written }) = shift else {
                 continue;
             };

@@ -4,6 +4,7 @@
 //! | module | content |
 //! |---|---|
 //! | `counted` | the events of executions, against those that are counted |
+//! | `losses` | changes that Route 53 has lost |
 //! | `doubt` | failures of observers and of other Tasks |
 //! | `requests` | one migration for each request |
 //! | `start` | what the first shift needs, and which alarms count |
@@ -15,6 +16,7 @@
 
 mod counted;
 mod doubt;
+mod losses;
 mod mutations;
 
 mod operators;

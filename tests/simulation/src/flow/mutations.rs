@@ -7,7 +7,9 @@ use std::panic::catch_unwind;
 use expect_test::expect_file;
 use serde_json::{Value, json};
 
-use super::{MUTATED, counted, doubt, operators, outcomes, parts, requests, start, watching};
+use super::{
+    MUTATED, counted, doubt, losses, operators, outcomes, parts, requests, start, watching,
+};
 use crate::machines::{self, DEFINITIONS, MIGRATION, NOTIFICATION, ROLLBACK, START, WATCH};
 
 /// The rules, in the order of the table.
@@ -17,6 +19,7 @@ const SINCE: &str = "an alarm counts from the start of the check that let the st
 const REDRIVE: &str = "no shift on a plan from before a redrive";
 const WATCHED: &str = "health is watched while the new side has traffic";
 const PARTS: &str = "many names take several calls, and health is watched between them";
+const AGAIN: &str = "a change that Route 53 has lost is made again, three times at most";
 const LOST: &str = "a lost watch is replaced, then `onFailure` acts";
 const CONTINUED: &str = "a watch goes on before its history is full";
 const GONE: &str = "a watch ends with its token";
@@ -80,6 +83,7 @@ fn mutations() -> Vec<Mutation> {
         (REDRIVE, redrive()),
         (WATCHED, watched()),
         (PARTS, parts()),
+        (AGAIN, again()),
         (LOST, lost()),
         (CONTINUED, continued()),
         (GONE, gone()),
@@ -106,6 +110,67 @@ fn mutations() -> Vec<Mutation> {
             })
     });
     mutations.collect()
+}
+
+fn again() -> Vec<Row> {
+    vec![
+        (
+            MIGRATION,
+            "Hold or roll back?",
+            "a lost change fails the migration",
+            DropRule("ChangeLost"),
+            history!(losses::a_lost_change_is_made_again),
+        ),
+        (
+            MIGRATION,
+            "Hold or roll back?",
+            "a lost change is made again without a limit",
+            Replace("$rewrites < 3", "true"),
+            history!(losses::a_change_that_is_lost_each_time_is_made_four_times),
+        ),
+        (
+            MIGRATION,
+            "More steps?",
+            "the lost changes of all steps count together",
+            Remove("/Choices/0/Assign/rewrites"),
+            history!(losses::lost_changes_of_another_step_do_not_count),
+        ),
+        (
+            MIGRATION,
+            "Shift weight",
+            "a lost change that the zone shows is not made again",
+            Replace("$rewrites > 0", "false"),
+            history!(losses::a_lost_change_is_made_again),
+        ),
+        (
+            WATCH,
+            "Healthy?",
+            "a lost change is waited for",
+            DropRule("'lost'"),
+            history!(losses::a_lost_change_is_made_again),
+        ),
+        (
+            WATCH,
+            "Judge health",
+            "a lost change outweighs the failure of another observer",
+            Replace(
+                "'fail' in",
+                "'lost' in $states.input.verdict ? 'lost' : 'fail' in",
+            ),
+            history!(losses::a_lost_change_is_not_made_again_directly_after_a_failure),
+        ),
+        (
+            WATCH,
+            "Judge health",
+            "a lost change outweighs doubt",
+            Replace(
+                "'inconclusive' in $states.input.verdict ? 'inconclusive'",
+                "'lost' in $states.input.verdict ? 'lost'
+                : 'inconclusive' in $states.input.verdict ? 'inconclusive'",
+            ),
+            history!(losses::a_lost_change_is_not_made_again_while_an_observer_fails),
+        ),
+    ]
 }
 
 fn probe() -> Vec<Row> {
@@ -182,8 +247,8 @@ fn closed() -> Vec<Row> {
             "Judge health",
             "one pass outweighs the doubt of the others",
             Replace(
-                "'inconclusive' in $states.input.verdict ? 'inconclusive' : 'pass'",
-                "'pass' in $states.input.verdict ? 'pass' : 'inconclusive'",
+                "'inconclusive' in $states.input.verdict",
+                "'pass' in $states.input.verdict ? 'pass' : 'inconclusive' in $states.input.verdict",
             ),
             history!(doubt::doubt_that_remains_ends_the_bake_after_max_bake_seconds),
         ),
