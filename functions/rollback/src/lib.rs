@@ -43,6 +43,11 @@
 //! it was deleted by the rollback, and only another writer can have put it back; a rollback of names, which a
 //! person requests, still restores from it.
 //!
+//! If Route 53 refuses to create the records of `to` again, because their load balancer is gone, the name is
+//! restored without them: the same batch deletes them and their registry TXT records, see
+//! [`Restoration::without_to`]. A name whose load balancer of `from` is gone stays as it is: its traffic would
+//! go to nothing. The answer lists it first.
+//!
 //! Two rollbacks at the same time are safe: the batch of the second fails, and its retry finds the
 //! names restored.
 //!
@@ -69,14 +74,14 @@ mod services;
 mod sweep;
 mod targets;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use migration::Error;
 use migration::change::{
     Applied, AppliedInPart, NameChange, Part, Restoration, apply, apply_in_part, delete_journal,
     restore,
 };
-use migration::dns::{RecordName, Zone};
+use migration::dns::{RecordData, RecordName, Zone};
 use migration::executions::Executions;
 use migration::input::Reaction;
 use migration::journal::{JournalEntry, Journals, SigningKeys};
@@ -290,11 +295,20 @@ async fn roll_back_journals(
             reports.add_name(&entry.journal, Outcome::Completed);
         }
     }
-    for RestoredName { entry, differences } in written.restored {
+    for RestoredName {
+        entry,
+        mut differences,
+        ..
+    } in written.restored
+    {
         let report = &mut pass.report;
         report.restored += 1;
         report.wait_seconds = report.wait_seconds.max(zone.ttl_seconds(&entry.name));
-        reports.add_restored_name(entry, differences);
+        let refusal = written.without_to.get(&entry.name);
+        if let Some(refusal) = refusal {
+            differences.insert(0, describe_deleted(zone, entry, refusal));
+        }
+        reports.add_restored_name(entry, differences, refusal.is_some());
     }
     match target.reaction {
         Reaction::Hold => {
@@ -322,6 +336,8 @@ async fn roll_back_journals(
 /// What a pass writes in one zone.
 struct Decision<'j, 'z> {
     restorations: Vec<NameChange>,
+    /// What is written instead if the load balancer of `to` is gone.
+    without_to: BTreeMap<RecordName, NameChange>,
     /// The names of `restorations`.
     restored: Vec<RestoredName<'j, 'z>>,
     /// Delete the journals of completed migrations, in this order.
@@ -332,8 +348,22 @@ struct Decision<'j, 'z> {
 
 struct RestoredName<'j, 'z> {
     entry: &'j JournalEntry<'z>,
+    /// The targets of the aliases of `from`.
+    from_targets: BTreeSet<String>,
     /// What differed from the journal, for people.
     differences: Vec<String>,
+}
+
+impl RestoredName<'_, '_> {
+    /// The load balancer of `from`, if a refusal says that it is gone.
+    fn gone_target(&self, refusal: &Error) -> Option<&str> {
+        let Error::ChangeRefused(refusal) = refusal else {
+            return None;
+        };
+        let mut targets = self.from_targets.iter();
+        let gone = targets.find(|target| refusal.names_target(target));
+        gone.map(String::as_str)
+    }
 }
 
 fn decide<'j, 'z>(
@@ -347,6 +377,7 @@ fn decide<'j, 'z>(
         .map(|entry| delete_journal(zone, entry));
     let mut decision = Decision {
         restorations: Vec::new(),
+        without_to: BTreeMap::new(),
         restored: Vec::new(),
         deletions: deletions.collect(),
         problems: Vec::new(),
@@ -356,10 +387,18 @@ fn decide<'j, 'z>(
     }
     for entry in &journals.entries {
         match restore(zone, entry) {
-            Ok(Restoration { change, found }) => {
+            Ok(Restoration {
+                change,
+                without_to,
+                from_targets,
+                found,
+            }) => {
+                let without_to = without_to.map(|change| (change.name.clone(), change));
+                decision.without_to.extend(without_to);
                 decision.restorations.push(change);
                 decision.restored.push(RestoredName {
                     entry,
+                    from_targets,
                     differences: found,
                 });
             }
@@ -372,6 +411,8 @@ fn decide<'j, 'z>(
 /// What a pass has written in one zone.
 struct Written<'j, 'z> {
     restored: Vec<RestoredName<'j, 'z>>,
+    /// Those of them without the records of `to`, each with the refusal to create these again.
+    without_to: BTreeMap<RecordName, Error>,
     /// The names whose journals are deleted.
     deleted: BTreeSet<RecordName>,
 }
@@ -388,12 +429,33 @@ async fn write<'j, 'z>(
 ) -> Result<Written<'j, 'z>, Error> {
     let Decision {
         restorations,
+        without_to,
         mut restored,
         mut deletions,
         problems,
     } = decision;
     pass.report.problems.extend(problems);
-    let (changed, error) = apply_restorations(route53, target, restorations, pass).await;
+    let in_part = apply_restorations(route53, target, restorations, &without_to, pass).await;
+    let AppliedInPart {
+        applied,
+        by_alternative: without_to,
+        refused,
+        suspected,
+        error,
+    } = in_part;
+    for (name, refusal) in refused {
+        let name_is = |it: &&RestoredName<'_, '_>| it.entry.name == name;
+        let found = restored.iter().find(name_is);
+        match found.and_then(|it| Some((it, it.gone_target(&refusal)?))) {
+            Some((it, target)) => {
+                pass.add_gone(name, &it.entry.journal.from, target, &refusal);
+            }
+            None => pass.add_refusal(name, &refusal),
+        }
+    }
+    pass.suspected.extend(suspected);
+    let changed = applied.names.clone();
+    pass.add_applied(applied);
     restored.retain(|name| changed.contains(&name.entry.name));
     if let Some(error) = error {
         if changed.is_empty() {
@@ -403,6 +465,7 @@ async fn write<'j, 'z>(
         pass.is_unfinished = true;
         return Ok(Written {
             restored,
+            without_to,
             deleted: BTreeSet::new(),
         });
     }
@@ -423,17 +486,21 @@ async fn write<'j, 'z>(
     let deleted = applied.names.clone();
     pass.is_unfinished |= deleted.len() < all;
     pass.add_applied(applied);
-    Ok(Written { restored, deleted })
+    Ok(Written {
+        restored,
+        without_to,
+        deleted,
+    })
 }
 
-/// Writes all restorations that the pass may still write and Route 53 accepts. Returns the names that are
-/// restored, and the error because of which others are not.
+/// Writes all restorations that the pass may still write and Route 53 accepts.
 async fn apply_restorations(
     route53: &impl Route53,
     target: &RollbackTarget,
     mut restorations: Vec<NameChange>,
+    without_to: &BTreeMap<RecordName, NameChange>,
     pass: &mut Pass,
-) -> (BTreeSet<RecordName>, Option<Error>) {
+) -> AppliedInPart {
     restorations.retain(|change| !pass.refused.contains_key(&change.name));
     let (mut suspected, mut restorations): (Vec<_>, Vec<_>) = restorations
         .into_iter()
@@ -449,30 +516,45 @@ async fn apply_restorations(
     for change in &suspects {
         pass.suspected.remove(&change.name);
     }
-    let AppliedInPart {
-        applied,
-        refused,
-        suspected,
-        error,
-    } = apply_in_part(
+    apply_in_part(
         route53,
         &target.hosted_zone_id,
         &target.comment(),
         allowed,
         suspects,
+        without_to,
         Part {
             is_first: !pass.goes_on,
             is_last,
         },
     )
-    .await;
-    for (name, refusal) in &refused {
-        pass.refused.insert(name.clone(), refusal.to_string());
-    }
-    pass.suspected.extend(suspected);
-    let restored = applied.names.clone();
-    pass.add_applied(applied);
-    (restored, error)
+    .await
+}
+
+/// A sentence about a name that was restored without the records of `to`: what was deleted.
+fn describe_deleted(zone: &Zone, entry: &JournalEntry<'_>, refusal: &Error) -> String {
+    let JournalEntry { name, journal, .. } = entry;
+    let deleted = journal
+        .original
+        .iter()
+        .filter_map(|(record_type, original)| {
+            let (record_set, _) = zone.weighted(name, record_type, &journal.to)?;
+            let RecordData::Alias { dns_name, .. } = &record_set.data else {
+                return None;
+            };
+            Some(format!(
+                "{record_type} alias {dns_name} weight {}",
+                original.to
+            ))
+        });
+    let deleted: Vec<_> = deleted.collect();
+    format!(
+        "{name}: the records of {} were deleted with their registry TXT records, and {} has their traffic, because Route 53 \
+         does not create them again, as if their load balancer were gone; originally: {} ({refusal})",
+        journal.to,
+        journal.from,
+        deleted.join(", ")
+    )
 }
 
 /// The executions that later passes roll back too.

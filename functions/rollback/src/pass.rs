@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use migration::Error;
 use migration::change::{Allowance, Applied};
-use migration::dns::RecordName;
+use migration::dns::{RecordName, SetIdentifier};
 use migration::json::from_json;
 use migration::route53::{ChangeId, OpenChanges, PROPAGATION_SECONDS, Route53, open_changes};
 use migration::text::shortened;
 use serde::{Deserialize, Serialize};
 
-use crate::report::{MigrationReport, limit_findings, merge};
+use crate::report::{LONGEST_LIST, MigrationReport, limit_findings, merge};
 use crate::request::EarlierPasses;
 
 /// The timeout of `shift-weight` in the template, in seconds. A test compares the two.
@@ -84,6 +84,9 @@ pub struct Unfinished {
     refused: BTreeMap<RecordName, String>,
     /// The names of batches that Route 53 has refused. They come last.
     suspected: BTreeSet<RecordName>,
+    /// Those of `refused` whose load balancer of `from` is gone.
+    #[serde(default)]
+    from_is_gone: BTreeSet<RecordName>,
     /// The reports so far.
     migrations: Vec<MigrationReport>,
     /// Whether the held migrations of an alarm are still to be looked up.
@@ -98,6 +101,7 @@ pub(crate) struct Pass {
     pub(crate) goes_on: bool,
     pub(crate) refused: BTreeMap<RecordName, String>,
     pub(crate) suspected: BTreeSet<RecordName>,
+    from_is_gone: BTreeSet<RecordName>,
     /// Whether names are left that the next pass can restore at once.
     pub(crate) is_unfinished: bool,
     pub(crate) held_is_open: bool,
@@ -124,6 +128,7 @@ impl Pass {
             wait_seconds,
             refused,
             suspected,
+            from_is_gone,
             migrations,
             held_is_open,
         } = unfinished.unwrap_or_default();
@@ -136,6 +141,7 @@ impl Pass {
             goes_on,
             refused,
             suspected,
+            from_is_gone,
             is_unfinished: false,
             held_is_open: is_first || held_is_open,
             migrations,
@@ -200,6 +206,28 @@ impl Pass {
         }
     }
 
+    /// Adds a name that Route 53 refuses to change.
+    pub(crate) fn add_refusal(&mut self, name: RecordName, refusal: &Error) {
+        self.refused.insert(name, refusal.to_string());
+    }
+
+    /// Adds a name that stays as it is, because the load balancer `target` of `from` is gone: at the original
+    /// weights its traffic would go to nothing.
+    pub(crate) fn add_gone(
+        &mut self,
+        name: RecordName,
+        from: &SetIdentifier,
+        target: &str,
+        refusal: &Error,
+    ) {
+        let reason = format!(
+            "the load balancer of {from} is gone ({target}), so that the original weights would send its traffic to \
+             nothing; change its record to one that exists, then roll back again ({refusal})"
+        );
+        self.from_is_gone.insert(name.clone());
+        self.refused.insert(name, reason);
+    }
+
     pub(crate) fn add_error(&mut self, execution: Option<&str>, error: Error) {
         self.failed.extend(execution.map(str::to_owned));
         self.first_error.get_or_insert(error);
@@ -246,10 +274,29 @@ impl Pass {
             ));
         }
         if !self.is_unfinished {
-            let refused = self.refused.iter();
-            let problems =
-                refused.map(|(name, reason)| format!("{name} is not restored: {reason}"));
-            report.problems.extend(problems);
+            let (gone, others): (Vec<_>, Vec<_>) = self
+                .refused
+                .iter()
+                .partition(|(name, _)| self.from_is_gone.contains(*name));
+            let problem = |(name, reason)| format!("{name} is not restored: {reason}");
+            // Nothing but a person can help these names.
+            report.problems = gone
+                .iter()
+                .copied()
+                .map(problem)
+                .chain(std::mem::take(&mut report.problems))
+                .chain(others.into_iter().map(problem))
+                .collect();
+            if !gone.is_empty() {
+                let names: Vec<_> = gone.iter().map(|(name, _)| name.as_str()).collect();
+                report.message = format!(
+                    "the load balancer of the old side is gone for {}, so these names stay as they are: {}; {}",
+                    names.len(),
+                    shortened(&names.join(", "), LONGEST_LIST),
+                    report.message
+                );
+                report.message = shortened(&report.message, LONGEST_MESSAGE);
+            }
         }
         // Also if it goes on with the first pass.
         let is_first = earlier.is_none() || self.goes_on;
@@ -278,6 +325,7 @@ impl Pass {
                 wait_seconds: report.wait_seconds,
                 refused: self.refused,
                 suspected: self.suspected,
+                from_is_gone: self.from_is_gone,
                 migrations,
                 held_is_open: self.held_is_open,
             });

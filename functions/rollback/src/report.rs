@@ -18,7 +18,7 @@ const MOST_FINDINGS: usize = 20;
 /// Characters of a finding; some contain other writers' record values, or messages of Route 53.
 const LONGEST_FINDING: usize = 1_000;
 /// Characters of the names that a message lists.
-const LONGEST_LIST: usize = 1_000;
+pub(crate) const LONGEST_LIST: usize = 1_000;
 
 /// A finding about a name that was at 100 percent and leased: its release may have begun.
 const MAYBE_GIVEN_BACK: &str = "ExternalDNS owns the records again: if the annotations already have the weights that the migration reached, \
@@ -158,7 +158,13 @@ impl<'a, E: Executions> Reports<'a, E> {
         report
     }
 
-    pub(crate) fn add_restored_name(&mut self, entry: &JournalEntry<'_>, differences: Vec<String>) {
+    /// `is_without_to` says whether its records of `to` were deleted, so that it has no pair of weights.
+    pub(crate) fn add_restored_name(
+        &mut self,
+        entry: &JournalEntry<'_>,
+        differences: Vec<String>,
+        is_without_to: bool,
+    ) {
         let journal = &entry.journal;
         let requested = self.target.migration().and_then(|it| it.requested.as_ref());
         let is_requested = requested.is_none_or(|patterns| {
@@ -171,7 +177,9 @@ impl<'a, E: Executions> Reports<'a, E> {
         if journal.is_leased() && journal.percent == Percent::ALL {
             report.add_common_finding(MAYBE_GIVEN_BACK);
         }
-        count_weights(&mut report.weights, &journal.original);
+        if !is_without_to {
+            count_weights(&mut report.weights, &journal.original);
+        }
     }
 
     fn find_or_add(&mut self, execution: &str, status: Outcome) -> &mut MigrationReport {

@@ -57,6 +57,9 @@ struct State {
     /// Whether the change that the current call asks for is lost, and if so, whether it is stranded.
     losing: Option<bool>,
     protected: BTreeSet<RecordName>,
+    /// The load balancers that are gone, each with what the refusal of an alias says; none for the text of
+    /// Route 53.
+    gone: BTreeMap<String, Option<String>>,
     /// None if nothing is throttled.
     limits: Option<Limits>,
 }
@@ -137,6 +140,20 @@ impl FakeRoute53 {
     /// Refuses every batch with a change of this name from now on.
     pub fn protect(&self, name: &RecordName) {
         self.lock().protected.insert(name.clone());
+    }
+
+    /// Removes a load balancer: no alias of it can be created from now on, with the error that Route 53 has for
+    /// a target that it does not find.
+    ///
+    /// Source: the issue harmony-one/harmony-ops#491.
+    pub fn remove_load_balancer(&self, dns_name: &str) {
+        self.lock().gone.insert(dns_name.to_owned(), None);
+    }
+
+    /// The same with another text of the error, because AWS does not document it.
+    pub fn remove_load_balancer_with(&self, dns_name: &str, text: &str) {
+        let text = Some(text.to_owned());
+        self.lock().gone.insert(dns_name.to_owned(), text);
     }
 
     /// Throttles calls from now on as Route 53 does, while others use the same account.
@@ -476,6 +493,9 @@ impl Route53 for FakeRoute53 {
                 let reason = "the record is protected".to_owned();
                 return Err(Error::from(ChangeRefused { reason }));
             }
+            if let Some(reason) = state.missing_targets(changes) {
+                return Err(Error::from(ChangeRefused { reason }));
+            }
             self.apply(&mut state.record_sets, changes)
                 .map_err(|reason| ChangeRefused { reason })?;
             let batch: Vec<WrittenChange> = changes
@@ -525,6 +545,29 @@ impl Route53 for FakeRoute53 {
 }
 
 impl State {
+    /// The error for aliases of load balancers that are gone.
+    fn missing_targets(&self, changes: &[Change<'_>]) -> Option<String> {
+        let mut problems = Vec::new();
+        for change in changes {
+            if let Change::Create(created) = change
+                && let RecordData::Alias {
+                    hosted_zone_id,
+                    dns_name,
+                    ..
+                } = &created.data
+                && let Some(text) = self.gone.get(dns_name)
+            {
+                let not_found = format!(
+                    "Tried to create an alias that targets {dns_name}, type {} in zone {hosted_zone_id}, but that \
+                     target was not found",
+                    created.record_type
+                );
+                problems.push(text.clone().unwrap_or(not_found));
+            }
+        }
+        (!problems.is_empty()).then(|| format!("[{}]", problems.join(", ")))
+    }
+
     /// Loses the change of the batch with this number. If it is stranded, its records are as before it,
     /// unless they were changed again.
     fn lose(&mut self, number: usize, is_stranded: bool) {

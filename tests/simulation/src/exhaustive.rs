@@ -76,6 +76,10 @@ pub enum Disturbance {
     Writer(Writer),
     /// The same migration is started a second time, as by an event that is delivered twice.
     SecondMigration,
+    /// The load balancer of a side is deleted: Route 53 refuses to create an alias of it.
+    LoadBalancerGone {
+        is_new_side: bool,
+    },
     /// The alarm of the migration fires, and its event is delivered three times.
     Alarm,
 }
@@ -159,6 +163,13 @@ pub fn another_writer_at_any_call_is_not_overwritten_without_a_lease(names: usiz
     let mut scenario = Scenario::new(names, zones::registered);
     scenario.input["externalDns"] = json!({"mode": "ignore"});
     disturb_every_call(&scenario, &interference(), &Afterwards::ALL, |_| {})
+}
+
+/// Plays a migration of leased names in which the load balancer of a side is deleted at each call in turn.
+pub fn a_load_balancer_that_is_gone_keeps_no_other_name_shifted(names: usize) -> Report {
+    let scenario = Scenario::new(names, zones::registered);
+    let gone = [true, false].map(|is_new_side| Disturbance::LoadBalancerGone { is_new_side });
+    disturb_every_call(&scenario, &gone, &Afterwards::ALL, |_| {})
 }
 
 /// Plays an outage of AWS that starts at each call in turn, and lasts longer than the retries of the
@@ -386,7 +397,13 @@ fn play_observed(
                     let three = || [1, 30, 200].map(Duration::from_secs).to_vec();
                     *world.deliveries.borrow_mut() = Box::new(three);
                 }
-                Some((_, Disturbance::SecondMigration | Disturbance::InvocationLost)) | None => {}
+                Some((
+                    _,
+                    Disturbance::SecondMigration
+                    | Disturbance::InvocationLost
+                    | Disturbance::LoadBalancerGone { .. },
+                ))
+                | None => {}
             }
             world.is_notifying.set(disturbed.is_none());
             world.start("run", input);
@@ -403,6 +420,9 @@ fn play_observed(
                 Some((_, Disturbance::SecondMigration)) => world.start("second", input),
                 Some((_, Disturbance::Alarm)) => world.set_alarm("ALARM"),
                 Some((_, Disturbance::InvocationLost)) => world.lose_invocations(),
+                Some((_, Disturbance::LoadBalancerGone { is_new_side })) => {
+                    world.remove_load_balancer(if is_new_side { GREEN } else { BLUE });
+                }
                 _ => {}
             }
             if afterwards == Afterwards::Aborted {

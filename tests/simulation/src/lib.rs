@@ -29,6 +29,7 @@
 //! | `refusals` | inputs and zones that the plan refuses |
 //! | `warnings` | warnings of the plan |
 //! | `refused_records` | rollbacks in which Route 53 refuses records |
+//! | `gone_load_balancers` | rollbacks of names of which a load balancer is gone |
 //! | `events` | rollbacks that an event starts |
 //! | `alarm_storm` | many alarms at once, and the queue between an alarm and its rollback |
 //! | `holds` | alarms that fire while a migration is held |
@@ -75,6 +76,8 @@ mod events;
 mod external_dns;
 #[cfg(test)]
 mod flow;
+#[cfg(test)]
+mod gone_load_balancers;
 #[cfg(test)]
 mod holds;
 #[cfg(test)]

@@ -26,6 +26,12 @@ pub struct Oracle {
     pub leasing: BTreeSet<String>,
     /// Whether Route 53 loses changes, so that a name may be written again that is at its step.
     pub may_write_again: bool,
+    /// The load balancers that are gone: a rollback may delete the records of the new side that are aliases
+    /// of them.
+    pub gone_targets: BTreeSet<String>,
+    /// Whether Route 53 may refuse a name twice and then not any more, which looks as if its load balancer
+    /// were gone.
+    pub may_refuse_twice: bool,
     /// The number of restored names, by execution.
     pub restored: BTreeMap<String, usize>,
     /// The number of completed names, by execution.
@@ -138,6 +144,11 @@ impl Oracle {
             .journals
             .map(|journal| journal.map(Journal::parse_unverified));
         let (old, new) = (old.transpose()?, new.transpose()?);
+        let kept = match (&old, &new) {
+            (Some(old), None) => Some(self.without_gone(change, old, zone.at(name))?),
+            _ => None,
+        };
+        let change = kept.as_ref().unwrap_or(change);
         only_weights_change(&change.moved)?;
         only_weight_and_owner_change(&change.texts)?;
         let after = zone.at(name);
@@ -161,6 +172,57 @@ impl Oracle {
                 self.check_last(&old, change, after, &texts, &original_texts)
             }
         }
+    }
+
+    /// A restoration without the records that it deletes because their load balancer is gone. That needs all
+    /// records of the new side, their registry TXT records, and an old side with its original weight.
+    fn without_gone<'a>(
+        &self,
+        change: &Change<'a>,
+        old: &Journal,
+        after: &[RecordSet],
+    ) -> Result<Change<'a>, String> {
+        let is_of_to = |it: &&RecordSet| it.weighted().is_some_and(|(side, _)| *side == old.to);
+        let kept = Change {
+            moved: change.moved.clone(),
+            texts: change.texts.clone(),
+            ..*change
+        };
+        let [deleted, created] = &change.moved;
+        let is_gone = |it: &&RecordSet| match &it.data {
+            RecordData::Alias { dns_name, .. } => self.gone_targets.contains(dns_name),
+            RecordData::Values { .. } => false,
+        };
+        let mut of_to = deleted.iter().copied().filter(is_of_to).peekable();
+        if created.iter().any(is_of_to) || of_to.peek().is_none() {
+            return Ok(kept);
+        }
+        if !self.may_refuse_twice && !of_to.all(|it| is_gone(&it)) {
+            return Err("a record is deleted although its load balancer exists".into());
+        }
+        if change.texts[1].iter().any(is_of_to) || after.iter().any(|it| is_of_to(&it)) {
+            return Err("records of the deleted side are left".into());
+        }
+        for (record_type, original) in &old.original {
+            let from = weight_of(after, record_type, &old.from);
+            if original.from == 0 || from != Some(original.from) {
+                return Err(format!(
+                    "{record_type} has the weight {from:?} of {} only",
+                    old.from
+                ));
+            }
+        }
+        let without = |sets: &[Vec<&'a RecordSet>; 2]| {
+            sets.clone().map(|mut sets| {
+                sets.retain(|it| !is_of_to(it));
+                sets
+            })
+        };
+        Ok(Change {
+            moved: without(&change.moved),
+            texts: without(&change.texts),
+            ..kept
+        })
     }
 
     fn check_first(

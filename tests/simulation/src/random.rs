@@ -16,6 +16,7 @@ use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::exhaustive::FaultKind;
 use crate::history::{self, Report};
+use crate::oracle::lock;
 use crate::world::{ALARM, Answer, Approval, World};
 use crate::writers::Writer;
 use crate::zones::{BLUE, GREEN, alias, registry, soa};
@@ -56,12 +57,15 @@ pub(crate) fn play_with(seed: u64, observe: impl FnOnce(&Rc<World>)) -> Report {
 
 fn prepare(world: &Rc<World>, random: &mut Rng, zone: &[RecordSet], input: &Value) {
     let chance = *pick(random, &[0.0, 0.0, 0.01, 0.03, 0.1]);
+    let mut refusals = 0;
     for number in 0..FAULTY_CALLS {
         if random.f64() < chance {
             let kind = *pick(random, &FaultKind::ALL);
             world.network.inject_fault(number, kind.fault());
+            refusals += usize::from(kind == FaultKind::Refused);
         }
     }
+    lock(&world.oracle).may_refuse_twice = refusals > 1;
     if random.u8(0..10) == 0 {
         let start = random.usize(0..200);
         for number in start..start + random.usize(20..200) {
@@ -114,6 +118,15 @@ fn prepare(world: &Rc<World>, random: &mut Rng, zone: &[RecordSet], input: &Valu
         if random.f64() < loss_chance {
             world.lose_change_asked_for(number, random.bool());
         }
+    }
+    if random.u8(0..16) == 0 {
+        let side = *pick(random, &[BLUE, GREEN]);
+        let at = Duration::from_secs(random.u64(0..=LATEST_SECONDS));
+        let world = world.clone();
+        world.clone().spawn(async move {
+            world.clock.sleep(at).await;
+            world.remove_load_balancer(side);
+        });
     }
 }
 

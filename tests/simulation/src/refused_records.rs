@@ -93,8 +93,10 @@ fn one_refused_name_costs_only_the_writes_that_find_it() {
         let problems = pass.answer["problems"].to_string();
         assert!(problems.contains(name(number).as_str()), "{problems}");
         let writes = pass.writes();
+        // When all others are restored, it is sent once more, and then without the new side, in case that its
+        // load balancer is gone.
         assert!(
-            writes <= clean + bisection,
+            writes <= clean + bisection + 2,
             "{number}: {writes}, {clean} without a refusal"
         );
         // All others are restored before it is read again. The first name of the first batch decides

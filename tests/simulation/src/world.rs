@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -38,7 +38,7 @@ use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK
 use crate::oracle::{Oracle, lock};
 use crate::recording::Recorder;
 use crate::writers::Writer;
-use crate::zones::is_same;
+use crate::zones::{alias, is_same};
 
 const ALARM_EVENT: &str = include_str!("../../events/cloudwatch-alarm-state-change.json");
 const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-status-change.json");
@@ -490,6 +490,19 @@ impl World {
         lock(&self.oracle).may_write_again = true;
         let lost = Fault::LostChange { is_stranded };
         self.network.inject_fault_into("GetChange", number, lost);
+    }
+
+    /// Deletes the load balancer of a side.
+    pub fn remove_load_balancer(&self, side: &str) {
+        self.note(format!("the load balancer of {side} is gone"));
+        // The zone can't be as before any more.
+        self.outside_writes.fetch_add(1, Ordering::Relaxed);
+        let dns_name = alias(side)["DNSName"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        self.route53.remove_load_balancer(&dns_name);
+        lock(&self.oracle).gone_targets.insert(dns_name);
     }
 
     /// Another writer changes the zone.

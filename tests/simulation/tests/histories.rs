@@ -28,7 +28,8 @@
 //! | a completion does not mark the first journal | `complete` of `migration` | the same |
 //! | a rollback makes one pass only | `handle` of `rollback` | writes after its rollback |
 //! | the second pass comes while a function of the stopped execution may still write | `LATE_WRITER_SECONDS` of `rollback` | the same |
-//! | a lost change counts as in sync | `open_changes` of `migration` | ends as … instead of Completed (drift) |
+//! | a lost change counts as in sync | `open_changes` of `migration` | it ends as … |
+//! | a name that is refused once is restored without the new side | `write_alternatives` of `migration` | a record is deleted although its load balancer exists |
 //! | an execution adopts the journals of any other execution | `own_or_adoptable` of `migration` | adopts the journal of …, which is running or has other sides |
 
 use std::process::ExitCode;
@@ -79,6 +80,10 @@ fn main() -> ExitCode {
         add(
             "a_lost_change_is_made_again",
             exhaustive::a_lost_change_is_made_again,
+        );
+        add(
+            "a_load_balancer_that_is_gone_keeps_no_other_name_shifted",
+            exhaustive::a_load_balancer_that_is_gone_keeps_no_other_name_shifted,
         );
         if names == 1 {
             add(

@@ -1,10 +1,10 @@
 //! Writing the changes batch by batch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::name_change::{NameChange, batches};
 use crate::Error;
-use crate::dns::{HostedZoneId, RecordName};
+use crate::dns::{HostedZoneId, RecordName, Zone};
 use crate::error::Conflict;
 use crate::route53::{Change, ChangeId, Route53, read_names};
 
@@ -34,6 +34,8 @@ pub struct AppliedInOrder {
 #[must_use]
 pub struct AppliedInPart {
     pub applied: Applied,
+    /// The names of `applied` for which the alternative was written, each with the refusal of its change.
+    pub by_alternative: BTreeMap<RecordName, Error>,
     /// The names that Route 53 refuses to change, each with the refusal.
     pub refused: Vec<(RecordName, Error)>,
     /// The names of refused batches for which the error came before it was found which of them Route 53
@@ -102,6 +104,12 @@ pub async fn apply(
 ///
 /// `suspected` are changes that an earlier call found in a refused batch. They come last, and in halves.
 ///
+/// `alternatives` are written in the place of changes that Route 53 refuses when they are alone: at once, if
+/// the refusal names the target of an alias that only the change creates; otherwise, because AWS does not
+/// document these texts, in the last part after everything else, and only if the change is refused a second
+/// time. An accepted alternative shows that such a target is gone, and then it is left out of all refused
+/// batches without bisecting them.
+///
 /// It stops at [`Error::Conflict`] for the first name, and at every error that is neither a refusal nor a
 /// conflict. If another writer changed one of the other names, the conflict is the error after all others
 /// are written.
@@ -111,6 +119,7 @@ pub async fn apply_in_part(
     comment: &str,
     changes: Vec<NameChange>,
     suspected: Vec<NameChange>,
+    alternatives: &BTreeMap<RecordName, NameChange>,
     part: Part,
 ) -> AppliedInPart {
     let mut all = batches(changes);
@@ -121,12 +130,17 @@ pub async fn apply_in_part(
             all.push(second_half);
         }
     }
-    let mut writer = BatchWriter::new(route53, id, comment);
+    let mut writer = BatchWriter {
+        alternatives: Some(alternatives),
+        ..BatchWriter::new(route53, id, comment)
+    };
     let mut in_part = AppliedInPart::default();
     let written = writer.write_in_part(all, part, &mut in_part.refused).await;
     let unsettled = writer.refused.iter().flat_map(|(batch, _)| batch);
+    let unsettled = unsettled.chain(writer.alone.iter().map(|(change, _)| change));
     in_part.suspected = unsettled.map(|change| change.name.clone()).collect();
     in_part.applied = writer.applied;
+    in_part.by_alternative = writer.by_alternative;
     in_part.error = written.err();
     in_part
 }
@@ -139,6 +153,14 @@ struct BatchWriter<'a, R> {
     applied: Applied,
     /// Refused batches that are not settled yet, each with its refusal.
     refused: Vec<(Vec<NameChange>, Error)>,
+    alternatives: Option<&'a BTreeMap<RecordName, NameChange>>,
+    by_alternative: BTreeMap<RecordName, Error>,
+    /// The names whose alternative is refused too.
+    has_no_alternative: BTreeSet<RecordName>,
+    /// The targets of aliases that Route 53 refuses to create.
+    gone_targets: BTreeSet<String>,
+    /// The changes that are refused also alone, each with its refusal.
+    alone: Vec<(NameChange, Error)>,
 }
 
 impl<'a, R: Route53> BatchWriter<'a, R> {
@@ -149,6 +171,11 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
             comment,
             applied: Applied::default(),
             refused: Vec::new(),
+            alternatives: None,
+            by_alternative: BTreeMap::new(),
+            has_no_alternative: BTreeSet::new(),
+            gone_targets: BTreeSet::new(),
+            alone: Vec::new(),
         }
     }
 
@@ -180,19 +207,21 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
             }
         }
         self.bisect().await?;
+        if part.is_last {
+            self.write_alternatives().await?;
+        }
 
         let mut conflict = None;
-        for (change, refusal) in std::mem::take(&mut self.refused) {
+        for (change, refusal) in std::mem::take(&mut self.alone) {
             let settled = if part.is_last {
-                self.settle(&change, refusal).await
+                self.settle_alone(&change, refusal).await
             } else {
                 Err(refusal)
             };
             match settled {
                 Ok(()) => {}
                 Err(error @ Error::ChangeRefused(_)) => {
-                    let names = change.iter().map(|change| change.name.clone());
-                    refused.extend(names.map(|name| (name, error.clone())));
+                    refused.push((change.name, error));
                 }
                 Err(error) => conflict = conflict.or(Some(error)),
             }
@@ -203,10 +232,14 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
     /// Sends the halves of the refused batches, and the halves of these, until each name that is left among
     /// them is alone.
     async fn bisect(&mut self) -> Result<(), Error> {
-        let mut alone = Vec::new();
-        while let Some((mut batch, whole)) = self.refused.pop() {
+        while let Some((batch, whole)) = self.refused.pop() {
+            let Some(mut batch) = self.leave_out_gone_targets(batch, &whole).await? else {
+                continue;
+            };
             if batch.len() < 2 {
-                alone.push((batch, whole));
+                for change in batch {
+                    self.leave_alone(change, whole.clone()).await?;
+                }
                 continue;
             }
             let second_half = batch.split_off(batch.len().div_ceil(2));
@@ -228,7 +261,6 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
             }
             if let Some(error) = error {
                 self.refused.extend(refused_halves);
-                self.refused.append(&mut alone);
                 return Err(error);
             }
             // If one half was accepted, the whole was not applied. If both are refused, it may have been,
@@ -243,8 +275,136 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
             }
             self.refused.extend(refused_halves);
         }
-        self.refused = alone;
         Ok(())
+    }
+
+    /// A change that is refused also alone. If the refusal names a target that its alternative leaves out,
+    /// and the alternative is accepted, the target is gone.
+    async fn leave_alone(&mut self, change: NameChange, refusal: Error) -> Result<(), Error> {
+        let targets = self.left_out_targets(&change);
+        let is_named = |target: &String| match &refusal {
+            Error::ChangeRefused(refusal) => refusal.names_target(target),
+            _ => false,
+        };
+        if !targets.iter().any(is_named) {
+            self.alone.push((change, refusal));
+            return Ok(());
+        }
+        let name = change.name.clone();
+        self.write_by_alternative(vec![change], &refusal).await?;
+        // Of two targets, it is not known which one is gone.
+        if targets.len() == 1 && self.by_alternative.contains_key(&name) {
+            self.gone_targets.extend(targets);
+        }
+        Ok(())
+    }
+
+    /// Writes the alternatives of those changes in a refused batch whose targets are gone, and the others of
+    /// that batch without them. Returns the batch if it has none of them.
+    async fn leave_out_gone_targets(
+        &mut self,
+        batch: Vec<NameChange>,
+        whole: &Error,
+    ) -> Result<Option<Vec<NameChange>>, Error> {
+        let is_gone = |change: &NameChange| {
+            let targets = self.left_out_targets(change);
+            !targets.is_empty() && targets.is_subset(&self.gone_targets)
+        };
+        let (gone, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_gone);
+        if gone.is_empty() {
+            return Ok(Some(others));
+        }
+        if !others.is_empty() {
+            match self.send(&others).await {
+                Ok(None) => {}
+                Ok(Some(refusal)) => self.refused.push((others, refusal)),
+                Err(error) => {
+                    let unsent = [gone, others].map(|batch| (batch, whole.clone()));
+                    self.refused.extend(unsent);
+                    return Err(error);
+                }
+            }
+        }
+        self.write_by_alternative(gone, whole).await?;
+        Ok(None)
+    }
+
+    /// Writes the alternatives of the changes that are alone and have an untried one, if they are refused once
+    /// more. A refusal that passes must not delete a record.
+    async fn write_alternatives(&mut self) -> Result<(), Error> {
+        let mut alone = std::mem::take(&mut self.alone);
+        while let Some((change, refusal)) = alone.pop() {
+            if self.alternative(&change).is_none() {
+                self.alone.push((change, refusal));
+                continue;
+            }
+            let written = match self.send(std::slice::from_ref(&change)).await {
+                Ok(None) => Ok(()),
+                Ok(Some(refusal)) => self.write_by_alternative(vec![change], &refusal).await,
+                Err(error) => {
+                    self.alone.push((change, refusal));
+                    Err(error)
+                }
+            };
+            if let Err(error) = written {
+                self.alone.append(&mut alone);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the alternatives of refused changes, in halves if they are refused too.
+    async fn write_by_alternative(
+        &mut self,
+        batch: Vec<NameChange>,
+        whole: &Error,
+    ) -> Result<(), Error> {
+        let mut unsent = vec![batch];
+        while let Some(mut batch) = unsent.pop() {
+            let alternatives = batch.iter().filter_map(|change| self.alternative(change));
+            let alternatives: Vec<_> = alternatives.cloned().collect();
+            match self.send(&alternatives).await {
+                Ok(None) => {
+                    let names = batch.into_iter().map(|change| (change.name, whole.clone()));
+                    self.by_alternative.extend(names);
+                }
+                Ok(Some(refusal)) if batch.len() < 2 => {
+                    for change in batch {
+                        self.has_no_alternative.insert(change.name.clone());
+                        self.alone.push((change, refusal.clone()));
+                    }
+                }
+                Ok(Some(_)) => {
+                    let second_half = batch.split_off(batch.len().div_ceil(2));
+                    unsent.extend([second_half, batch]);
+                }
+                Err(error) => {
+                    unsent.push(batch);
+                    let unsent = unsent.into_iter().map(|batch| (batch, whole.clone()));
+                    self.refused.extend(unsent);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The alternative of a change, if it is not refused.
+    fn alternative(&self, change: &NameChange) -> Option<&'a NameChange> {
+        let alternative = self.alternatives?.get(&change.name);
+        alternative.filter(|_| !self.has_no_alternative.contains(&change.name))
+    }
+
+    /// The targets of aliases that a change creates, and its alternative does not.
+    fn left_out_targets(&self, change: &NameChange) -> BTreeSet<String> {
+        let Some(alternative) = self.alternative(change) else {
+            return BTreeSet::new();
+        };
+        let kept = alternative.alias_targets();
+        let all = change.alias_targets().into_iter();
+        let left_out = all.filter(|target| !kept.contains(target));
+        left_out.map(str::to_owned).collect()
     }
 
     /// Sends a batch. Returns the refusal of Route 53, if it refuses the batch.
@@ -280,6 +440,24 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
         Err(error)
     }
 
+    /// The same for a change that is refused also alone. It, or its alternative, may have been applied.
+    async fn settle_alone(&mut self, change: &NameChange, refusal: Error) -> Result<(), Error> {
+        let changes = std::slice::from_ref(change);
+        let zone = read_again(self.route53, self.id, changes).await?;
+        let alternative = self.alternatives.and_then(|all| all.get(&change.name));
+        let is_by_alternative = !change.is_applied_in(&zone)
+            && alternative.is_some_and(|alternative| alternative.is_applied_in(&zone));
+        if is_by_alternative {
+            self.note_lost_answer(changes);
+            self.by_alternative.insert(change.name.clone(), refusal);
+        } else if is_applied_in(&zone, changes, &refusal)? {
+            self.note_lost_answer(changes);
+        } else {
+            return Err(refusal);
+        }
+        Ok(())
+    }
+
     async fn is_applied(&self, changes: &[NameChange], error: &Error) -> Result<bool, Error> {
         is_applied(self.route53, self.id, changes, error).await
     }
@@ -305,17 +483,25 @@ async fn is_applied(
     changes: &[NameChange],
     error: &Error,
 ) -> Result<bool, Error> {
-    let names: BTreeSet<_> = changes
-        .iter()
-        .flat_map(NameChange::record_names)
-        .cloned()
-        .collect();
-    let zone = read_names(route53, id, names).await?;
-    if changes.iter().all(|change| change.is_applied_in(&zone)) {
+    let zone = read_again(route53, id, changes).await?;
+    is_applied_in(&zone, changes, error)
+}
+
+async fn read_again(
+    route53: &impl Route53,
+    id: &HostedZoneId,
+    changes: &[NameChange],
+) -> Result<Zone, Error> {
+    let names = changes.iter().flat_map(NameChange::record_names);
+    read_names(route53, id, names.cloned().collect()).await
+}
+
+fn is_applied_in(zone: &Zone, changes: &[NameChange], error: &Error) -> Result<bool, Error> {
+    if changes.iter().all(|change| change.is_applied_in(zone)) {
         tracing::warn!(%error, "a change was applied although its answer says otherwise");
         return Ok(true);
     }
-    match changes.iter().find(|change| !change.is_current_in(&zone)) {
+    match changes.iter().find(|change| !change.is_current_in(zone)) {
         Some(change) => Err(Error::from(Conflict::Overtaken {
             name: change.name.clone(),
             problem: error.to_string(),

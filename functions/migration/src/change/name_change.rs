@@ -1,6 +1,8 @@
 //! The change of one name, and batches of changes within Route 53's limits.
 
-use crate::dns::{RecordName, RecordSet, RecordType, Zone};
+use std::collections::BTreeSet;
+
+use crate::dns::{RecordData, RecordName, RecordSet, RecordType, Zone};
 
 /// The maximum number of `ResourceRecord` elements in one batch.
 ///
@@ -59,6 +61,18 @@ impl NameChange {
     /// The names of all record sets in this change.
     pub fn record_names(&self) -> impl Iterator<Item = &RecordName> {
         self.record_sets().map(|record_set| &record_set.name)
+    }
+
+    /// The targets of the aliases that it creates.
+    pub(crate) fn alias_targets(&self) -> BTreeSet<&str> {
+        let targets = self
+            .creates
+            .iter()
+            .filter_map(|created| match &created.data {
+                RecordData::Alias { dns_name, .. } => Some(dns_name.as_str()),
+                RecordData::Values { .. } => None,
+            });
+        targets.collect()
     }
 
     fn record_sets(&self) -> impl Iterator<Item = &RecordSet> {

@@ -81,6 +81,18 @@ pub struct ChangeRefused {
     pub reason: String,
 }
 
+impl ChangeRefused {
+    /// Whether the reason names this target of an alias, as in "Tried to create an alias that targets
+    /// blue-1.eu-west-3.elb.amazonaws.com., type A in zone Z3Q77PNBQS71R4, but that target was not found".
+    /// AWS does not document the text, so nothing but the order of attempts and messages depends on it.
+    ///
+    /// Source: the issue harmony-one/harmony-ops#491.
+    pub fn names_target(&self, target: &str) -> bool {
+        let target = target.trim_end_matches('.').to_ascii_lowercase();
+        !target.is_empty() && self.reason.to_ascii_lowercase().contains(&target)
+    }
+}
+
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "no alarm in this account and Region matches {}; create the missing alarms, or correct alarms.names and \
