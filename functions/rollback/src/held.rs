@@ -83,6 +83,7 @@ pub(crate) async fn held_targets(
                 adopted: BTreeSet::new(),
                 is_stopped: false,
                 is_swept: false,
+                restored: BTreeSet::new(),
                 notify: false,
                 requested: None,
             })),

@@ -92,8 +92,8 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
         });
     }
     entries.extend(own);
-    if target.migration().is_some() {
-        let rolled_back = rolled_back_executions(&entries, services).await?;
+    if let Some(migration) = target.migration() {
+        let rolled_back = rolled_back_executions(migration, &entries, services).await?;
         let is_rolled_back = |entry: &JournalEntry<'_>| rolled_back.contains(&written_by(entry));
         let put_back = entries.extract_if(.., |entry| is_rolled_back(entry));
         let problems = put_back.map(|entry| describe_put_back(&entry));
@@ -176,6 +176,7 @@ fn written_by(entry: &JournalEntry<'_>) -> (ExecutionIdentity, u32) {
 /// Those that have written these journals and have been rolled back, so that another writer has put the journals
 /// back. For a person who requests a rollback of names, such journals count: the person sees the names.
 async fn rolled_back_executions<R, E: Executions>(
+    migration: &MigrationScope,
     entries: &[JournalEntry<'_>],
     services: Services<'_, R, E>,
 ) -> Result<BTreeSet<(ExecutionIdentity, u32)>, Error> {
@@ -183,7 +184,9 @@ async fn rolled_back_executions<R, E: Executions>(
     let mut others = Vec::new();
     for execution in &found {
         let record = execution.0.rollback_record(execution.1);
-        if !services.executions.is_rollback_recorded(&record).await? {
+        if migration.restored.contains(&record)
+            || !services.executions.is_rollback_recorded(&record).await?
+        {
             others.push(execution.clone());
         }
     }

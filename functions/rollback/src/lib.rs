@@ -206,7 +206,6 @@ async fn roll_back(
             // Also if one of them fails, because a later pass rolls back no others.
             pass.report.executions.extend(journals.executions());
         }
-        let earlier = earlier.map(|earlier| &earlier.executions);
         let found = journals.identities();
         let stopped = stopped_migrations(target, patterns, &found, earlier, services).await?;
         for migration in &stopped {
@@ -295,6 +294,7 @@ async fn roll_back_journals(
             reports.add_name(&entry.journal, Outcome::Completed);
         }
     }
+    let has_restored = !written.restored.is_empty();
     for RestoredName {
         entry,
         mut differences,
@@ -320,10 +320,13 @@ async fn roll_back_journals(
             reports.add_remaining_names(&journals.entries);
             let executions = rolled_back_executions(target, journals);
             pass.report.executions.extend(executions);
-            let records = target.migration().map(|it| it.rollback_records(services));
-            let records = records.into_iter().flatten();
-            let records = records.chain(journals.adopted_records.iter().cloned());
-            pass.report.rollback_records.extend(records);
+            // A rollback that finds everything restored can't tell whether the changes that did it are in sync.
+            if has_restored {
+                let records = target.migration().map(|it| it.rollback_records(services));
+                let records = records.into_iter().flatten();
+                let records = records.chain(journals.adopted_records.iter().cloned());
+                pass.report.rollback_records.extend(records);
+            }
         }
     }
     pass.add_message(&summary(target, zone, &reports));

@@ -16,8 +16,8 @@ use migration::text::shortened;
 
 use crate::memory::Memory;
 use crate::request::{
-    AlarmRequest, EndedExecution, ExecutionRequest, LONGEST_NAME, NamesRequest, PassRequest,
-    Request,
+    AlarmRequest, EarlierPasses, EndedExecution, ExecutionRequest, LONGEST_NAME, NamesRequest,
+    PassRequest, Request,
 };
 use crate::services::Services;
 
@@ -64,6 +64,9 @@ pub(crate) struct MigrationScope {
     pub(crate) adopted: BTreeSet<ExecutionIdentity>,
     /// Whether it was running and was stopped for this rollback.
     pub(crate) is_stopped: bool,
+    /// The executions of which earlier passes of this rollback have restored names. If Route 53 has lost such a
+    /// change, the next pass restores these names again, even if another rollback has succeeded meanwhile.
+    pub(crate) restored: BTreeSet<String>,
     /// Whether the sweep has found it. Then only names count whose records are as their journals say: of the others
     /// nothing tells whether their journals are current.
     pub(crate) is_swept: bool,
@@ -194,6 +197,9 @@ pub(crate) async fn find_targets(
         if let Scope::Migration(migration) = &mut target.scope {
             // The first pass has announced it.
             migration.notify &= is_first_pass;
+            if let Some(earlier) = &pass.earlier {
+                migration.restored.clone_from(&earlier.rollback_records);
+            }
         }
     }
     Ok(found)
@@ -228,6 +234,7 @@ async fn execution_target(
             adopted: adopted.clone(),
             is_stopped,
             is_swept: false,
+            restored: BTreeSet::new(),
             notify: is_stopped || *is_own_request,
             requested: None,
         })),
@@ -329,6 +336,7 @@ pub(crate) async fn ended_execution_targets(
             adopted: BTreeSet::new(),
             is_stopped: false,
             is_swept,
+            restored: BTreeSet::new(),
             notify,
             requested: None,
         })),
@@ -388,6 +396,7 @@ async fn alarm_targets(
                 adopted: BTreeSet::new(),
                 is_stopped,
                 is_swept: false,
+                restored: BTreeSet::new(),
                 notify: !execution.is_running() || is_stopped,
                 requested: None,
             })),
@@ -450,18 +459,18 @@ enum StopOutcome {
 
 /// The migrations that are stopped for a rollback of some of their names: of those with journals at the names
 /// (`found`), the running ones, which this function stops, and those that an earlier pass or attempt has
-/// stopped. All of their names are rolled back, because nothing watches the others any more. `earlier` are the
-/// names of the executions of the passes before this one.
+/// stopped. All of their names are rolled back, because nothing watches the others any more.
 pub(crate) async fn stopped_migrations<R, E: Executions>(
     target: &RollbackTarget,
     requested: &[NamePattern],
     found: &BTreeSet<ExecutionIdentity>,
-    earlier: Option<&BTreeSet<String>>,
+    earlier: Option<&EarlierPasses>,
     services: Services<'_, R, E>,
 ) -> Result<Vec<RollbackTarget>, Error> {
     let executions = services.executions;
     let mut names: BTreeSet<_> = found.iter().map(ExecutionIdentity::name).collect();
-    names.extend(earlier.into_iter().flatten().map(String::as_str));
+    let of_earlier = earlier.iter().flat_map(|it| &it.executions);
+    names.extend(of_earlier.map(String::as_str));
     let mut stopped = Vec::new();
     for name in names {
         let Some(execution) = executions.describe(name).await? else {
@@ -475,6 +484,9 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
             adopted: BTreeSet::new(),
             is_stopped: false,
             is_swept: false,
+            restored: earlier
+                .map(|it| it.rollback_records.clone())
+                .unwrap_or_default(),
             notify: false,
             requested: Some(requested.to_vec()),
         };
@@ -482,7 +494,7 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
         let has_journal = found
             .iter()
             .any(|identity| migration.is(identity, services));
-        if !has_journal && !earlier.is_some_and(|earlier| earlier.contains(name)) {
+        if !has_journal && !earlier.is_some_and(|it| it.executions.contains(name)) {
             continue;
         }
         let is_stopped = execution.is_running()
