@@ -99,13 +99,45 @@ fn commands_answer_a_token_whatever_an_event_says() {
             .collect();
         let command = "aws stepfunctions send-task";
         let approve = format!(
-            "Approve: `{command}-success --region eu-west-3 --task-output '{{}}' --task-token {passed}`"
+            "Approve: `{command}-success --region eu-west-3 --task-output '{{\"by\": \"who and why\"}}' \
+             --task-token {passed}`"
         );
         let refuse = format!(
             "Refuse: `{command}-failure --region eu-west-3 --error Refused --cause 'who and why' \
              --task-token {passed}`"
         );
         assert_eq!(commands, [approve, refuse]);
+    }
+}
+
+#[test]
+fn messages_say_who_answered() {
+    for status in ["StepReached", "Completed"] {
+        let said = |answers: Value| {
+            message(&json!({
+                "status": status, "execution": "run", "zoneName": "example.com", "from": "blue",
+                "to": "green", "names": 1, "percent": 100, "percentBefore": 10, "bakeSeconds": 60,
+                "weights": {}, "leased": 0, "answers": answers,
+                "executionArn": "arn:aws:states:eu-west-3:1:execution:cutover-migration:run",
+            }))
+        };
+        let answers = json!([
+            {"answer": "approved", "percent": 10, "by": "Ann: all is well"},
+            {"answer": "promoted", "percent": 50, "by": ""},
+        ]);
+        let sentence = ". Answers of operators: approved at 10 percent (Ann: all is well), promoted \
+                        at 50 percent.\n";
+        assert!(
+            said(answers.clone()).contains(sentence),
+            "{}",
+            said(answers)
+        );
+        for answers in [json!([]), Value::Null, json!("x"), json!({"by": [1]})] {
+            assert!(!said(answers).contains("Answers"), "{status}");
+        }
+        for answers in [json!([1]), json!(["x", null]), json!([{"percent": {}}])] {
+            assert!(said(answers).contains("Answers of operators: "), "{status}");
+        }
     }
 }
 
@@ -134,6 +166,7 @@ fn text_of_an_event_is_plain_text_in_one_line() {
             "from": forged, "to": forged, "names": 1, "percent": 10, "percentBefore": 0,
             "percentAfter": 10, "steps": [forged], "weights": {forged: 1}, "bakeSeconds": 60,
             "leased": 1, "found": [forged], "reason": forged, "advice": forged,
+            "answers": [{"answer": forged, "percent": forged, "by": forged}],
             "executionArn": "arn:aws:states:eu-west-3:1:execution:cutover-migration:run",
         }));
         let email = published["email"].as_str().unwrap();

@@ -31,14 +31,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fakes::{Fault, record_sets_from_cli_json};
-use interpreter::{Description, ExecutionId, Failure};
+use interpreter::{Description, End, ExecutionId, Failure};
 use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::history::History;
-use crate::machines::{self, MIGRATION, Machines};
+use crate::machines::{self, MIGRATION, Machines, NOTIFICATION};
 use crate::oracle::lock;
 use crate::world::{ALARM, World};
 use crate::zones::{self, BLUE, GREEN};
@@ -177,15 +177,19 @@ impl Flow {
         self.world.stop_watch(RUN);
     }
 
-    /// Promotes or approves, as the runbook says.
+    /// Promotes or approves, without a name.
     #[track_caller]
     fn promote(&self) {
+        self.promote_with(&json!({}));
+    }
+
+    /// Promotes or approves with this output, which is the operator's to choose.
+    #[track_caller]
+    fn promote_with(&self, output: &Value) {
         let token = self.world.token(RUN).unwrap();
-        self.world.note("an operator promotes");
-        let sent = self
-            .world
-            .step_functions
-            .send_task_success(&token, &json!({}));
+        self.world
+            .note(format!("an operator promotes with {output}"));
+        let sent = self.world.step_functions.send_task_success(&token, output);
         sent.unwrap();
     }
 
@@ -292,6 +296,15 @@ impl Ended {
         self
     }
 
+    /// The output of a migration that has completed.
+    #[track_caller]
+    fn output(&self) -> &Value {
+        match self.migration.end.as_ref() {
+            Some(End::Succeeded(output)) => output,
+            other => panic!("expected an output, found {other:?}"),
+        }
+    }
+
     #[track_caller]
     fn expect_within(&self, time: Duration) -> &Self {
         let took = self.took;
@@ -317,6 +330,22 @@ fn input(fields: &Value) -> Value {
         input[name] = value.clone();
     }
     input
+}
+
+/// The details of the events of the migration with this status, in their order.
+fn events(world: &World, status: &str) -> Vec<Value> {
+    let executions = world.step_functions.executions();
+    let mut notified: Vec<_> = executions
+        .into_iter()
+        .filter(|(id, _)| {
+            id.arn()
+                .starts_with(&NOTIFICATION.replace("stateMachine", "execution"))
+        })
+        .map(|(_, it)| (it.started_at, it.input["detail"].clone()))
+        .filter(|(_, detail)| detail["execution"] == RUN && detail["status"] == status)
+        .collect();
+    notified.sort_by_key(|(started_at, _)| *started_at);
+    notified.into_iter().map(|(_, detail)| detail).collect()
 }
 
 fn describe(world: &World) -> Description {

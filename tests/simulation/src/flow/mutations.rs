@@ -24,6 +24,7 @@ const LOST: &str = "a lost watch is replaced, then `onFailure` acts";
 const CONTINUED: &str = "a watch goes on before its history is full";
 const GONE: &str = "a watch ends with its token";
 const OPERATOR: &str = "an operator's answer counts, and is no evidence of health";
+const NAMED: &str = "who answered stands in events and outcome";
 const REACTION: &str = "`onFailure`, `onDrift` and `onRefusal` each decide about their own";
 const DOUBT: &str = "an observer's own failure is doubt";
 const OUTAGE: &str = "every other Task outlasts 180 seconds";
@@ -88,6 +89,7 @@ fn mutations() -> Vec<Mutation> {
         (CONTINUED, continued()),
         (GONE, gone()),
         (OPERATOR, operator()),
+        (NAMED, named()),
         (REACTION, reaction()),
         (DOUBT, doubts()),
         (OUTAGE, outage()),
@@ -648,6 +650,47 @@ fn operator() -> Vec<Row> {
             "any other answer keeps its name",
             Replace("$name : 'ApprovalRefused'", "$name : $name"),
             history!(operators::any_other_answer_is_a_refusal),
+        ),
+    ]
+}
+
+fn named() -> Vec<Row> {
+    let named = history!(operators::whoever_promotes_or_approves_is_named_in_what_follows);
+    vec![
+        (
+            MIGRATION,
+            "Ask for approval",
+            "an answer is not kept",
+            Remove("/Assign/answers"),
+            named,
+        ),
+        (
+            MIGRATION,
+            "Wait out the TTL",
+            "the event of a step does not say who answered",
+            Replace("'answers': [$answers]", "'answers': []"),
+            named,
+        ),
+        (
+            MIGRATION,
+            "Ask for approval",
+            "an answer of any type is taken for a text",
+            Replace("$type($states.result.by) = 'string'", "true"),
+            history!(operators::an_answer_without_a_text_names_nobody),
+        ),
+        (
+            MIGRATION,
+            "Check health once more",
+            "answers are kept without a limit",
+            Replace(" or $count($answers) >= 50", ""),
+            history!(operators::answers_never_become_too_many_or_too_long_for_an_event),
+        ),
+        (
+            MIGRATION,
+            "Note the failure",
+            "the reason does not say who answered before",
+            Replace("$count($answers) > 0", "false"),
+            history!(operators::whoever_holds_or_rolls_back_is_named_in_the_reason),
         ),
     ]
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fakes::Time;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{CALLS, COMPLETED, Flow, HOLD, MINUTE, ROLL_BACK, RUN};
+use super::{CALLS, COMPLETED, Flow, HOLD, MINUTE, ROLL_BACK, RUN, events};
 use crate::world::{Approval, World};
 
 /// The states of the migration in each of which `watch` runs, in the order in which they are reached.
@@ -79,7 +79,7 @@ pub(super) fn a_promoted_step_needs_one_more_pass() {
         ended
             .expect("HealthCheckFailed", 0)
             .expect_within(MINUTE + CALLS);
-        ended.expect_cause("at 10 percent");
+        ended.expect_cause("unhealthy at 10 percent");
     }
 }
 
@@ -170,7 +170,7 @@ pub(super) fn a_side_that_dies_while_an_approval_is_pending_is_rolled_back() {
     ended
         .expect("HealthCheckFailed", 0)
         .expect_within(2 * MINUTE);
-    ended.expect_cause("at 10 percent");
+    ended.expect_cause("unhealthy at 10 percent");
 }
 
 #[test]
@@ -181,5 +181,92 @@ pub(super) fn an_approval_given_to_a_dead_side_gives_no_traffic() {
     flow.promote();
     flow.end()
         .expect("HealthCheckFailed", 0)
-        .expect_cause("at 10 percent");
+        .expect_cause("unhealthy at 10 percent");
+}
+
+const ANN: &str = "Ann: the error rate is as before";
+
+/// In each event that follows, and in the output.
+#[test]
+pub(super) fn whoever_promotes_or_approves_is_named_in_what_follows() {
+    for state in PHASES {
+        let flow = in_phase(state, "rollback");
+        let world = flow.world.clone();
+        flow.promote_with(&json!({"by": ANN, "ticket": 7}));
+        let ended = flow.end();
+        ended.expect(COMPLETED, 100);
+        let approved = json!({"percent": 10, "answer": "approved", "by": ANN});
+        let promoted = json!({"percent": 10, "answer": "promoted", "by": ANN});
+        let nobody = json!({"percent": 10, "answer": "approved", "by": ""});
+        let expected = match state {
+            "Ask for approval" => json!([approved]),
+            "Check health once more" => json!([nobody, promoted]),
+            _ => json!([promoted]),
+        };
+        for reached in events(&world, "StepReached") {
+            let is_before = reached["percent"] == 10 && state != "Confirm the change";
+            let known = if is_before { &json!([]) } else { &expected };
+            assert_eq!(reached["answers"], *known, "{state}: {reached}");
+        }
+        let completed = events(&world, "Completed");
+        assert_eq!(completed[0]["answers"], expected, "{state}");
+        assert_eq!(ended.output()["answers"], expected, "{state}");
+    }
+}
+
+/// What was promoted before stands in the reason too.
+#[test]
+pub(super) fn whoever_holds_or_rolls_back_is_named_in_the_reason() {
+    for (error, status) in [(HOLD, "Held"), (ROLL_BACK, "RolledBack")] {
+        let flow = in_phase("Check health once more", "rollback");
+        let world = flow.world.clone();
+        flow.answer(error);
+        let ended = flow.end();
+        let reason = "Ann: dashboards look wrong -- Answers of operators: approved at 10 percent";
+        ended.expect_cause(reason);
+        let event = &events(&world, status)[0];
+        let found = event["reason"].as_str().unwrap();
+        assert!(found.contains(reason), "{status}: {found}");
+    }
+}
+
+/// The output of a Task can be any JSON.
+#[test]
+pub(super) fn an_answer_without_a_text_names_nobody() {
+    for output in [
+        json!({}),
+        json!({"by": 5}),
+        json!({"by": null}),
+        json!({"by": ["Ann"]}),
+        json!({"by": {"by": "Ann"}}),
+        json!({"approved": true}),
+        json!([]),
+        json!([1, 2]),
+        json!(5),
+        json!("Ann"),
+        json!(false),
+        Value::Null,
+    ] {
+        let flow = in_phase("Ask for approval", "rollback");
+        flow.promote_with(&output);
+        let ended = flow.end();
+        ended.expect(COMPLETED, 100);
+        let nobody = json!([{"percent": 10, "answer": "approved", "by": ""}]);
+        assert_eq!(ended.output()["answers"], nobody, "{output}");
+    }
+}
+
+#[test]
+pub(super) fn answers_never_become_too_many_or_too_long_for_an_event() {
+    let mut flow = in_phase("Check health once more", "rollback");
+    for _ in 0..52 {
+        let watches = flow.world.watches(RUN).len();
+        flow.promote_with(&json!({"by": "\u{e9}".repeat(1000)}));
+        flow.until("the next watch", |world| world.watches(RUN).len() > watches);
+    }
+    let ended = flow.end();
+    ended.expect(COMPLETED, 100);
+    let answers = ended.output()["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 50);
+    assert_eq!(answers[49]["by"], "\u{e9}".repeat(200));
 }
