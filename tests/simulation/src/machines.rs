@@ -38,10 +38,22 @@ pub const DEFINITIONS: [(&str, &str); 6] = [
 /// What the template substitutes in the definitions.
 const SUBSTITUTIONS: [(&str, &str); 11] = [
     ("Partition", "aws"),
-    ("ProbeFunctionArn", "probe"),
-    ("ShiftWeightFunctionArn", "shift-weight"),
-    ("CheckAlarmsFunctionArn", "check-alarms"),
-    ("RollbackFunctionArn", "rollback"),
+    (
+        "ProbeFunctionArn",
+        "arn:aws:lambda:eu-west-3:111122223333:function:cutover-probe:3",
+    ),
+    (
+        "ShiftWeightFunctionArn",
+        "arn:aws:lambda:eu-west-3:111122223333:function:cutover-shift-weight:7",
+    ),
+    (
+        "CheckAlarmsFunctionArn",
+        "arn:aws:lambda:eu-west-3:111122223333:function:cutover-check-alarms:4",
+    ),
+    (
+        "RollbackFunctionArn",
+        "arn:aws:lambda:eu-west-3:111122223333:function:cutover-rollback:12",
+    ),
     ("MigrationStateMachineArn", MIGRATION),
     ("RollbackStateMachineArn", ROLLBACK),
     ("WatchStateMachineArn", WATCH),
@@ -81,6 +93,12 @@ pub(crate) fn substitute(definition: &str) -> String {
         text = text.replace(&format!("${{{name}}}"), value);
     }
     text
+}
+
+/// The name of a function without that of its stack, from the ARN of a published version.
+pub(crate) fn function_name(arn: &str) -> Option<&str> {
+    let name = arn.split(':').nth(6)?;
+    name.strip_prefix("cutover-")
 }
 
 /// The ARN of an execution of the migration state machine.

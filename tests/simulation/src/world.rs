@@ -34,7 +34,9 @@ use crate::account::Account;
 use crate::alarm_queue::AlarmQueue;
 use crate::clock::{Clock, Latency};
 use crate::looks::Looks;
-use crate::machines::{self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK, START, WATCH};
+use crate::machines::{
+    self, MIGRATION, Machines, NOTIFICATION, RELEASE, ROLLBACK, START, WATCH, function_name,
+};
 use crate::oracle::{Oracle, lock};
 use crate::recording::Recorder;
 use crate::writers::Writer;
@@ -819,7 +821,7 @@ impl World {
         id: &ExecutionId,
         arguments: &Value,
     ) -> Result<Value, Failure> {
-        let name = arguments["FunctionName"].as_str();
+        let name = arguments["FunctionName"].as_str().and_then(function_name);
         let function = match name {
             Some("probe") => Function::Probe,
             Some("shift-weight") => Function::ShiftWeight,

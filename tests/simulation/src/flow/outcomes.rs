@@ -10,7 +10,7 @@ use migration::dns::{RecordData, RecordSet};
 use migration::journal::SigningKeys;
 use serde_json::json;
 
-use super::{CALLS, COMPLETED, DAY, FOR_GOOD, Flow, MINUTE, RUN};
+use super::{CALLS, COMPLETED, DAY, FOR_GOOD, Flow, MINUTE, RUN, events};
 use crate::invariants::{replace_in_values, write_journals};
 use crate::oracle::lock;
 use crate::world::Approval;
@@ -164,6 +164,17 @@ pub(super) fn eventbridge_changes_no_outcome_of_a_healthy_migration() {
             flow.end().expect(COMPLETED, 100);
         }
     }
+}
+
+/// The functions that the definition invokes, so that their code can be looked up.
+#[test]
+pub(super) fn the_versions_of_the_functions_are_in_the_first_event_and_in_the_output() {
+    let flow = Flow::start(&json!({}));
+    let world = flow.world.clone();
+    let ended = flow.end();
+    let versions = json!({"probe": "3", "shiftWeight": "7", "checkAlarms": "4"});
+    assert_eq!(events(&world, "Started")[0]["versions"], versions);
+    assert_eq!(ended.output()["versions"], versions);
 }
 
 /// An announcement that EventBridge did not accept is made later, once.
