@@ -172,6 +172,8 @@ impl Pass {
             Ok(OpenChanges { pending, lost }) => {
                 if !lost.is_empty() {
                     tracing::warn!(?lost, "Route 53 has lost changes");
+                    // The zone may still show such a change and lose it later.
+                    earlier.rollback_records.clear();
                 }
                 self.earlier_changes = pending;
             }
