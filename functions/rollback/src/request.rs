@@ -112,7 +112,7 @@ pub(crate) struct ReminderRequest {
     pub(crate) older_than_hours: u32,
 }
 
-/// The input of a rollback that [`sweep`](crate::sweep) starts.
+/// The input of a rollback that [`sweep()`](crate::sweep()) starts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SweptExecution {

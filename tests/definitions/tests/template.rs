@@ -762,6 +762,40 @@ fn rollback_may_start_rollbacks_only_and_read_its_queue_only() {
     assert_eq!(resource("sqs:SendMessage"), dead_letters);
 }
 
+/// EventBridge reserves sources that begin with `aws.` for AWS's services, and refuses them in `PutEvents`.
+///
+/// Source: EventBridge API Reference, `PutEventsResultEntry` (`NotAuthorizedForSourceException`).
+#[test]
+fn rules_that_roll_back_take_events_of_aws_only() {
+    let template = template();
+    let targets = ["!Ref RollbackStateMachine", "!GetAtt AlarmEventsQueue.Arn"].map(yaml);
+    let mut found = 0;
+    for (name, rule) in resources(&template, "AWS::Events::Rule") {
+        if targets.contains(&rule["Targets"][0]["Arn"]) {
+            found += 1;
+            let sources = rule["EventPattern"]["source"].as_sequence().unwrap();
+            let mut sources = sources.iter().map(|it| it.as_str().unwrap());
+            assert!(sources.all(|it| it.starts_with("aws.")), "{name}");
+        }
+    }
+    assert_eq!(found, 2);
+}
+
+/// Whoever can publish to it reaches people and programs that subscribe, and nothing else.
+#[test]
+fn nothing_of_the_stack_reads_the_topic() {
+    let template = template();
+    assert!(resources(&template, "AWS::SNS::Subscription").is_empty());
+    let topics = resources(&template, "AWS::SNS::Topic");
+    let [(_, topic)] = topics[..] else {
+        panic!("{topics:?}");
+    };
+    let subscriptions = yaml_serde::to_string(&topic["Subscription"]).unwrap();
+    let protocols = subscriptions.split("Protocol: ").skip(1);
+    let protocols: Vec<_> = protocols.filter_map(|it| it.lines().next()).collect();
+    assert_eq!(protocols, ["email"]);
+}
+
 #[test]
 fn rules_match_the_events_of_the_state_machines() {
     let template = template();

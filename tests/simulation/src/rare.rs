@@ -14,7 +14,7 @@ use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::history::{self, Report};
 use crate::machines::{MIGRATION, RELEASE, ROLLBACK, arn};
-use crate::world::{ALARM, Answer, Approval, World};
+use crate::world::{ALARM, Answer, Approval, World, rfc3339};
 use crate::zones::{self, BLUE, GREEN};
 
 /// The name of the migration.
@@ -40,6 +40,7 @@ pub fn play(prepare: &dyn Fn(&Rc<World>)) -> Report {
     player.play_lost_changes();
     player.play_lost_events();
     player.play_rollbacks();
+    player.play_reminders();
     player.play_requests();
     player.play_many_names();
     player.report
@@ -104,6 +105,19 @@ impl Player<'_> {
                 world.fail_calls("StartExecution", UNKNOWN, FOR_GOOD);
             },
         );
+    }
+
+    /// Three days after the start, when the migration holds or has completed.
+    fn play_reminders(&mut self) {
+        self.play(&json!({}), 3 * 86_400, remind);
+        self.play(&json!({}), 0, |world| {
+            after(world, 100, answer_hold);
+            after(world, 3 * 86_400, remind);
+        });
+        self.play(&json!({}), 3 * 86_400, |world| {
+            world.fail_calls("rollback", UNKNOWN, Duration::from_hours(1));
+            remind(world);
+        });
     }
 
     fn play_answers(&mut self) {
@@ -386,6 +400,12 @@ fn after(world: &Rc<World>, seconds: u64, disturb: Disturb) {
         other.clock.sleep(Duration::from_secs(seconds)).await;
         disturb(&other);
     });
+}
+
+/// Starts a rollback as the schedule of the reminders does.
+fn remind(world: &Rc<World>) {
+    let at = rfc3339(world.network.now());
+    world.roll_back(&json!({"reminder": {"at": at, "olderThanHours": 24}}));
 }
 
 fn deliver_request(world: &Rc<World>) {
