@@ -81,7 +81,7 @@ use migration::change::{
     Applied, AppliedInPart, NameChange, Part, Restoration, apply, apply_in_part, delete_journal,
     restore,
 };
-use migration::dns::{RecordData, RecordName, Zone};
+use migration::dns::{RecordName, Zone};
 use migration::executions::Executions;
 use migration::input::Reaction;
 use migration::journal::{JournalEntry, Journals, SigningKeys};
@@ -542,11 +542,9 @@ fn describe_deleted(zone: &Zone, entry: &JournalEntry<'_>, refusal: &Error) -> S
         .iter()
         .filter_map(|(record_type, original)| {
             let (record_set, _) = zone.weighted(name, record_type, &journal.to)?;
-            let RecordData::Alias { dns_name, .. } = &record_set.data else {
-                return None;
-            };
+            let target = record_set.alias_target()?;
             Some(format!(
-                "{record_type} alias {dns_name} weight {}",
+                "{record_type} alias {target} weight {}",
                 original.to
             ))
         });

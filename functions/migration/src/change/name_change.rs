@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::dns::{RecordData, RecordName, RecordSet, RecordType, Zone};
+use crate::dns::{RecordName, RecordSet, RecordType, Zone};
 
 /// The maximum number of `ResourceRecord` elements in one batch.
 ///
@@ -65,14 +65,10 @@ impl NameChange {
 
     /// The targets of the aliases that it creates.
     pub(crate) fn alias_targets(&self) -> BTreeSet<&str> {
-        let targets = self
-            .creates
+        self.creates
             .iter()
-            .filter_map(|created| match &created.data {
-                RecordData::Alias { dns_name, .. } => Some(dns_name.as_str()),
-                RecordData::Values { .. } => None,
-            });
-        targets.collect()
+            .filter_map(RecordSet::alias_target)
+            .collect()
     }
 
     fn record_sets(&self) -> impl Iterator<Item = &RecordSet> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::name_change::NameChange;
 use crate::Error;
-use crate::dns::{RecordData, RecordName, RecordSet, RecordType, SetIdentifier, Zone};
+use crate::dns::{RecordName, RecordSet, RecordType, SetIdentifier, Zone};
 use crate::error::AllZeroWeights;
 use crate::external_dns::restored_texts;
 use crate::journal::{Journal, JournalEntry};
@@ -74,7 +74,9 @@ pub fn restore(zone: &Zone, entry: &JournalEntry<'_>) -> Result<Restoration, Err
     change.replace_journal(Some(read_journal), None);
     let without_to = without_to(zone, journal, &change);
     let of_from = created_on(&change, &journal.from);
-    let from_targets = of_from.filter_map(alias_target).map(str::to_owned);
+    let from_targets = of_from
+        .filter_map(RecordSet::alias_target)
+        .map(str::to_owned);
     Ok(Restoration {
         without_to,
         from_targets: from_targets.collect(),
@@ -93,7 +95,7 @@ fn without_to(zone: &Zone, journal: &Journal, change: &NameChange) -> Option<Nam
         .filter(|record_set| record_set.record_type.moves() && is_of_to(record_set))
         .peekable();
     live.peek()?;
-    if !live.all(|read| alias_target(read).is_some() && change.deletes.contains(read)) {
+    if !live.all(|read| read.alias_target().is_some() && change.deletes.contains(read)) {
         return None;
     }
     let has_traffic = |record_type: &RecordType| {
@@ -126,13 +128,6 @@ fn created_on<'c>(
 fn is_on(record_set: &RecordSet, side: &SetIdentifier) -> bool {
     let identifier = record_set.weighted().map(|(identifier, _)| identifier);
     identifier == Some(side)
-}
-
-fn alias_target(record_set: &RecordSet) -> Option<&str> {
-    match &record_set.data {
-        RecordData::Alias { dns_name, .. } => Some(dns_name),
-        RecordData::Values { .. } => None,
-    }
 }
 
 /// Refuses a change that would leave a type with weights of 0 only, with which Route 53 answers with all

@@ -153,4 +153,12 @@ impl RecordSet {
             RecordData::Alias { .. } => &[],
         }
     }
+
+    /// The DNS name of an alias's target; none if it has values.
+    pub fn alias_target(&self) -> Option<&str> {
+        match &self.data {
+            RecordData::Alias { dns_name, .. } => Some(dns_name),
+            RecordData::Values { .. } => None,
+        }
+    }
 }
