@@ -252,6 +252,12 @@ impl Stack {
     /// Sets an alarm to ALARM and delivers its event. Returns the executions that the event started.
     pub async fn fire_alarm_with_event(&self, name: &str) -> Result<Vec<Execution>> {
         self.fire_alarm(name).await?;
+        self.deliver_alarm_event(name).await
+    }
+
+    /// Delivers the event of an alarm whose state stays OK, so that only the event can stop a
+    /// migration. Returns the executions that the event started.
+    pub async fn deliver_alarm_event(&self, name: &str) -> Result<Vec<Execution>> {
         self.deliver(&alarm_event(name, THRESHOLD_CROSSED)?).await
     }
 

@@ -22,11 +22,10 @@ async fn at_50_percent(stack: &Stack, name: &str, overrides: Value) -> Execution
     migration
 }
 
-/// Delivers the event of the watched alarm. The alarm itself stays in OK, because a look of the migration may
+/// Delivers the event of the watched alarm. The alarm itself stays in OK, because a check of the migration may
 /// find it in ALARM before the event is handled, and then it is the migration that reports its rollback.
 async fn deliver_alarm_event(stack: &Stack) -> Execution {
-    let event = alarm_event(ALARM, "too many errors").unwrap();
-    single(stack.deliver(&event).await.unwrap())
+    single(stack.deliver_alarm_event(ALARM).await.unwrap())
 }
 
 fn single(started: Vec<Execution>) -> Execution {
