@@ -18,6 +18,9 @@
 //! the event. An environment looks up the migrations at most once in three seconds, whatever the number of
 //! alarms.
 //!
+//! CloudFormation's requests for the custom resource `DeletionGuard` are not a request either: [`remains()`] finds
+//! what a deleted stack would leave behind, and refuses the deletion then.
+//!
 //! A request may give a `reason`. The migration state machine requests its own rollback with
 //! `requestedBy`, and waits for it, so this function does not stop it; `adopted` lists the executions
 //! whose journals it was about to adopt. A migration with `onFailure: "hold"` is stopped by its alarm
@@ -67,6 +70,7 @@ mod look_up;
 mod memory;
 mod messages;
 mod pass;
+mod remains;
 mod reminders;
 mod report;
 mod request;
@@ -104,6 +108,7 @@ pub use crate::messages::{Queue, handle_messages, has_messages};
 pub use crate::pass::{
     COLD_START_SECONDS, LATE_WRITER_MARGIN_SECONDS, LATE_WRITER_SECONDS, PassReport, Unfinished,
 };
+pub use crate::remains::remains;
 pub use crate::report::{MigrationReport, Outcome};
 pub use crate::sweep::{SweepReport, is_sweep, sweep};
 

@@ -12,10 +12,12 @@ use std::process::Command;
 use architecture::Modules;
 
 /// The folders of the libraries that the functions have in common.
-const LIBRARIES: [&str; 5] = [
+const LIBRARIES: [&str; 7] = [
     "migration",
     "aws",
+    "aws/cloudformation",
     "aws/cloudwatch",
+    "aws/kms",
     "aws/route53",
     "aws/step-functions",
 ];

@@ -835,3 +835,56 @@ fn dashboard_is_json_and_shows_the_metrics_that_the_functions_write() {
         assert!(functions.contains(&format!("(\"{metric}\"")), "{metric}");
     }
 }
+
+/// The resources that a resource refers to or depends on.
+fn dependencies(value: &Value, ids: &BTreeSet<&str>) -> BTreeSet<String> {
+    // `X`, `X.Arn` or, after `${` in a text, `X}`.
+    let id_of = |text: &str| {
+        let id = text.split(['.', '}']).next().unwrap();
+        ids.contains(id).then(|| id.to_owned())
+    };
+    match value {
+        Value::Tagged(tagged) => match &tagged.value {
+            Value::String(text) if tagged.tag == "!Sub" => {
+                text.split("${").skip(1).filter_map(id_of).collect()
+            }
+            Value::String(text) => id_of(text).into_iter().collect(),
+            other => dependencies(other, ids),
+        },
+        Value::Mapping(fields) => fields
+            .iter()
+            .flat_map(|(key, field)| match key.as_str() {
+                Some("DependsOn") => {
+                    let items = field.as_sequence().unwrap().iter();
+                    items
+                        .filter_map(|item| id_of(item.as_str().unwrap()))
+                        .collect()
+                }
+                _ => dependencies(field, ids),
+            })
+            .collect(),
+        Value::Sequence(items) => items.iter().flat_map(|it| dependencies(it, ids)).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// CloudFormation deletes a resource after those that depend on it, and stops where one can't be deleted.
+#[test]
+fn a_refused_deletion_keeps_every_resource() {
+    let template = template();
+    let resources = template["Resources"].as_mapping().unwrap();
+    let ids: BTreeSet<_> = resources.keys().map(|id| id.as_str().unwrap()).collect();
+    let mut kept = BTreeSet::new();
+    let mut open = vec!["DeletionGuard".to_owned()];
+    while let Some(id) = open.pop() {
+        let found = dependencies(&template["Resources"][id.as_str()], &ids);
+        if kept.insert(id) {
+            open.extend(found);
+        }
+    }
+    let lost: Vec<_> = ids.iter().filter(|id| !kept.contains(**id)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    let guard = &template["Resources"]["DeletionGuard"]["Properties"];
+    assert_eq!(guard["ServiceToken"], yaml("!GetAtt RollbackFunction.Arn"));
+    assert_eq!(guard["HostedZoneArns"], yaml("!Ref HostedZoneArns"));
+}

@@ -29,6 +29,8 @@ const STATE_MACHINES: [&str; 7] = [
 
 pub(crate) struct Deployment {
     endpoint: SocketAddr,
+    /// The id of the stack, by which a deleted one can be described.
+    id: String,
     /// The parameters of the template.
     parameters: Vec<(&'static str, String)>,
     /// The outputs of the template, by key.
@@ -69,8 +71,10 @@ impl Deployment {
                 ))
             })
             .collect();
+        let id = http::element(&description, "StackId").context("the stack has no id")?;
         Ok(Self {
             endpoint,
+            id: id.to_owned(),
             parameters,
             outputs,
             roles,
@@ -82,6 +86,25 @@ impl Deployment {
         deploy(self.endpoint, "UpdateStack", functions, &self.parameters).await?;
         wait_until(self.endpoint, "UPDATE_COMPLETE").await?;
         Ok(())
+    }
+
+    /// Deletes the stack. If a resource refuses, returns the reasons.
+    ///
+    /// The emulator then goes on with the resources that this one depends on, which CloudFormation keeps.
+    pub(crate) async fn delete(&self) -> Result<Result<(), String>> {
+        http::query(self.endpoint, "cloudformation", &request("DeleteStack")).await?;
+        let by_id = request_for("DescribeStacks", &self.id);
+        Ok(loop {
+            let description = http::query(self.endpoint, "cloudformation", &by_id).await?;
+            match http::element(&description, "StackStatus").unwrap_or_default() {
+                "DELETE_COMPLETE" => break Ok(()),
+                "DELETE_FAILED" => {
+                    break Err(reasons(self.endpoint, "DescribeStackResources").await?);
+                }
+                "DELETE_IN_PROGRESS" => tokio::time::sleep(POLL_INTERVAL).await,
+                status => bail!("expected the stack to be deleted, found {status}"),
+            }
+        })
     }
 }
 
@@ -119,10 +142,15 @@ async fn deploy(
 }
 
 fn request(action: &str) -> [(&str, &str); 3] {
+    request_for(action, STACK_NAME)
+}
+
+/// `stack` is a name or an id.
+fn request_for<'a>(action: &'a str, stack: &'a str) -> [(&'a str, &'a str); 3] {
     [
         ("Action", action),
         ("Version", "2010-05-15"),
-        ("StackName", STACK_NAME),
+        ("StackName", stack),
     ]
 }
 
@@ -196,25 +224,26 @@ async fn wait_until(endpoint: SocketAddr, expected: &str) -> Result<String> {
             return Ok(description);
         }
         if !status.ends_with("_IN_PROGRESS") || status.contains("ROLLBACK") {
-            let events =
-                http::query(endpoint, "cloudformation", &request("DescribeStackEvents")).await?;
-            let reasons: Vec<_> = http::elements(&events, "member")
-                .into_iter()
-                .filter_map(|event| {
-                    let reason = http::element(event, "ResourceStatusReason")?;
-                    Some(format!(
-                        "{}: {reason}",
-                        http::element(event, "LogicalResourceId")?
-                    ))
-                })
-                .collect();
-            bail!(
-                "failed to deploy the template ({status}): {}",
-                reasons.join("; ")
-            );
+            let reasons = reasons(endpoint, "DescribeStackEvents").await?;
+            bail!("failed to deploy the template ({status}): {reasons}");
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
+}
+
+/// The reasons in the answer of an action, each with its resource.
+async fn reasons(endpoint: SocketAddr, action: &str) -> Result<String> {
+    let answer = http::query(endpoint, "cloudformation", &request(action)).await?;
+    let reasons: Vec<_> = http::elements(&answer, "member")
+        .into_iter()
+        .filter_map(|member| {
+            let reason = http::element(member, "ResourceStatusReason");
+            let reason = reason.filter(|reason| !reason.is_empty())?;
+            let resource = http::element(member, "LogicalResourceId")?;
+            Some(format!("{resource}: {reason}"))
+        })
+        .collect();
+    Ok(reasons.join("; "))
 }
 
 /// The ARNs of the functions' roles, by function name without the stack's prefix. Fails if a

@@ -126,6 +126,11 @@ impl Stack {
         Ok(stack)
     }
 
+    /// Deletes everything that was deployed. The inner error has the reasons if a resource refuses.
+    pub async fn delete(&self) -> Result<Result<(), String>> {
+        self.deployment.delete().await
+    }
+
     /// Starts a migration, as the console does.
     pub async fn start_migration(&self, name: &str, input: &Value) -> Result<Execution> {
         let arn = self.migration_state_machine_arn()?;

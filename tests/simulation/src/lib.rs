@@ -35,6 +35,7 @@
 //! | `holds` | alarms that fire while a migration is held |
 //! | `rollbacks_by_name` | rollbacks of names, whichever migrations have moved them |
 //! | `sweeps` | the sweep, which finds what a lost event has left behind, and the reminders |
+//! | `deletions` | what a stack leaves behind if it is deleted |
 //! | `attackers` | who may write TXT records in the zone and has collected all journals |
 //! | `two_stacks` | two stacks on one zone, with the same execution names |
 //! | `flow` | the rules of the flow, and mutations of the definitions that break them |
@@ -70,6 +71,8 @@ mod alarm_storm;
 mod attackers;
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod deletions;
 #[cfg(test)]
 mod events;
 #[cfg(test)]

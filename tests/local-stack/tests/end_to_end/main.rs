@@ -11,6 +11,7 @@ mod aborts;
 mod answers;
 mod approvals;
 mod contention;
+mod deletions;
 mod deployments;
 mod events;
 mod external_dns;
