@@ -18,13 +18,15 @@ use std::time::{Duration, SystemTime};
 
 use migration::Error;
 use migration::dns::HostedZoneId;
-use migration::executions::{EndedStatus, Execution, Executions, HOLDING, Listed, NOT_STARTED};
+use migration::executions::{
+    EndedStatus, Execution, Executions, HOLDING, Listed, NOT_STARTED, Status,
+};
 use migration::input::{self, Reaction};
 use migration::journal::{ExecutionIdentity, Journals};
 use migration::route53::{Route53, read_zone};
 use migration::text::shortened;
 
-use crate::memory::{Ended, Memory};
+use crate::memory::Memory;
 use crate::request::AlarmRequest;
 use crate::services::Services;
 use crate::targets::{
@@ -37,12 +39,6 @@ const MOST_CANDIDATES: usize = 100;
 /// How long before the alarm a migration may have held, at most: 30 days, as long as a migration can run.
 const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
 
-/// An execution that may be holding.
-struct Candidate {
-    name: String,
-    may_be_aborted: bool,
-}
-
 /// The migrations that hold and watch the alarm, unless they hold whatever their alarms say
 /// (`onFailure: "hold"`). `running` are the executions that were running when the alarm fired, and `ended`
 /// those among them that had ended by themselves. Some targets may have no journal left.
@@ -54,8 +50,8 @@ pub(crate) async fn held_targets(
     memory: &Memory,
 ) -> Result<Vec<RollbackTarget>, Error> {
     let mut targets = Vec::new();
-    for candidate in candidates(alarm, running, ended, executions, memory).await? {
-        let Some(execution) = executions.describe(&candidate.name).await? else {
+    for name in candidates(alarm, running, ended, executions, memory).await? {
+        let Some(execution) = executions.describe(&name).await? else {
             continue;
         };
         // An input that can't be parsed was refused by the plan.
@@ -64,7 +60,7 @@ pub(crate) async fn held_targets(
         };
         if !input.alarms.watch(&alarm.name)
             || input.on_failure == Reaction::Hold
-            || !is_held(&candidate, &execution, executions).await?
+            || !is_held(&name, &execution, executions).await?
         {
             continue;
         }
@@ -76,7 +72,7 @@ pub(crate) async fn held_targets(
                 shortened(&alarm.reason, LONGEST_REASON)
             ),
             scope: Scope::Migration(Box::new(MigrationScope {
-                name: candidate.name,
+                name,
                 started_at: Some(execution.started_at),
                 redrives: execution.redrive_count,
                 input: Some(input),
@@ -92,29 +88,22 @@ pub(crate) async fn held_targets(
     Ok(targets)
 }
 
-/// The candidates that may watch the alarm.
+/// The names of the executions that may hold and watch the alarm.
 async fn candidates(
     alarm: &AlarmRequest,
     running: &BTreeSet<String>,
     ended: &BTreeSet<String>,
     executions: &impl Executions,
     memory: &Memory,
-) -> Result<Vec<Candidate>, Error> {
+) -> Result<Vec<String>, Error> {
     let mut latest = ended_executions(alarm.fired_at, executions).await?;
-    latest.retain(|it| has_started(&it.listed, alarm) && !running.contains(&it.listed.name));
+    latest.retain(|it| has_started(it, alarm) && !running.contains(&it.name));
     latest.truncate(MOST_CANDIDATES.saturating_sub(ended.len()));
-    learn_ended(&latest, executions, memory).await?;
-    latest.retain(|it| memory.watches(&it.listed, &alarm.name, true) != Some(false));
-    let latest = latest.into_iter().map(|it| Candidate {
-        name: it.listed.name,
-        may_be_aborted: it.may_be_aborted,
-    });
-    // The lists may not show yet that these have ended.
-    let ended = ended.iter().map(|name| Candidate {
-        name: name.clone(),
-        may_be_aborted: true,
-    });
-    Ok(ended.chain(latest).collect())
+    memory.learn(&latest, executions).await?;
+    latest.retain(|it| memory.watches(it, &alarm.name, true) != Some(false));
+    // The lists may not show yet that those in `ended` have ended.
+    let ended = ended.iter().cloned();
+    Ok(ended.chain(latest.into_iter().map(|it| it.name)).collect())
 }
 
 /// Whether an execution had started when the alarm fired.
@@ -129,10 +118,10 @@ pub(crate) async fn latest_ended(
     now: SystemTime,
     executions: &impl Executions,
     memory: &Memory,
-) -> Result<Vec<Ended>, Error> {
+) -> Result<Vec<Listed>, Error> {
     let mut latest = ended_executions(Some(now), executions).await?;
     latest.truncate(MOST_CANDIDATES);
-    learn_ended(&latest, executions, memory).await?;
+    memory.learn(&latest, executions).await?;
     Ok(latest)
 }
 
@@ -140,78 +129,62 @@ pub(crate) async fn latest_ended(
 async fn ended_executions(
     until: Option<SystemTime>,
     executions: &impl Executions,
-) -> Result<Vec<Ended>, Error> {
+) -> Result<Vec<Listed>, Error> {
     let since = until.and_then(|until| until.checked_sub(LONGEST_HOLD));
     let mut ended = Vec::new();
-    for (status, may_be_aborted) in [
-        (EndedStatus::Failed, false),
-        (EndedStatus::Aborted, true),
-        (EndedStatus::TimedOut, true),
+    for status in [
+        EndedStatus::Failed,
+        EndedStatus::Aborted,
+        EndedStatus::TimedOut,
     ] {
-        let of_status = executions.list_ended(status, since).await?;
-        ended.extend(of_status.into_iter().map(|listed| Ended {
-            listed,
-            may_be_aborted,
-        }));
+        ended.extend(executions.list_ended(status, since).await?);
     }
-    ended.sort_by_key(|it| std::cmp::Reverse(it.listed.stopped_at));
+    ended.sort_by_key(|it| std::cmp::Reverse(it.stopped_at));
     Ok(ended)
-}
-
-async fn learn_ended(
-    ended: &[Ended],
-    executions: &impl Executions,
-    memory: &Memory,
-) -> Result<(), Error> {
-    let listed: Vec<_> = ended.iter().map(|it| it.listed.clone()).collect();
-    memory.learn(&listed, executions).await
 }
 
 /// Whether an execution that has ended counts for its alarms: it holds, or it runs again.
 pub(crate) async fn holds(
-    ended: &Ended,
+    ended: &Listed,
     executions: &impl Executions,
     memory: &Memory,
 ) -> Result<bool, Error> {
-    if let Some(is_held) = memory.is_held(&ended.listed) {
+    if let Some(is_held) = memory.is_held(ended) {
         return Ok(is_held);
     }
-    let candidate = Candidate {
-        name: ended.listed.name.clone(),
-        may_be_aborted: ended.may_be_aborted,
-    };
-    let Some(execution) = executions.describe(&candidate.name).await? else {
+    let Some(execution) = executions.describe(&ended.name).await? else {
         return Ok(false);
     };
     if execution.is_running() {
         return Ok(true);
     }
-    let is_held = is_held(&candidate, &execution, executions).await?;
-    memory.keep_held(&ended.listed, is_held);
+    let is_held = is_held(&ended.name, &execution, executions).await?;
+    memory.keep_held(ended, is_held);
     Ok(is_held)
 }
 
 /// Whether an execution has left its names at a step because it held, or because its rollback failed.
 async fn is_held(
-    candidate: &Candidate,
+    name: &str,
     execution: &Execution,
     executions: &impl Executions,
 ) -> Result<bool, Error> {
-    if !execution.status.is_unsuccessful()
-        || execution
-            .cause
-            .as_deref()
-            .is_some_and(|cause| cause.ends_with(NOT_STARTED))
-    {
+    let Status::Unsuccessful(ended_as) = execution.status else {
+        return Ok(false);
+    };
+    let cause = execution.cause.as_deref().unwrap_or_default();
+    if cause.ends_with(NOT_STARTED) {
         return Ok(false);
     }
     Ok(match execution.error.as_deref() {
         Some(HELD | ROLLBACK_FAILED) => true,
         // Its names are being restored, or were.
         Some(STOPPED | STOPPED_BY_ACTION) => false,
+        // An execution that failed has ended in a state of its own choice. Another one may have been announcing
+        // its hold.
         _ => {
-            candidate.may_be_aborted
-                && executions.state(&candidate.name).await?.as_deref() == Some(HOLDING)
+            ended_as != EndedStatus::Failed
+                && executions.state(name).await?.as_deref() == Some(HOLDING)
         }
     })
 }

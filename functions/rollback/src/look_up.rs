@@ -69,13 +69,9 @@ impl LookUp {
         executions: &impl Executions,
         memory: &Memory,
     ) -> Result<bool, Error> {
-        for ended in self
-            .ended
-            .iter()
-            .filter(|it| has_started(&it.listed, alarm))
-        {
-            let was_running = ended.listed.stopped_at >= alarm.fired_at;
-            if memory.watches(&ended.listed, &alarm.name, !was_running) == Some(false) {
+        for ended in self.ended.iter().filter(|it| has_started(it, alarm)) {
+            let was_running = ended.stopped_at >= alarm.fired_at;
+            if memory.watches(ended, &alarm.name, !was_running) == Some(false) {
                 continue;
             }
             if was_running || holds(ended, executions, memory).await? {

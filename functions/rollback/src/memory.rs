@@ -53,15 +53,8 @@ struct Watched {
 #[derive(Debug, Default)]
 pub(crate) struct LookUp {
     pub(crate) running: Vec<Listed>,
-    pub(crate) ended: Vec<Ended>,
-}
-
-/// An execution that has ended without success, and may be holding.
-#[derive(Clone, Debug)]
-pub(crate) struct Ended {
-    pub(crate) listed: Listed,
-    /// Whether it may have been aborted, or have timed out, while it announced its hold.
-    pub(crate) may_be_aborted: bool,
+    /// Those that have ended without success, and may be holding.
+    pub(crate) ended: Vec<Listed>,
 }
 
 /// The latest look-up.
