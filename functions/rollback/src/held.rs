@@ -13,17 +13,17 @@
 //!
 //! Source: Step Functions Developer Guide, "Service quotas".
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use migration::Error;
-use migration::dns::HostedZoneId;
+use migration::dns::Zone;
 use migration::executions::{
     EndedStatus, Execution, Executions, HOLDING, Listed, NOT_STARTED, Status,
 };
 use migration::input::{self, Reaction};
-use migration::journal::{ExecutionIdentity, Journals};
-use migration::route53::{Route53, read_zone};
+use migration::journal::Journals;
+use migration::route53::Route53;
 use migration::text::shortened;
 
 use crate::memory::Memory;
@@ -33,6 +33,7 @@ use crate::targets::{
     HELD, LONGEST_REASON, MigrationScope, ROLLBACK_FAILED, RollbackTarget, STOPPED,
     STOPPED_BY_ACTION, Scope,
 };
+use crate::zones::Zones;
 
 /// The most executions that are described for one alarm.
 const MOST_CANDIDATES: usize = 100;
@@ -190,25 +191,19 @@ async fn is_held(
 }
 
 /// Those of the targets that have journals left, or whose zone can't be read now. The others were rolled
-/// back or continued since, or wrote nothing. Each zone is read once.
+/// back or continued since, or wrote nothing.
 pub(crate) async fn with_journals(
     targets: Vec<RollbackTarget>,
     services: Services<'_, impl Route53, impl Executions>,
 ) -> Vec<RollbackTarget> {
-    let mut journaled: BTreeMap<_, Result<BTreeSet<ExecutionIdentity>, Error>> = BTreeMap::new();
+    let mut zones = Zones::new(services.route53);
     let mut retained = Vec::new();
     for target in targets {
-        let id = &target.hosted_zone_id;
-        if !journaled.contains_key(id) {
-            journaled.insert(id.clone(), journaled_executions(services, id).await);
-        }
-        let is_retained = match journaled.get(id) {
-            Some(Ok(found)) => target
-                .migration()
-                .is_some_and(|migration| found.iter().any(|other| migration.is(other, services))),
+        let is_retained = match zones.get(&target.hosted_zone_id).await {
+            Ok(zone) => has_journals(&target, zone, services),
             // Without the zone there is nothing to restore.
-            Some(Err(Error::NoSuchHostedZone(_))) => false,
-            Some(Err(_)) | None => true,
+            Err(Error::NoSuchHostedZone(_)) => false,
+            Err(_) => true,
         };
         if is_retained {
             retained.push(target);
@@ -217,14 +212,16 @@ pub(crate) async fn with_journals(
     retained
 }
 
-async fn journaled_executions(
+fn has_journals(
+    target: &RollbackTarget,
+    zone: &Zone,
     services: Services<'_, impl Route53, impl Executions>,
-    id: &HostedZoneId,
-) -> Result<BTreeSet<ExecutionIdentity>, Error> {
-    let zone = read_zone(services.route53, id).await?;
-    let journals = Journals::new(&zone, services.key);
-    let journals = zone
+) -> bool {
+    let journals = Journals::new(zone, services.key);
+    let mut entries = zone
         .journaled_names()
         .filter_map(|name| journals.at(&name).ok()?);
-    Ok(journals.map(|entry| entry.journal.execution).collect())
+    target
+        .migration()
+        .is_some_and(|migration| entries.any(|it| migration.is(&it.journal.execution, services)))
 }

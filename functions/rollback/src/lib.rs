@@ -77,6 +77,7 @@ mod request;
 mod services;
 mod sweep;
 mod targets;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use migration::Error;
-use migration::dns::{HostedZoneId, Zone, count_weights};
+use migration::dns::{Zone, count_weights};
 use migration::executions::{Execution, Executions, Listed, Status};
 use migration::input;
 use migration::journal::{Journal, Journals};
-use migration::route53::{Route53, read_zone};
+use migration::route53::Route53;
 use migration::text::shortened;
 
 use crate::pass::PassReport;
@@ -19,6 +19,7 @@ use crate::report::{MigrationReport, Outcome};
 use crate::request::ReminderRequest;
 use crate::services::Services;
 use crate::targets::LONGEST_REASON;
+use crate::zones::Zones;
 
 /// The most executions that are looked at, the latest first. `DescribeExecution` is limited to 10 or 15 calls a
 /// second for the whole account.
@@ -38,7 +39,7 @@ pub(crate) async fn remind<R: Route53, E: Executions>(
     candidates.sort_by_key(|it| std::cmp::Reverse(it.stopped_at));
     candidates.truncate(MOST_CANDIDATES);
 
-    let mut zones = BTreeMap::new();
+    let mut zones = Zones::new(services.route53);
     let mut migrations = Vec::new();
     for candidate in &candidates {
         let described = services.executions.describe(&candidate.name).await?;
@@ -50,7 +51,7 @@ pub(crate) async fn remind<R: Route53, E: Executions>(
         if input.dry_run {
             continue;
         }
-        let zone = match read_once(&mut zones, &input.hosted_zone_id, services.route53).await {
+        let zone = match zones.get(&input.hosted_zone_id).await {
             Ok(zone) => zone,
             // Its journals are gone with it.
             Err(Error::NoSuchHostedZone(_)) => continue,
@@ -70,18 +71,6 @@ pub(crate) async fn remind<R: Route53, E: Executions>(
         migrations,
         ..PassReport::default()
     })
-}
-
-async fn read_once<'z>(
-    zones: &'z mut BTreeMap<HostedZoneId, Zone>,
-    id: &HostedZoneId,
-    route53: &impl Route53,
-) -> Result<&'z Zone, Error> {
-    let zone = match zones.remove(id) {
-        Some(zone) => zone,
-        None => read_zone(route53, id).await?,
-    };
-    Ok(zones.entry(id.clone()).or_insert(zone))
 }
 
 /// The journals of an execution, without those that another writer has put back after its rollback.

@@ -6,16 +6,14 @@
 //! success costs further calls until it is known to be in order; an environment of the function remembers that.
 //! The rollback itself is an execution of the rollback state machine, which is started only for a finding.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use migration::Error;
-use migration::dns::{HostedZoneId, Zone};
 use migration::executions::{Executions, Listed, RollbackStarts};
 use migration::input::Reaction;
 use migration::journal::SigningKeys;
 use migration::json::{from_json, to_json};
-use migration::route53::{Route53, read_zone};
+use migration::route53::Route53;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -23,7 +21,8 @@ use crate::journals::select_journals;
 use crate::memory::Memory;
 use crate::request::{EndedExecution, scheduled_time};
 use crate::services::Services;
-use crate::targets::{RollbackTarget, ended_execution_targets};
+use crate::targets::ended_execution_targets;
+use crate::zones::Zones;
 
 /// The time that the rollback by the status event gets first.
 const GRACE: Duration = Duration::from_mins(15);
@@ -98,7 +97,7 @@ pub async fn sweep(
             executions,
             key: &key,
         },
-        zones: BTreeMap::new(),
+        zones: Zones::new(route53),
     };
     let mut first_error = None;
     for candidate in &candidates {
@@ -145,7 +144,7 @@ enum Finding {
 
 struct Look<'a, R, E> {
     services: Services<'a, R, E>,
-    zones: BTreeMap<HostedZoneId, Zone>,
+    zones: Zones<'a, R>,
 }
 
 impl<R: Route53, E: Executions> Look<'_, R, E> {
@@ -166,7 +165,7 @@ impl<R: Route53, E: Executions> Look<'_, R, E> {
             return Ok(Finding::InOrder);
         };
         let services = self.services;
-        let zone = self.zone(target).await?;
+        let zone = self.zones.get(&target.hosted_zone_id).await?;
         let journals = select_journals(target, zone, services).await?;
         Ok(if journals.is_empty() {
             Finding::InOrder
@@ -177,16 +176,6 @@ impl<R: Route53, E: Executions> Look<'_, R, E> {
         } else {
             Finding::AtAStep(target.reaction)
         })
-    }
-
-    async fn zone(&mut self, target: &RollbackTarget) -> Result<&Zone, Error> {
-        let id = &target.hosted_zone_id;
-        if !self.zones.contains_key(id) {
-            let zone = read_zone(self.services.route53, id).await?;
-            self.zones.insert(id.clone(), zone);
-        }
-        #[expect(clippy::indexing_slicing, reason = "the zone was read")]
-        Ok(&self.zones[id])
     }
 
     fn record(&self, listed: &Listed) -> String {
