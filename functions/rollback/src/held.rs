@@ -21,7 +21,7 @@ use migration::dns::Zone;
 use migration::executions::{
     EndedStatus, Execution, Executions, HOLDING, Listed, NOT_STARTED, Status,
 };
-use migration::input::{self, Reaction};
+use migration::input::Reaction;
 use migration::journal::Journals;
 use migration::route53::Route53;
 use migration::text::shortened;
@@ -55,14 +55,12 @@ pub(crate) async fn held_targets(
         let Some(execution) = executions.describe(&name).await? else {
             continue;
         };
-        // An input that can't be parsed was refused by the plan.
-        let Ok(input) = input::parse(&execution.input) else {
-            continue;
-        };
-        if !input.alarms.watch(&alarm.name)
-            || input.on_failure == Reaction::Hold
-            || !is_held(&name, &execution, executions).await?
-        {
+        let migration = MigrationScope::described(name, &execution);
+        let watching = migration.input.as_ref().filter(|input| {
+            input.alarms.watch(&alarm.name) && input.on_failure == Reaction::Rollback
+        });
+        let Some(input) = watching else { continue };
+        if !is_held(&migration.name, &execution, executions).await? {
             continue;
         }
         targets.push(RollbackTarget {
@@ -72,18 +70,7 @@ pub(crate) async fn held_targets(
                 "{} (the migration was held)",
                 shortened(&alarm.reason, LONGEST_REASON)
             ),
-            scope: Scope::Migration(Box::new(MigrationScope {
-                name,
-                started_at: Some(execution.started_at),
-                redrives: execution.redrive_count,
-                input: Some(input),
-                adopted: BTreeSet::new(),
-                is_stopped: false,
-                is_swept: false,
-                restored: BTreeSet::new(),
-                notify: false,
-                requested: None,
-            })),
+            scope: Scope::Migration(Box::new(migration)),
         });
     }
     Ok(targets)

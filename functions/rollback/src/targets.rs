@@ -53,12 +53,14 @@ pub(crate) enum Scope {
     },
 }
 
+#[derive(Default)]
 pub(crate) struct MigrationScope {
     pub(crate) name: String,
-    /// None if Step Functions no longer knows the execution, and so for its input.
+    /// None if Step Functions no longer knows the execution.
     pub(crate) started_at: Option<SystemTime>,
     /// How often it was redriven.
     pub(crate) redrives: u32,
+    /// None also if it can't be parsed: then the plan has refused it.
     pub(crate) input: Option<Input>,
     /// If it requests the rollback itself, the executions that it was about to adopt.
     pub(crate) adopted: BTreeSet<ExecutionIdentity>,
@@ -109,6 +111,26 @@ impl RollbackTarget {
 }
 
 impl MigrationScope {
+    /// A migration as Step Functions describes its execution, which has not requested its rollback, and is
+    /// announced only if it has a journal left.
+    pub(crate) fn described(name: String, execution: &Execution) -> Self {
+        Self {
+            name,
+            started_at: Some(execution.started_at),
+            redrives: execution.redrive_count,
+            input: input::parse(&execution.input).ok(),
+            ..Self::default()
+        }
+    }
+
+    /// A migration whose execution Step Functions no longer knows.
+    fn forgotten(name: String) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
     /// Whether this is the execution of a journal. When Step Functions has forgotten the execution, only its
     /// name tells.
     pub(crate) fn is<R, E: Executions>(
@@ -222,21 +244,17 @@ async fn execution_target(
     let is_stopped = is_running
         && !is_own_request
         && stop(name, STOPPED, reason, executions).await? == StopOutcome::Stopped;
+    let migration = match &execution {
+        Some(execution) => MigrationScope::described(name.clone(), execution),
+        None => MigrationScope::forgotten(name.clone()),
+    };
     Ok(RollbackTarget {
         hosted_zone_id,
         scope: Scope::Migration(Box::new(MigrationScope {
-            name: name.clone(),
-            started_at: execution.as_ref().map(|execution| execution.started_at),
-            redrives: execution
-                .as_ref()
-                .map_or(0, |execution| execution.redrive_count),
-            input: execution.and_then(|execution| input::parse(&execution.input).ok()),
             adopted: adopted.clone(),
             is_stopped,
-            is_swept: false,
-            restored: BTreeSet::new(),
             notify: is_stopped || *is_own_request,
-            requested: None,
+            ..migration
         })),
         reaction: Reaction::Rollback,
         reason: reason.clone(),
@@ -286,8 +304,10 @@ pub(crate) async fn ended_execution_targets(
             "the execution {name} ended with the error {HELD}: its weights and journals are kept"
         )));
     }
-    let input = input::parse(&execution.input)
-        .ok()
+    let migration = MigrationScope::described(name.clone(), &execution);
+    let input = migration
+        .input
+        .as_ref()
         .filter(|input| !input.dry_run)
         .filter(|_| !cause.as_deref().unwrap_or_default().ends_with(NOT_STARTED));
     let Some(input) = input else {
@@ -329,16 +349,9 @@ pub(crate) async fn ended_execution_targets(
             details.join(": ")
         ),
         scope: Scope::Migration(Box::new(MigrationScope {
-            name: name.clone(),
-            started_at: Some(execution.started_at),
-            redrives: execution.redrive_count,
-            input: Some(input),
-            adopted: BTreeSet::new(),
-            is_stopped: false,
             is_swept,
-            restored: BTreeSet::new(),
             notify,
-            requested: None,
+            ..migration
         })),
     }))
 }
@@ -360,24 +373,23 @@ async fn alarm_targets(
         let Some(execution) = executions.describe(&name).await? else {
             continue;
         };
-        // An input that can't be parsed was refused by the plan.
-        let Ok(input) = input::parse(&execution.input) else {
-            continue;
-        };
-        if !input.alarms.watch(&alarm.name) || input.dry_run {
-            continue;
-        }
+        let migration = MigrationScope::described(name, &execution);
+        let watching = migration
+            .input
+            .as_ref()
+            .filter(|input| input.alarms.watch(&alarm.name) && !input.dry_run);
+        let Some(input) = watching else { continue };
         let error = match input.on_failure {
             _ if alarm.is_alarm_action => STOPPED_BY_ACTION,
             Reaction::Rollback => STOPPED,
             Reaction::Hold => HELD,
         };
         let (is_stopped, reaction) = if execution.is_running() {
-            match stop(&name, error, &alarm.reason, executions).await? {
+            match stop(&migration.name, error, &alarm.reason, executions).await? {
                 StopOutcome::Stopped => (true, input.on_failure),
                 StopOutcome::RollsBackItself => (false, Reaction::Rollback),
                 StopOutcome::HadEnded => {
-                    ended.insert(name);
+                    ended.insert(migration.name);
                     continue;
                 }
             }
@@ -389,16 +401,9 @@ async fn alarm_targets(
             reaction,
             reason: alarm.reason.clone(),
             scope: Scope::Migration(Box::new(MigrationScope {
-                name,
-                started_at: Some(execution.started_at),
-                redrives: execution.redrive_count,
-                input: Some(input),
-                adopted: BTreeSet::new(),
                 is_stopped,
-                is_swept: false,
-                restored: BTreeSet::new(),
                 notify: !execution.is_running() || is_stopped,
-                requested: None,
+                ..migration
             })),
         });
     }
@@ -476,20 +481,7 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
         let Some(execution) = executions.describe(name).await? else {
             continue;
         };
-        let mut migration = MigrationScope {
-            name: name.to_owned(),
-            started_at: Some(execution.started_at),
-            redrives: execution.redrive_count,
-            input: input::parse(&execution.input).ok(),
-            adopted: BTreeSet::new(),
-            is_stopped: false,
-            is_swept: false,
-            restored: earlier
-                .map(|it| it.rollback_records.clone())
-                .unwrap_or_default(),
-            notify: false,
-            requested: Some(requested.to_vec()),
-        };
+        let migration = MigrationScope::described(name.to_owned(), &execution);
         // An execution of another stack, or an earlier one, may have had the same name.
         let has_journal = found
             .iter()
@@ -502,13 +494,19 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
         if !is_stopped && execution.error.as_deref() != Some(STOPPED) {
             continue;
         }
-        migration.is_stopped = is_stopped;
-        migration.notify = is_stopped;
         stopped.push(RollbackTarget {
             hosted_zone_id: target.hosted_zone_id.clone(),
             reaction: Reaction::Rollback,
             reason: target.reason.clone(),
-            scope: Scope::Migration(Box::new(migration)),
+            scope: Scope::Migration(Box::new(MigrationScope {
+                is_stopped,
+                restored: earlier
+                    .map(|it| it.rollback_records.clone())
+                    .unwrap_or_default(),
+                notify: is_stopped,
+                requested: Some(requested.to_vec()),
+                ..migration
+            })),
         });
     }
     Ok(stopped)
