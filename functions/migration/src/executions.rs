@@ -1,6 +1,7 @@
 //! The interface to Step Functions: the executions of the migration state machine, for a journal's
 //! lock and for a rollback.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -75,6 +76,23 @@ pub trait Executions {
         &self,
         record: &str,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
+}
+
+/// Those of these rollbacks that were recorded, see [`Executions::record_rollback`].
+///
+/// # Errors
+/// The first one of [`Executions::is_rollback_recorded`].
+pub async fn recorded_rollbacks(
+    records: BTreeSet<String>,
+    executions: &impl Executions,
+) -> Result<BTreeSet<String>, Error> {
+    let mut recorded = BTreeSet::new();
+    for record in records {
+        if executions.is_rollback_recorded(&record).await? {
+            recorded.insert(record);
+        }
+    }
+    Ok(recorded)
 }
 
 /// The call of Step Functions' API that starts the rollback state machine.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use migration::Error;
 use migration::dns::{Percent, RecordName, Weights, Zone, count_weights};
 use migration::error::UntrustedJournal;
-use migration::executions::{Execution, Executions};
+use migration::executions::{Execution, Executions, recorded_rollbacks};
 use migration::input::Input;
 use migration::journal::{
     ExecutionIdentity, Journal, JournalEntry, Journals, pair, reject_changed_records,
@@ -93,9 +93,10 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     }
     entries.extend(own);
     if let Some(migration) = target.migration() {
-        let rolled_back = rolled_back_executions(migration, &entries, services).await?;
-        let is_rolled_back = |entry: &JournalEntry<'_>| rolled_back.contains(&written_by(entry));
-        let put_back = entries.extract_if(.., |entry| is_rolled_back(entry));
+        let records = records_of_put_back(migration, &entries, services).await?;
+        let put_back = entries.extract_if(.., |entry| {
+            records.contains(&entry.journal.rollback_record())
+        });
         let problems = put_back.map(|entry| describe_put_back(&entry));
         selected.problems.extend(problems);
     }
@@ -168,30 +169,16 @@ fn completed_executions(zone: &Zone, all: &[JournalEntry<'_>]) -> BTreeSet<Execu
     completed
 }
 
-/// The execution of a journal, and how often it had been redriven when it wrote the journal.
-fn written_by(entry: &JournalEntry<'_>) -> (ExecutionIdentity, u32) {
-    (entry.journal.execution.clone(), entry.journal.redrives)
-}
-
-/// Those that have written these journals and have been rolled back, so that another writer has put the journals
-/// back. For a person who requests a rollback of names, such journals count: the person sees the names.
-async fn rolled_back_executions<R, E: Executions>(
+/// The records of the rollbacks after which another writer has put back some of these journals. For a person
+/// who requests a rollback of names, such journals count: the person sees the names.
+async fn records_of_put_back<R, E: Executions>(
     migration: &MigrationScope,
     entries: &[JournalEntry<'_>],
     services: Services<'_, R, E>,
-) -> Result<BTreeSet<(ExecutionIdentity, u32)>, Error> {
-    let mut found: BTreeSet<_> = entries.iter().map(written_by).collect();
-    let mut others = Vec::new();
-    for execution in &found {
-        let record = execution.0.rollback_record(execution.1);
-        if migration.restored.contains(&record)
-            || !services.executions.is_rollback_recorded(&record).await?
-        {
-            others.push(execution.clone());
-        }
-    }
-    found.retain(|execution| !others.contains(execution));
-    Ok(found)
+) -> Result<BTreeSet<String>, Error> {
+    let records = entries.iter().map(|entry| entry.journal.rollback_record());
+    let records = records.filter(|record| !migration.restored.contains(record));
+    recorded_rollbacks(records.collect(), services.executions).await
 }
 
 /// The executions whose journals a target covers. Of those that a migration has adopted, also how often they were

@@ -1,14 +1,14 @@
 //! Finds the migrations that wait for an operator: those that ended some time ago and still have journals. They
 //! hold, their rollback failed, or they have completed and are not released.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use migration::Error;
 use migration::dns::{Zone, count_weights};
-use migration::executions::{Execution, Executions, Listed, Status};
+use migration::executions::{Execution, Executions, Listed, Status, recorded_rollbacks};
 use migration::input;
 use migration::journal::{Journal, Journals};
 use migration::route53::Route53;
@@ -84,13 +84,9 @@ async fn current_journals<R, E: Executions>(
     let found = zone.journaled_names();
     let found = found.filter_map(|name| Some(journals.at(&name).ok()??.journal));
     let mut found: Vec<_> = found.filter(|it| it.execution == identity).collect();
-    let redriven: BTreeSet<_> = found.iter().map(|it| it.redrives).collect();
-    for redrives in redriven {
-        let record = identity.rollback_record(redrives);
-        if services.executions.is_rollback_recorded(&record).await? {
-            found.retain(|it| it.redrives != redrives);
-        }
-    }
+    let records = found.iter().map(Journal::rollback_record).collect();
+    let records = recorded_rollbacks(records, services.executions).await?;
+    found.retain(|it| !records.contains(&it.rollback_record()));
     Ok(found)
 }
 

@@ -48,7 +48,7 @@ use migration::change::{
 };
 use migration::dns::{Percent, RecordName, Zone, count_weights};
 use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
-use migration::executions::{Execution, ExecutionName, Executions, Status};
+use migration::executions::{Execution, ExecutionName, Executions, Status, recorded_rollbacks};
 use migration::journal::{
     EndedExecutions, ExecutionIdentity, Journals, PairedName, SigningKey, SigningKeys, Writer,
     lowest_percent, pair,
@@ -664,7 +664,7 @@ async fn ended_executions(
     executions: &impl Executions,
 ) -> Result<EndedExecutions, Error> {
     let mut ended = EndedExecutions::default();
-    for (other, redriven) in journaled_executions(journals, names) {
+    for (other, records) in journaled_executions(journals, names) {
         let is_unsuccessful = if other == *own {
             redrives > 0
         } else {
@@ -676,7 +676,7 @@ async fn ended_executions(
             status.is_some_and(Status::is_unsuccessful)
         };
         if is_unsuccessful {
-            add_unsuccessful(&mut ended, other, redriven, executions).await?;
+            add_unsuccessful(&mut ended, other, records, executions).await?;
         }
     }
     Ok(ended)
@@ -693,32 +693,28 @@ async fn adopted_executions(
     let mut adopted = journaled_executions(journals, &migration.names);
     adopted.retain(|other, _| migration.adopted.contains(other));
     let mut ended = EndedExecutions::default();
-    for (other, redriven) in adopted {
+    for (other, records) in adopted {
         let is_unsuccessful = other == migration.execution
             || status(&other, key, executions)
                 .await?
                 .is_some_and(Status::is_unsuccessful);
         if is_unsuccessful {
-            add_unsuccessful(&mut ended, other, redriven, executions).await?;
+            add_unsuccessful(&mut ended, other, records, executions).await?;
         }
     }
     Ok(ended)
 }
 
-/// `redriven` is how often the execution had been redriven when it wrote its journals. It may have been rolled
-/// back, and then redriven and have written others.
+/// `records` are the rollback records of the execution's journals. It may have been rolled back, and then
+/// redriven and have written others.
 async fn add_unsuccessful(
     ended: &mut EndedExecutions,
     execution: ExecutionIdentity,
-    redriven: BTreeSet<u32>,
+    records: BTreeSet<String>,
     executions: &impl Executions,
 ) -> Result<(), Error> {
-    for redrives in redriven {
-        let record = execution.rollback_record(redrives);
-        if executions.is_rollback_recorded(&record).await? {
-            ended.rolled_back.insert((execution.clone(), redrives));
-        }
-    }
+    let rolled_back = recorded_rollbacks(records, executions).await?;
+    ended.rolled_back.extend(rolled_back);
     ended.unsuccessful.insert(execution);
     Ok(())
 }
@@ -736,16 +732,17 @@ async fn status(
     Ok(described.map(|described| described.status))
 }
 
-/// The executions of the trusted journals at `names`, and how often each had been redriven when it wrote them.
-/// An untrusted journal is reported with its name.
+/// The executions of the trusted journals at `names`, and the rollback records of these journals. An untrusted
+/// journal is reported with its name.
 fn journaled_executions(
     journals: &Journals<'_>,
     names: &[RecordName],
-) -> BTreeMap<ExecutionIdentity, BTreeSet<u32>> {
+) -> BTreeMap<ExecutionIdentity, BTreeSet<String>> {
     let mut executions: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for entry in names.iter().filter_map(|name| journals.at(name).ok()?) {
-        let redriven = executions.entry(entry.journal.execution).or_default();
-        redriven.insert(entry.journal.redrives);
+        let record = entry.journal.rollback_record();
+        let records = executions.entry(entry.journal.execution).or_default();
+        records.insert(record);
     }
     executions
 }

@@ -35,17 +35,17 @@ pub struct EndedExecutions {
     /// Executions that failed, were aborted or timed out, and the writing execution itself if it was
     /// redriven. A migration in the same direction adopts their journals.
     pub unsuccessful: BTreeSet<ExecutionIdentity>,
-    /// Those of them that were rolled back after they had been redriven this often, or more often. Another
-    /// writer has put their journals back.
-    pub rolled_back: BTreeSet<(ExecutionIdentity, u32)>,
+    /// The records of their rollbacks, see [`Journal::rollback_record`]. Another writer has put the journals
+    /// with these records back.
+    pub rolled_back: BTreeSet<String>,
     /// Executions that have completed and still lease their names.
     pub unreleased: BTreeSet<ExecutionIdentity>,
 }
 
 impl EndedExecutions {
-    fn are_rolled_back(&self, journal: &Journal) -> bool {
-        let written_by = (journal.execution.clone(), journal.redrives);
-        self.rolled_back.contains(&written_by)
+    /// Whether another writer has put a journal back.
+    fn is_put_back(&self, journal: &Journal) -> bool {
+        self.rolled_back.contains(&journal.rollback_record())
     }
 }
 
@@ -92,7 +92,7 @@ impl Writer<'_> {
                 percent: *percent,
             }));
         }
-        if !is_own && self.ended.are_rolled_back(journal) {
+        if !is_own && self.ended.is_put_back(journal) {
             return Err(Error::from(Busy::RolledBack {
                 name: name.clone(),
                 execution: execution.name().to_owned(),
@@ -151,7 +151,7 @@ impl Writer<'_> {
             ..
         } = journal;
         let is_adopted =
-            self.ended.unsuccessful.contains(execution) && !self.ended.are_rolled_back(journal);
+            self.ended.unsuccessful.contains(execution) && !self.ended.is_put_back(journal);
         if !(self.is_own(journal) || is_adopted) || (from, to) != (self.from, self.to) {
             return Err(Error::from(Drift::JournalOfOther {
                 name: name.clone(),

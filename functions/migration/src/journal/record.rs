@@ -54,6 +54,13 @@ impl Journal {
         [from, to]
     }
 
+    /// The record of a rollback of the execution as it was when it wrote this journal, see
+    /// [`ExecutionIdentity::rollback_record`]. That rollback has deleted the journal, so if it is recorded,
+    /// another writer has put the journal back.
+    pub fn rollback_record(&self) -> String {
+        self.execution.rollback_record(self.redrives)
+    }
+
     /// Whether the name's records are leased from ExternalDNS.
     pub fn is_leased(&self) -> bool {
         self.saved_owners
