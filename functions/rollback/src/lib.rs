@@ -324,7 +324,7 @@ async fn roll_back_journals(
         }
         Reaction::Rollback => {
             reports.add_remaining_names(&journals.entries);
-            let executions = rolled_back_executions(target, journals);
+            let executions = executions_of_later_passes(target, journals);
             pass.report.executions.extend(executions);
             // A rollback that finds everything restored can't tell whether the changes that did it are in sync.
             if has_restored {
@@ -565,7 +565,7 @@ fn describe_deleted(zone: &Zone, entry: &JournalEntry<'_>, refusal: &Error) -> S
 }
 
 /// The executions that later passes roll back too.
-fn rolled_back_executions(
+fn executions_of_later_passes(
     target: &RollbackTarget,
     journals: &SelectedJournals<'_>,
 ) -> BTreeSet<String> {
