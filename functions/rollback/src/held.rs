@@ -2,19 +2,16 @@
 //!
 //! Nothing runs for a held migration, so that only its journals, its execution's error and its input tell
 //! that it holds and which alarms it watches. `ListExecutions` gives neither error nor input, so each
-//! candidate costs one `DescribeExecution`, which is limited to 10 or 15 calls a second for the whole
-//! account. So the candidates are limited: [`MOST_CANDIDATES`], the latest first, of the last
-//! [`LONGEST_HOLD`]. An alarm does not roll back a migration that has held for longer.
+//! candidate costs one `DescribeExecution`. So the candidates are limited: [`MOST_CANDIDATES`], the latest
+//! first, of the last [`LONGEST_AGO`]. An alarm does not roll back a migration that has held for longer.
 //!
 //! Calls for one alarm: `ListExecutions` once for each of three statuses; `DescribeExecution` for each
 //! candidate whose input is not in [`Memory`], and for each that watches the alarm; `GetExecutionHistory` for
 //! each that was aborted or timed out and watches the alarm; and one read of each zone in which a migration
 //! that watches the alarm has held.
-//!
-//! Source: Step Functions Developer Guide, "Service quotas".
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use migration::Error;
 use migration::dns::Zone;
@@ -26,6 +23,7 @@ use migration::journal::Journals;
 use migration::route53::Route53;
 use migration::text::shortened;
 
+use crate::candidates::{LONGEST_AGO, MOST_CANDIDATES, retain_latest};
 use crate::memory::Memory;
 use crate::request::AlarmRequest;
 use crate::services::Services;
@@ -34,11 +32,6 @@ use crate::targets::{
     STOPPED_BY_ACTION, Scope,
 };
 use crate::zones::Zones;
-
-/// The most executions that are described for one alarm.
-const MOST_CANDIDATES: usize = 100;
-/// How long before the alarm a migration may have held, at most: 30 days, as long as a migration can run.
-const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
 
 /// The migrations that hold and watch the alarm, unless they hold whatever their alarms say
 /// (`onFailure: "hold"`). `running` are the executions that were running when the alarm fired, and `ended`
@@ -86,7 +79,7 @@ async fn candidates(
 ) -> Result<Vec<String>, Error> {
     let mut latest = ended_executions(alarm.fired_at, executions).await?;
     latest.retain(|it| has_started(it, alarm) && !running.contains(&it.name));
-    latest.truncate(MOST_CANDIDATES.saturating_sub(ended.len()));
+    retain_latest(&mut latest, MOST_CANDIDATES.saturating_sub(ended.len()));
     memory.learn(&latest, executions).await?;
     latest.retain(|it| memory.watches(it, &alarm.name, true) != Some(false));
     // The lists may not show yet that those in `ended` have ended.
@@ -108,17 +101,17 @@ pub(crate) async fn latest_ended(
     memory: &Memory,
 ) -> Result<Vec<Listed>, Error> {
     let mut latest = ended_executions(Some(now), executions).await?;
-    latest.truncate(MOST_CANDIDATES);
+    retain_latest(&mut latest, MOST_CANDIDATES);
     memory.learn(&latest, executions).await?;
     Ok(latest)
 }
 
-/// The executions that have ended without success not too long before `until`, the latest first.
+/// The executions that have ended without success not too long before `until`.
 async fn ended_executions(
     until: Option<SystemTime>,
     executions: &impl Executions,
 ) -> Result<Vec<Listed>, Error> {
-    let since = until.and_then(|until| until.checked_sub(LONGEST_HOLD));
+    let since = until.and_then(|until| until.checked_sub(LONGEST_AGO));
     let mut ended = Vec::new();
     for status in [
         EndedStatus::Failed,
@@ -127,7 +120,6 @@ async fn ended_executions(
     ] {
         ended.extend(executions.list_ended(status, since).await?);
     }
-    ended.sort_by_key(|it| std::cmp::Reverse(it.stopped_at));
     Ok(ended)
 }
 

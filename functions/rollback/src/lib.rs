@@ -63,6 +63,7 @@
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
+mod candidates;
 mod clock;
 mod held;
 mod journals;

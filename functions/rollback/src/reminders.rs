@@ -14,18 +14,13 @@ use migration::journal::{Journal, Journals};
 use migration::route53::Route53;
 use migration::text::shortened;
 
+use crate::candidates::{MOST_CANDIDATES, retain_latest};
 use crate::pass::PassReport;
 use crate::report::{MigrationReport, Outcome};
 use crate::request::ReminderRequest;
 use crate::services::Services;
 use crate::targets::LONGEST_REASON;
 use crate::zones::Zones;
-
-/// The most executions that are looked at, the latest first. `DescribeExecution` is limited to 10 or 15 calls a
-/// second for the whole account.
-///
-/// Source: Step Functions Developer Guide, "Service quotas".
-const MOST_CANDIDATES: usize = 100;
 
 /// The migrations to remind of, as the answer of a pass that restores nothing.
 pub(crate) async fn remind<R: Route53, E: Executions>(
@@ -36,8 +31,7 @@ pub(crate) async fn remind<R: Route53, E: Executions>(
     let until = request.at.checked_sub(age);
     let mut candidates = services.executions.list_latest().await?;
     candidates.retain(|it| it.stopped_at.is_some() && it.stopped_at <= until);
-    candidates.sort_by_key(|it| std::cmp::Reverse(it.stopped_at));
-    candidates.truncate(MOST_CANDIDATES);
+    retain_latest(&mut candidates, MOST_CANDIDATES);
 
     let mut zones = Zones::new(services.route53);
     let mut migrations = Vec::new();

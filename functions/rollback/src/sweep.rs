@@ -17,6 +17,7 @@ use migration::route53::Route53;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::candidates::{LONGEST_AGO, MOST_CANDIDATES, retain_latest};
 use crate::journals::select_journals;
 use crate::memory::Memory;
 use crate::request::{EndedExecution, scheduled_time};
@@ -26,13 +27,6 @@ use crate::zones::Zones;
 
 /// The time that the rollback by the status event gets first.
 const GRACE: Duration = Duration::from_mins(15);
-/// How long ago an execution may have ended, at most: as long as a migration can run.
-const LONGEST_AGO: Duration = Duration::from_hours(30 * 24);
-/// The most executions that one sweep looks at more closely, the latest first. `DescribeExecution` is limited
-/// to 10 or 15 calls a second for the whole account.
-///
-/// Source: Step Functions Developer Guide, "Service quotas".
-const MOST_CANDIDATES: usize = 100;
 /// A rollback that fails has retried for almost an hour. After that the next one may be started.
 const HOUR: u64 = 3_600;
 
@@ -81,8 +75,7 @@ pub async fn sweep(
     } = from_json(event)?;
     let mut candidates = executions.list_latest().await?;
     candidates.retain(|it| is_candidate(it, at) && !memory.is_in_order(it));
-    candidates.sort_by_key(|it| std::cmp::Reverse(it.stopped_at));
-    candidates.truncate(MOST_CANDIDATES);
+    retain_latest(&mut candidates, MOST_CANDIDATES);
     let mut report = SweepReport {
         candidates: candidates.len(),
         found: Vec::new(),
