@@ -3,22 +3,18 @@
 use std::collections::BTreeSet;
 
 use fakes::{CHANGE, Fault};
-use migration::dns::{RecordData, RecordName, RecordSet, RecordType, SetIdentifier};
-use serde_json::{Value, json};
+use migration::dns::{RecordData, RecordSet, RecordType, SetIdentifier};
+use serde_json::json;
 
-use crate::invariants::run;
+use crate::Simulation;
+use crate::failed::{
+    FirstPass, NAMES, journaled, name, shift_and_fail, writes_of_a_clean_rollback, zone,
+};
 use crate::oracle::{lock, registered};
 use crate::zones::{self, BLUE, GREEN, alias};
-use crate::{Simulation, ZONE_ID};
 
-/// As many as one call restores, or less.
-const NAMES: usize = 80;
 /// The load balancer of a single name.
 const OWN: &str = "own-1234567890.eu-west-3.elb.amazonaws.com.";
-
-fn name(number: usize) -> RecordName {
-    format!("svc-{number:04}.example.com").parse().unwrap()
-}
 
 fn shared(side: &str) -> String {
     alias(side)["DNSName"].as_str().unwrap().to_owned()
@@ -27,7 +23,7 @@ fn shared(side: &str) -> String {
 /// A migration that has shifted half of the traffic and failed. Of each of these names, the records of a side
 /// are aliases of [`OWN`].
 fn shifted(own: &[(usize, &str)]) -> Simulation {
-    let simulation = Simulation::new(&zones::registered(NAMES));
+    let simulation = zone();
     simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
             let is_own = own.iter().any(|(number, side)| {
@@ -42,10 +38,7 @@ fn shifted(own: &[(usize, &str)]) -> Simulation {
             }
         }
     });
-    let input = json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [50, 100]});
-    let planned = run(simulation.plan("run", &input)).unwrap();
-    run(simulation.shift(&planned, 0)).unwrap();
-    simulation.executions.fail("run", "HealthCheckFailed", "");
+    shift_and_fail(&simulation, &["*"]);
     simulation
 }
 
@@ -59,14 +52,11 @@ fn remove(simulation: &Simulation, dns_name: &str, text: Option<&str>) {
     oracle.gone_targets.insert(dns_name.to_owned());
 }
 
-/// Makes the first pass of a rollback. Returns its answer, and the number of its writes.
-fn roll_back(simulation: &Simulation) -> (Value, usize) {
-    let network = &simulation.world.network;
-    let before = network.calls_of(CHANGE);
-    let request = json!({"hostedZoneId": ZONE_ID, "execution": "run"});
-    let answer = run(simulation.roll_back(&request)).unwrap();
+/// Makes the first pass of a rollback.
+fn roll_back(simulation: &Simulation) -> FirstPass {
+    let pass = FirstPass::of(simulation);
     simulation.expect_invariants();
-    (answer, network.calls_of(CHANGE) - before)
+    pass
 }
 
 /// The record sets of a name, with its registry TXT records and its journal.
@@ -88,27 +78,13 @@ fn expect_old_side_only(simulation: &Simulation, number: usize) {
     assert_eq!(of_name(simulation, number), expected);
 }
 
-fn journaled(simulation: &Simulation) -> BTreeSet<RecordName> {
-    let record_sets = simulation.route53.record_sets();
-    record_sets
-        .iter()
-        .filter_map(|it| it.name.journaled())
-        .collect()
-}
-
-/// The writes of a rollback without a refusal, and those that bisecting one of its batches takes.
-fn writes_of_a_clean_rollback() -> (usize, usize) {
-    let (_, writes) = roll_back(&shifted(&[]));
-    let batch = NAMES.div_ceil(writes - 1).next_power_of_two();
-    (writes, 2 * usize::try_from(batch.ilog2()).unwrap())
-}
-
 #[test]
 fn all_traffic_goes_to_the_old_side_if_the_new_load_balancer_is_gone() {
     let (clean, bisection) = writes_of_a_clean_rollback();
     let simulation = shifted(&[]);
     remove(&simulation, &shared(GREEN), None);
-    let (answer, writes) = roll_back(&simulation);
+    let pass = roll_back(&simulation);
+    let (answer, writes) = (&pass.answer, pass.writes());
     assert_eq!(answer["restored"], NAMES);
     assert_eq!(answer["problems"], json!([]));
     for number in 0..NAMES {
@@ -132,7 +108,8 @@ fn one_name_without_its_new_load_balancer_costs_one_write_more_than_a_refused_on
     for number in [0, 1, 7, 50, NAMES - 1] {
         let simulation = shifted(&[(number, GREEN)]);
         remove(&simulation, OWN, None);
-        let (answer, writes) = roll_back(&simulation);
+        let pass = roll_back(&simulation);
+        let (answer, writes) = (&pass.answer, pass.writes());
         assert_eq!(answer["restored"], NAMES, "{number}");
         assert_eq!(answer["problems"], json!([]));
         assert_eq!(journaled(&simulation), BTreeSet::new());
@@ -155,7 +132,7 @@ fn the_text_of_the_refusal_does_not_decide() {
         for (own, target) in [(vec![], shared(GREEN)), (vec![(7, GREEN)], OWN.to_owned())] {
             let simulation = shifted(&own);
             remove(&simulation, &target, Some(text));
-            let (answer, _) = roll_back(&simulation);
+            let FirstPass { answer, .. } = roll_back(&simulation);
             assert_eq!(answer["restored"], NAMES, "{text}");
             assert_eq!(journaled(&simulation), BTreeSet::new());
             expect_old_side_only(&simulation, 7);
@@ -171,7 +148,7 @@ fn a_name_without_its_old_load_balancer_stays_and_is_reported_first() {
         remove(&simulation, OWN, text);
         simulation.route53.protect(&name(3));
         let before = of_name(&simulation, 50);
-        let (answer, _) = roll_back(&simulation);
+        let FirstPass { answer, .. } = roll_back(&simulation);
         assert_eq!(of_name(&simulation, 50), before);
         assert_eq!(answer["restored"], NAMES - 2);
         assert_eq!(journaled(&simulation), BTreeSet::from([name(3), name(50)]));
@@ -196,7 +173,7 @@ fn a_name_without_both_load_balancers_stays() {
     remove(&simulation, OWN, None);
     remove(&simulation, &shared(GREEN), None);
     let before = of_name(&simulation, 50);
-    let (answer, _) = roll_back(&simulation);
+    let FirstPass { answer, .. } = roll_back(&simulation);
     assert_eq!(of_name(&simulation, 50), before);
     assert_eq!(answer["restored"], NAMES - 1);
     let problems = answer["problems"].to_string();
@@ -209,9 +186,7 @@ fn a_name_without_both_load_balancers_stays() {
 /// A refusal that passes deletes no record, wherever it comes.
 #[test]
 fn a_refusal_that_passes_deletes_nothing() {
-    let original = Simulation::new(&zones::registered(NAMES))
-        .route53
-        .to_cli_json();
+    let original = zone().route53.to_cli_json();
     for number in 0..20 {
         let simulation = shifted(&[]);
         let refused = Fault::Refused;
@@ -269,14 +244,10 @@ fn a_name_stays_that_would_have_no_traffic_in_one_of_its_types() {
             }
         }
     });
-    let input = json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [50, 100]});
-    let planned = run(simulation.plan("run", &input)).unwrap();
-    run(simulation.shift(&planned, 0)).unwrap();
-    simulation.executions.fail("run", "HealthCheckFailed", "");
+    shift_and_fail(&simulation, &["*"]);
     remove(&simulation, &shared(GREEN), None);
     let before = of_name(&simulation, 0);
-    let request = json!({"hostedZoneId": ZONE_ID, "execution": "run"});
-    let answer = run(simulation.roll_back(&request)).unwrap();
+    let FirstPass { answer, .. } = FirstPass::of(&simulation);
     assert_eq!(answer["restored"], 0);
     let problems = answer["problems"].to_string();
     assert!(problems.contains(name(0).as_str()), "{problems}");
@@ -287,11 +258,7 @@ fn a_name_stays_that_would_have_no_traffic_in_one_of_its_types() {
 #[test]
 fn a_record_that_is_no_alias_is_not_deleted() {
     let simulation = Simulation::blueprint();
-    let input = json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [50, 100],
-        "names": ["legacy.eks-blueprint.example.com"]});
-    let planned = run(simulation.plan("run", &input)).unwrap();
-    run(simulation.shift(&planned, 0)).unwrap();
-    simulation.executions.fail("run", "HealthCheckFailed", "");
+    shift_and_fail(&simulation, &["legacy.eks-blueprint.example.com"]);
     let before = simulation.route53.to_cli_json();
     for number in 0..2 {
         let refused = Fault::Refused;
@@ -299,8 +266,7 @@ fn a_record_that_is_no_alias_is_not_deleted() {
             .route53
             .inject_fault_into(CHANGE, number, refused);
     }
-    let request = json!({"hostedZoneId": ZONE_ID, "execution": "run"});
-    let answer = run(simulation.roll_back(&request)).unwrap();
+    let FirstPass { answer, .. } = FirstPass::of(&simulation);
     assert_eq!(answer["restored"], 0);
     assert_eq!(simulation.route53.to_cli_json(), before);
 }

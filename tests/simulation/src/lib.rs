@@ -78,6 +78,8 @@ mod events;
 #[cfg(test)]
 mod external_dns;
 #[cfg(test)]
+mod failed;
+#[cfg(test)]
 mod flow;
 #[cfg(test)]
 mod gone_load_balancers;

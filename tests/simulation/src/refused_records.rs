@@ -3,81 +3,21 @@
 use std::collections::BTreeSet;
 
 use fakes::{CHANGE, Fault};
-use migration::dns::RecordName;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::invariants::run;
+use crate::failed::{FirstPass, NAMES, journaled, name, shifted, writes_of_a_clean_rollback};
 use crate::zones::{self, BLUE, GREEN};
 use crate::{Simulation, ZONE_ID};
 
-/// As many as one call restores, or less.
-const NAMES: usize = 80;
 /// The number of record sets of the zone, and its pages: a name and what belongs to it would take more.
 const READS_OF_A_NAME: usize = 4;
 
-fn name(number: usize) -> RecordName {
-    format!("svc-{number:04}.example.com").parse().unwrap()
-}
-
-/// A migration that has shifted once and failed.
-fn shifted() -> Simulation {
-    let simulation = Simulation::new(&zones::registered(NAMES));
-    let input = json!({
-        "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100],
-    });
-    let planned = run(simulation.plan("run", &input)).unwrap();
-    run(simulation.shift(&planned, 0)).unwrap();
-    simulation.executions.fail("run", "HealthCheckFailed", "");
-    simulation
-}
-
-struct FirstPass {
-    answer: Value,
-    /// The actions of its calls, in their order.
-    actions: Vec<&'static str>,
-}
-
-impl FirstPass {
-    fn of(simulation: &Simulation) -> Self {
-        let network = &simulation.world.network;
-        let before = network.calls();
-        let request = json!({"hostedZoneId": ZONE_ID, "execution": "run"});
-        let answer = run(simulation.roll_back(&request)).unwrap();
-        let actions = (before..network.calls()).map(|number| network.action(number).unwrap());
-        Self {
-            answer,
-            actions: actions.collect(),
-        }
-    }
-
-    fn writes(&self) -> usize {
-        let is_write = |action: &&&str| **action == CHANGE;
-        self.actions.iter().filter(is_write).count()
-    }
-
-    /// The calls between its first write and its last one that are none.
-    fn reads_between_writes(&self) -> usize {
-        let is_write = |action: &&str| *action == CHANGE;
-        let first = self.actions.iter().position(is_write).unwrap();
-        let last = self.actions.iter().rposition(is_write).unwrap();
-        last + 1 - first - self.writes()
-    }
-}
-
-/// The names that are not restored.
-fn journaled(simulation: &Simulation) -> BTreeSet<RecordName> {
-    let record_sets = simulation.route53.record_sets();
-    record_sets
-        .iter()
-        .filter_map(|it| it.name.journaled())
-        .collect()
-}
-
-/// The writes of a rollback without a refusal, and those that bisecting one of its batches takes.
-fn writes_of_a_clean_rollback() -> (usize, usize) {
-    let writes = FirstPass::of(&shifted()).writes();
-    let batch = NAMES.div_ceil(writes - 1).next_power_of_two();
-    (writes, 2 * usize::try_from(batch.ilog2()).unwrap())
+/// The calls of a pass between its first write and its last one that are none.
+fn reads_between_writes(pass: &FirstPass) -> usize {
+    let is_write = |action: &&str| *action == CHANGE;
+    let first = pass.actions.iter().position(is_write).unwrap();
+    let last = pass.actions.iter().rposition(is_write).unwrap();
+    last + 1 - first - pass.writes()
 }
 
 #[test]
@@ -102,7 +42,7 @@ fn one_refused_name_costs_only_the_writes_that_find_it() {
         // All others are restored before it is read again. The first name of the first batch decides
         // about all, and is read at once.
         let reads = if number < 10 { READS_OF_A_NAME } else { 0 };
-        assert_eq!(pass.reads_between_writes(), reads, "{number}");
+        assert_eq!(reads_between_writes(&pass), reads, "{number}");
     }
 }
 
@@ -120,7 +60,7 @@ fn the_first_name_is_read_again_before_the_others_are_written() {
         .rev()
         .skip_while(|it| **it != CHANGE)
         .collect();
-    assert_ne!(pass.reads_between_writes(), 0, "{writes:?}");
+    assert_ne!(reads_between_writes(&pass), 0, "{writes:?}");
 }
 
 #[test]

@@ -147,66 +147,65 @@ fn records_of(route53: &FakeRoute53, name: &str) -> Vec<RecordSet> {
     record_sets
 }
 
-#[test]
-fn a_rollback_undoes_the_names_of_its_own_stack() {
-    let mut histories = 0;
-    for calls in 0.. {
+/// Two stacks, each of which moves one of the names.
+fn with_a_name_each(route53: &FakeRoute53) -> [Stack<'_>; 2] {
+    [0, 1].map(|number| Stack::new(number, route53, &[NAMES[usize::from(number)]]))
+}
+
+/// Plays a history in which one stack is interrupted: after no call, after one, and so on until the history is
+/// none, because the stack has ended before. Checks that each leaves the zone as it was. Returns how many it has
+/// played.
+fn play_each(history: impl Fn(usize, &FakeRoute53) -> Option<()>) -> usize {
+    let played = (0..).map_while(|calls| {
         let route53 = zone();
         let before = route53.record_sets();
-        let [one, other] =
-            [0, 1].map(|number| Stack::new(number, &route53, &[NAMES[usize::from(number)]]));
+        history(calls, &route53)?;
+        assert_eq!(route53.record_sets(), before, "after {calls} calls");
+        Some(())
+    });
+    played.count()
+}
+
+#[test]
+fn a_rollback_undoes_the_names_of_its_own_stack() {
+    let histories = play_each(|calls, route53| {
+        let [one, other] = with_a_name_each(route53);
         finish(other.shift(1)).unwrap();
-        let of_other = records_of(&route53, NAMES[1]);
-        let shifted = interleave(calls, one.shift(2), || finish(other.plan()));
-        let Some((shifted, _)) = shifted else { break };
+        let of_other = records_of(route53, NAMES[1]);
+        let (shifted, _) = interleave(calls, one.shift(2), || finish(other.plan()))?;
         shifted.unwrap();
         assert_eq!(finish(one.roll_back()).unwrap()["restored"], 1);
-        assert_eq!(records_of(&route53, NAMES[1]), of_other);
+        assert_eq!(records_of(route53, NAMES[1]), of_other);
         assert_eq!(finish(other.roll_back()).unwrap()["restored"], 1);
-        assert_eq!(route53.record_sets(), before);
-        histories += 1;
-    }
+        Some(())
+    });
     assert!(histories > 3, "{histories}");
 }
 
 #[test]
 fn a_shift_during_the_rollback_of_another_stack_is_not_undone() {
-    let mut histories = 0;
-    for calls in 0.. {
-        let route53 = zone();
-        let before = route53.record_sets();
-        let [one, other] =
-            [0, 1].map(|number| Stack::new(number, &route53, &[NAMES[usize::from(number)]]));
+    let histories = play_each(|calls, route53| {
+        let [one, other] = with_a_name_each(route53);
         finish(one.shift(1)).unwrap();
-        let played = interleave(calls, one.roll_back(), || {
+        let (rolled_back, of_other) = interleave(calls, one.roll_back(), || {
             finish(other.shift(1)).unwrap();
-            records_of(&route53, NAMES[1])
-        });
-        let Some((rolled_back, of_other)) = played else {
-            break;
-        };
+            records_of(route53, NAMES[1])
+        })?;
         assert_eq!(rolled_back.unwrap()["restored"], 1);
-        assert_eq!(records_of(&route53, NAMES[1]), of_other);
+        assert_eq!(records_of(route53, NAMES[1]), of_other);
         finish(other.roll_back()).unwrap();
-        assert_eq!(route53.record_sets(), before);
-        histories += 1;
-    }
+        Some(())
+    });
     assert!(histories > 2, "{histories}");
 }
 
 /// The journals of the other stack's execution have the same name, but another key and another id.
 #[test]
 fn of_two_stacks_with_the_same_names_one_is_refused_and_undoes_nothing() {
-    let mut histories = 0;
-    for calls in 0.. {
-        let route53 = zone();
-        let before = route53.record_sets();
-        let [one, other] = [0, 1].map(|number| Stack::new(number, &route53, &NAMES));
-        let played = interleave(calls, one.shift(1), || finish(other.shift(1)));
-        let Some((of_one, of_other)) = played else {
-            break;
-        };
-        let (winner, loser, refusal) = match (of_one, of_other) {
+    let histories = play_each(|calls, route53| {
+        let [one, other] = [0, 1].map(|number| Stack::new(number, route53, &NAMES));
+        let played = interleave(calls, one.shift(1), || finish(other.shift(1)))?;
+        let (winner, loser, refusal) = match played {
             (Ok(()), Err(refusal)) => (&one, &other, refusal),
             (Err(refusal), Ok(())) => (&other, &one, refusal),
             both => panic!("after {calls} calls: {both:?}"),
@@ -219,9 +218,8 @@ fn of_two_stacks_with_the_same_names_one_is_refused_and_undoes_nothing() {
         assert_eq!(finish(loser.roll_back()).unwrap()["restored"], 0);
         assert_eq!(route53.record_sets(), shifted, "after {calls} calls");
         assert_eq!(finish(winner.roll_back()).unwrap()["restored"], 2);
-        assert_eq!(route53.record_sets(), before);
-        histories += 1;
-    }
+        Some(())
+    });
     assert!(histories > 3, "{histories}");
 }
 
