@@ -49,6 +49,25 @@ pub(crate) fn at_50_percent(simulation: &Simulation, execution: &str, input: &Va
     planned
 }
 
+/// Shifts a migration to 50 percent, where it holds because of drift.
+pub(crate) fn hold_at_50_percent(simulation: &Simulation, execution: &str, input: &Value) {
+    at_50_percent(simulation, execution, input);
+    simulation.executions.fail(execution, "Held", "Drift");
+}
+
+/// The execution `run`, which was aborted at 50 percent.
+pub(crate) fn aborted(input: &Value) -> Simulation {
+    let simulation = Simulation::blueprint();
+    at_50_percent(&simulation, "run", input);
+    simulation.executions.abort("run");
+    simulation
+}
+
+/// The zone of [`aborted`] as it was before the migration.
+pub(crate) fn original() -> String {
+    Simulation::blueprint().route53.to_cli_json()
+}
+
 /// A migration that watches `alarms` is stopped and rolled back by `event`.
 #[track_caller]
 fn check_rolled_back(alarms: &Value, event: &Value) {
@@ -301,20 +320,17 @@ fn an_alarm_stops_a_migration_with_on_failure_hold_and_keeps_its_weights() {
 #[test]
 fn an_unsuccessful_execution_is_rolled_back_by_an_event_without_its_input() {
     for status in ["FAILED", "ABORTED", "TIMED_OUT"] {
-        let simulation = Simulation::blueprint();
-        let before = simulation.route53.to_cli_json();
-        at_50_percent(&simulation, "run", &canary());
-        simulation.executions.abort("run");
+        let simulation = aborted(&canary());
         let mut event = status_event("run", status);
         event["detail"]["input"] = Value::Null;
         event["detail"]["inputDetails"] = json!({"included": false});
         let rolled_back = simulation.roll_back_all(&event).unwrap();
         assert_eq!(rolled_back["restored"], 7);
-        assert_eq!(simulation.route53.to_cli_json(), before);
+        assert_eq!(simulation.route53.to_cli_json(), original());
         // The event is delivered a second time.
         let again = simulation.roll_back_all(&event).unwrap();
         assert_eq!(again["restored"], 0);
-        assert_eq!(simulation.route53.to_cli_json(), before);
+        assert_eq!(simulation.route53.to_cli_json(), original());
     }
 }
 
@@ -336,9 +352,7 @@ fn a_status_event_is_retried_while_its_execution_is_described_as_running() {
 
 #[test]
 fn an_execution_redriven_after_its_status_event_is_not_rolled_back() {
-    let simulation = Simulation::blueprint();
-    at_50_percent(&simulation, "run", &canary());
-    simulation.executions.abort("run");
+    let simulation = aborted(&canary());
     simulation.executions.redrive("run");
     let at_50 = simulation.route53.to_cli_json();
     let answer = run(simulation.roll_back(&status_event("run", "FAILED"))).unwrap();
@@ -402,8 +416,7 @@ fn a_redriven_execution_that_plans_again_adopts_its_own_journals() {
 #[test]
 fn an_execution_that_failed_as_held_keeps_its_weights() {
     let simulation = Simulation::blueprint();
-    at_50_percent(&simulation, "run", &canary());
-    simulation.executions.fail("run", "Held", "Drift");
+    hold_at_50_percent(&simulation, "run", &canary());
     let at_50 = simulation.route53.to_cli_json();
     let answer = run(simulation.roll_back(&status_event("run", "FAILED"))).unwrap();
     expect![[r#"
@@ -449,11 +462,9 @@ fn an_execution_that_ends_while_it_rolls_back_is_rolled_back_whatever_on_failure
 
 #[test]
 fn an_aborted_migration_with_on_failure_hold_is_reported_and_keeps_its_weights() {
-    let simulation = Simulation::blueprint();
     let mut input = canary();
     input["onFailure"] = json!("hold");
-    at_50_percent(&simulation, "run", &input);
-    simulation.executions.abort("run");
+    let simulation = aborted(&input);
     let at_50 = simulation.route53.to_cli_json();
     let answer = run(simulation.roll_back(&status_event("run", "ABORTED"))).unwrap();
     assert_eq!(answer["done"], true);
@@ -466,8 +477,7 @@ fn an_aborted_migration_with_on_failure_hold_is_reported_and_keeps_its_weights()
 #[test]
 fn an_execution_that_wrote_nothing_rolls_nothing_back() {
     let simulation = Simulation::blueprint();
-    at_50_percent(&simulation, "held", &canary());
-    simulation.executions.fail("held", "Held", "Drift");
+    hold_at_50_percent(&simulation, "held", &canary());
     let at_50 = simulation.route53.to_cli_json();
     run(simulation.plan("second", &canary())).unwrap();
     simulation.executions.abort("second");
@@ -513,8 +523,7 @@ fn an_execution_that_adopted_only_some_names_rolls_back_all_names_of_the_adopted
 /// An execution that adopted some names of a held one and was aborted.
 fn adopts_only_some_names(zone: &str) -> Simulation {
     let simulation = Simulation::new(zone);
-    at_50_percent(&simulation, "held", &canary());
-    simulation.executions.fail("held", "Held", "Drift");
+    hold_at_50_percent(&simulation, "held", &canary());
     let planned = run(simulation.plan("second", &canary())).unwrap();
     let batches = simulation.route53.batches().len();
     // Its first batch is accepted and its second one throttled.
@@ -679,8 +688,7 @@ fn late_write_of_an_adopting_execution_is_rolled_back() {
     let zone = large_zone(NAMES);
     let original = Simulation::new(&zone).route53.to_cli_json();
     let simulation = Simulation::new(&zone);
-    at_50_percent(&simulation, "held", &canary());
-    simulation.executions.fail("held", "Held", "Drift");
+    hold_at_50_percent(&simulation, "held", &canary());
     let planned = run(simulation.plan("second", &canary())).unwrap();
     simulation.executions.abort("second");
     let event = status_event("second", "ABORTED");

@@ -4,7 +4,7 @@ use fakes::Fault;
 use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
-use crate::events::at_50_percent;
+use crate::events::{aborted, at_50_percent, hold_at_50_percent, original};
 use crate::invariants::{canary, of_one_name, replace_in_values, run};
 use crate::world::status_event;
 use crate::{Simulation, ZONE_ID};
@@ -37,10 +37,8 @@ fn unleased() -> Value {
 
 /// The execution `run`, after its rollback, and the journals that it had at 50 percent.
 fn rolled_back() -> (Simulation, Vec<RecordSet>) {
-    let simulation = Simulation::blueprint();
-    at_50_percent(&simulation, "run", &unleased());
+    let simulation = aborted(&unleased());
     let seen = journals(&simulation);
-    simulation.executions.abort("run");
     let event = status_event("run", "ABORTED");
     simulation.roll_back_all(&event).unwrap();
     assert_eq!(journals(&simulation), []);
@@ -87,9 +85,8 @@ fn journals_that_were_put_back_after_a_rollback_are_not_adopted() {
 #[test]
 fn journals_of_an_adopted_migration_count_no_more_after_the_rollback_of_its_successor() {
     let simulation = Simulation::blueprint();
-    at_50_percent(&simulation, "first", &unleased());
+    hold_at_50_percent(&simulation, "first", &unleased());
     let seen = journals(&simulation);
-    simulation.executions.fail("first", "Held", "Drift");
     let planned = run(simulation.plan("second", &unleased())).unwrap();
     run(simulation.shift(&planned, 0)).unwrap();
     simulation.roll_back_whole("second").unwrap();
@@ -107,16 +104,14 @@ fn journals_of_an_adopted_migration_count_no_more_after_the_rollback_of_its_succ
 #[test]
 fn a_migration_of_which_a_part_was_adopted_is_rolled_back_after_its_successor() {
     let simulation = Simulation::blueprint();
-    let before = simulation.route53.to_cli_json();
-    at_50_percent(&simulation, "first", &unleased());
-    simulation.executions.fail("first", "Held", "Drift");
+    hold_at_50_percent(&simulation, "first", &unleased());
     let mut one = of_one_name();
     one["externalDns"] = unleased()["externalDns"].clone();
     let planned = run(simulation.plan("second", &one)).unwrap();
     run(simulation.shift(&planned, 0)).unwrap();
     simulation.roll_back_whole("second").unwrap();
     simulation.roll_back_whole("first").unwrap();
-    assert_eq!(simulation.route53.to_cli_json(), before);
+    assert_eq!(simulation.route53.to_cli_json(), original());
 }
 
 /// It plans again, and its new journals are trusted. The old ones are not.
@@ -172,10 +167,7 @@ fn a_rollback_of_names_restores_from_a_journal_that_was_put_back() {
 
 #[test]
 fn a_rollback_that_left_a_name_can_be_repeated() {
-    let simulation = Simulation::blueprint();
-    let before = simulation.route53.to_cli_json();
-    at_50_percent(&simulation, "run", &unleased());
-    simulation.executions.abort("run");
+    let simulation = aborted(&unleased());
     let edit = |from: &str, to: &str| {
         simulation
             .route53
@@ -186,16 +178,14 @@ fn a_rollback_that_left_a_name_can_be_repeated() {
     assert_eq!(failure.error, "NotRestored");
     edit("\"sequence=3\"", "\"sequence=2\"");
     simulation.roll_back_whole("run").unwrap();
-    assert_eq!(simulation.route53.to_cli_json(), before);
+    assert_eq!(simulation.route53.to_cli_json(), original());
 }
 
 #[test]
 fn a_rollback_is_recorded_by_another_attempt_if_the_first_one_fails() {
     for fault in [Fault::Throttled, Fault::Unavailable, Fault::AnswerLost] {
-        let simulation = Simulation::blueprint();
-        at_50_percent(&simulation, "run", &unleased());
+        let simulation = aborted(&unleased());
         let seen = journals(&simulation);
-        simulation.executions.abort("run");
         let network = &simulation.world.network;
         network.inject_fault_into("StartExecution", 0, fault);
         simulation.roll_back_whole("run").unwrap();
@@ -207,12 +197,9 @@ fn a_rollback_is_recorded_by_another_attempt_if_the_first_one_fails() {
 /// The permission is missing.
 #[test]
 fn a_rollback_that_can_t_be_recorded_succeeds() {
-    let simulation = Simulation::blueprint();
-    let before = simulation.route53.to_cli_json();
-    at_50_percent(&simulation, "run", &unleased());
-    simulation.executions.abort("run");
+    let simulation = aborted(&unleased());
     let network = &simulation.world.network;
     network.inject_fault_into("StartExecution", 0, Fault::Refused);
     simulation.roll_back_whole("run").unwrap();
-    assert_eq!(simulation.route53.to_cli_json(), before);
+    assert_eq!(simulation.route53.to_cli_json(), original());
 }
