@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use fakes::Fault;
+use fakes::{Fault, LIST};
 use migration::executions::HOLDING;
 use serde_json::{Value, json};
 
 use crate::Simulation;
 use crate::events::{
-    ALARM, ALARM_ACTION, FAR_FUTURE, alarm_event, alarm_event_now, at_50_percent, watching,
+    ALARM, ALARM_ACTION, FAR_FUTURE, alarm_event, alarm_event_now, at_50_percent,
+    hold_at_50_percent, watching,
 };
 use crate::invariants::{of_one_name, reweigh, run};
 use crate::world::{documented, status_event};
@@ -272,8 +273,7 @@ fn the_action_of_an_alarm_leaves_held_migrations_to_its_event() {
 fn an_alarm_rolls_running_and_held_migrations_back() {
     let simulation = Simulation::blueprint();
     let before = simulation.route53.to_cli_json();
-    at_50_percent(&simulation, "held", &of("burnham"));
-    simulation.executions.fail("held", "Held", "Drift");
+    hold_at_50_percent(&simulation, "held", &of("burnham"));
     at_50_percent(&simulation, "running", &of("skiapp"));
     let answer = run(simulation.roll_back(&alarm_event_now(&simulation, ALARM))).unwrap();
     assert_eq!(simulation.route53.to_cli_json(), before);
@@ -294,17 +294,26 @@ fn a_held_migration_of_a_deleted_zone_does_not_fail_the_rollback_of_another() {
     check_rolled_back(&simulation, &alarm_event_now(&simulation, ALARM));
 }
 
+fn two_held() -> Simulation {
+    let simulation = Simulation::blueprint();
+    for (execution, name) in [("first", "burnham"), ("second", "skiapp")] {
+        hold_at_50_percent(&simulation, execution, &of(name));
+    }
+    simulation
+}
+
+#[test]
+fn a_zone_is_read_once_to_find_its_held_migrations_and_once_to_restore_each() {
+    let simulation = two_held();
+    let network = &simulation.world.network;
+    let before = network.calls_of(LIST);
+    run(simulation.roll_back(&alarm_event_now(&simulation, ALARM))).unwrap();
+    assert_eq!(network.calls_of(LIST) - before, 3);
+}
+
 /// Nothing but the answer of the pass names the first of them, so a fault at the second must not lose it.
 #[test]
 fn two_held_migrations_are_rolled_back_and_announced_although_one_call_fails() {
-    let two_held = || {
-        let simulation = Simulation::blueprint();
-        for (execution, name) in [("first", "burnham"), ("second", "skiapp")] {
-            at_50_percent(&simulation, execution, &of(name));
-            simulation.executions.fail(execution, "Held", "Drift");
-        }
-        simulation
-    };
     let before = Simulation::blueprint().route53.to_cli_json();
     let calls = {
         let simulation = two_held();
