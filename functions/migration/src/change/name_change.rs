@@ -137,3 +137,49 @@ pub fn batches(changes: Vec<NameChange>) -> Vec<Vec<NameChange>> {
     }
     batches
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::RecordData;
+
+    /// A change that deletes and creates a TXT record with so many values of so many characters.
+    fn change(values: usize, characters: usize) -> NameChange {
+        let name: RecordName = "app.example.com".parse().unwrap();
+        let mut record_set = RecordSet::text(name.clone(), 60, String::new());
+        record_set.data = RecordData::Values {
+            ttl_seconds: 60,
+            values: vec!["x".repeat(characters); values],
+        };
+        let mut change = NameChange::new(&name);
+        change.replace_with(&record_set, record_set.clone(), true);
+        change
+    }
+
+    #[test]
+    fn a_change_fits_a_batch_within_both_limits() {
+        for (values, characters, fits) in [
+            (500, 32, true),
+            (501, 1, false),
+            (1, 16_000, true),
+            (1, 16_001, false),
+        ] {
+            let change = change(values, characters);
+            assert_eq!(change.fits_a_batch(), fits, "{values} of {characters}");
+        }
+    }
+
+    /// 10 values in 20 records a name: 50 names have 1,000 records. 800 characters in 1,600 a name: 20 names
+    /// have 32,000 characters.
+    #[test]
+    fn batches_are_as_large_as_both_limits_permit() {
+        for (values, characters, sizes) in [
+            (10, 1, vec![50, 50, 20]),
+            (1, 800, vec![20, 20, 20, 20, 20, 20]),
+        ] {
+            let batches = batches(vec![change(values, characters); 120]);
+            let found: Vec<_> = batches.iter().map(Vec::len).collect();
+            assert_eq!(found, sizes, "{values} of {characters}");
+        }
+    }
+}
