@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use migration::Error;
 use migration::executions::{EndedStatus, Execution, Executions, Listed, RollbackStarts, Status};
@@ -15,6 +15,8 @@ use crate::network::Network;
 pub type OnEnd = Box<dyn Fn(&str, &str) + Send + Sync>;
 /// Called with the name and the input of a rollback that is started.
 pub type OnRollback = Box<dyn Fn(&str, &Value) + Send + Sync>;
+/// Returns how old the answer of the next read is.
+pub type Lag = Box<dyn FnMut() -> Duration + Send>;
 
 #[derive(Default)]
 pub struct FakeExecutions {
@@ -24,18 +26,43 @@ pub struct FakeExecutions {
     on_end: Option<OnEnd>,
     on_rollback: Option<OnRollback>,
     executions: Mutex<BTreeMap<String, FakeExecution>>,
-    rollback_records: Mutex<BTreeSet<String>>,
+    /// The records that executions were rolled back, with the time of each.
+    rollback_records: Mutex<BTreeMap<String, SystemTime>>,
     /// The names of the rollbacks that were started.
     rollbacks: Mutex<BTreeSet<String>>,
     limits: Mutex<Option<StepFunctionsLimits>>,
+    lag: Mutex<Option<Lag>>,
 }
 
 struct FakeExecution {
-    described: Execution,
+    now: Seen,
+    /// What it was before each change of its status, and when that change happened. The oldest is first.
+    earlier: Vec<(SystemTime, Seen)>,
     state: Option<String>,
     /// The error with which it has failed, although it is still described as running.
     unseen_error: Option<String>,
+}
+
+/// What reads of an execution show.
+#[derive(Clone)]
+struct Seen {
+    described: Execution,
     stopped_at: Option<SystemTime>,
+}
+
+impl FakeExecution {
+    /// Changes its status at this time.
+    fn change(&mut self, at: SystemTime) -> &mut Seen {
+        self.earlier.push((at, self.now.clone()));
+        &mut self.now
+    }
+
+    /// What it was at a time; none if it had not started.
+    fn at(&self, time: SystemTime) -> Option<&Seen> {
+        let earlier = self.earlier.iter().find(|(until, _)| time < *until);
+        let seen = earlier.map_or(&self.now, |(_, seen)| seen);
+        (seen.described.started_at <= time).then_some(seen)
+    }
 }
 
 impl FakeExecutions {
@@ -66,6 +93,21 @@ impl FakeExecutions {
         limits.as_ref().map_or(0, |limits| limits.throttled)
     }
 
+    /// Lets `DescribeExecution` and `ListExecutions` answer from now on what was true some time ago. They are
+    /// eventually consistent; `GetExecutionHistory`, `StartExecution` and `StopExecution` are not.
+    ///
+    /// Source: Step Functions API Reference, `DescribeExecution` and `ListExecutions`.
+    pub fn lag(&self, lag: Lag) {
+        *self.lag.lock().unwrap() = Some(lag);
+    }
+
+    /// The time whose state the next read shows.
+    fn read_time(&self) -> SystemTime {
+        let mut lag = self.lag.lock().unwrap();
+        let lag = lag.as_mut().map(|lag| lag()).unwrap_or_default();
+        self.network.now() - lag
+    }
+
     /// The executions of another stack, whose ARNs are different.
     pub fn of_stack(stack: &str) -> Self {
         Self {
@@ -75,19 +117,23 @@ impl FakeExecutions {
     }
 
     pub fn start(&self, name: &str, input: Value) {
+        let described = Execution {
+            status: Status::Running,
+            started_at: self.network.now(),
+            redriven_at: None,
+            redrive_count: 0,
+            error: None,
+            cause: None,
+            input,
+        };
         let execution = FakeExecution {
-            described: Execution {
-                status: Status::Running,
-                started_at: self.network.now(),
-                redriven_at: None,
-                redrive_count: 0,
-                error: None,
-                cause: None,
-                input,
+            now: Seen {
+                described,
+                stopped_at: None,
             },
+            earlier: Vec::new(),
             state: None,
             unseen_error: None,
-            stopped_at: None,
         };
         self.lock().insert(name.to_owned(), execution);
     }
@@ -125,18 +171,23 @@ impl FakeExecutions {
 
     pub fn redrive(&self, name: &str) {
         if let Some(execution) = self.lock().get_mut(name) {
-            execution.described.status = Status::Running;
-            execution.described.redriven_at = Some(self.network.now());
-            execution.described.redrive_count += 1;
-            execution.stopped_at = None;
+            let now = self.network.now();
+            let Seen {
+                described,
+                stopped_at,
+            } = execution.change(now);
+            described.status = Status::Running;
+            described.redriven_at = Some(now);
+            described.redrive_count += 1;
+            *stopped_at = None;
         }
     }
 
-    /// Whether an execution was redriven at least once.
-    pub fn is_redriven(&self, name: &str) -> bool {
+    /// How often an execution was redriven.
+    pub fn redrives(&self, name: &str) -> u32 {
         let executions = self.lock();
         let execution = executions.get(name);
-        execution.is_some_and(|execution| execution.described.redrive_count > 0)
+        execution.map_or(0, |execution| execution.now.described.redrive_count)
     }
 
     /// Makes a call, within the limits, as the SDK does.
@@ -166,18 +217,23 @@ impl FakeExecutions {
 
     fn end(&self, name: &str, status: &str, error: Option<&str>, cause: Option<&str>) {
         if let Some(execution) = self.lock().get_mut(name)
-            && execution.described.is_running()
+            && execution.now.described.is_running()
         {
-            execution.described.error = error.map(str::to_owned);
-            execution.described.cause = cause.map(str::to_owned);
+            let now = self.network.now();
+            let Seen {
+                described,
+                stopped_at,
+            } = execution.change(now);
+            described.error = error.map(str::to_owned);
+            described.cause = cause.map(str::to_owned);
             let ended_as = match status {
                 "FAILED" => Some(EndedStatus::Failed),
                 "ABORTED" => Some(EndedStatus::Aborted),
                 "TIMED_OUT" => Some(EndedStatus::TimedOut),
                 _ => None,
             };
-            execution.described.status = ended_as.map_or(Status::Succeeded, Status::Unsuccessful);
-            execution.stopped_at = Some(self.network.now());
+            described.status = ended_as.map_or(Status::Succeeded, Status::Unsuccessful);
+            *stopped_at = Some(now);
         } else {
             return;
         }
@@ -189,49 +245,53 @@ impl FakeExecutions {
     pub fn is_running(&self, name: &str) -> bool {
         self.lock()
             .get(name)
-            .is_some_and(|execution| execution.described.is_running())
+            .is_some_and(|execution| execution.now.described.is_running())
     }
 
     /// Whether an execution is running and in this state.
     pub fn is_running_in(&self, name: &str, state: &str) -> bool {
         self.lock().get(name).is_some_and(|execution| {
-            execution.described.is_running() && execution.state.as_deref() == Some(state)
+            execution.now.described.is_running() && execution.state.as_deref() == Some(state)
         })
     }
 
     pub fn has_succeeded(&self, name: &str) -> bool {
         self.lock()
             .get(name)
-            .is_some_and(|execution| execution.described.status == Status::Succeeded)
+            .is_some_and(|execution| execution.now.described.status == Status::Succeeded)
     }
 
-    fn listed(&self, is_listed: impl Fn(&FakeExecution) -> bool) -> Vec<Listed> {
+    fn listed(&self, is_listed: impl Fn(&Seen) -> bool) -> Vec<Listed> {
+        let time = self.read_time();
         let executions = self.lock();
-        let listed = executions.iter().filter(|(_, it)| is_listed(it));
-        let listed = listed.map(|(name, execution)| Listed {
+        let seen = executions
+            .iter()
+            .filter_map(|(name, it)| Some((name, it.at(time)?)));
+        let listed = seen.filter(|(_, seen)| is_listed(seen));
+        let listed = listed.map(|(name, seen)| Listed {
             name: name.clone(),
-            started_at: execution.described.started_at,
-            status: execution.described.status,
-            redrive_count: execution.described.redrive_count,
-            stopped_at: execution.stopped_at,
+            started_at: seen.described.started_at,
+            status: seen.described.status,
+            redrive_count: seen.described.redrive_count,
+            stopped_at: seen.stopped_at,
         });
         listed.collect()
     }
 
     pub fn started_at(&self, name: &str) -> Option<SystemTime> {
-        Some(self.lock().get(name)?.described.started_at)
+        Some(self.lock().get(name)?.now.described.started_at)
     }
 
     /// Changes the input of an execution, which AWS does not permit.
     pub fn set_input(&self, name: &str, input: Value) {
         if let Some(execution) = self.lock().get_mut(name) {
-            execution.described.input = input;
+            execution.now.described.input = input;
         }
     }
 
     /// The error with which an execution ended.
     pub fn error(&self, name: &str) -> Option<String> {
-        self.lock().get(name)?.described.error.clone()
+        self.lock().get(name)?.now.described.error.clone()
     }
 }
 
@@ -242,12 +302,17 @@ impl Executions for FakeExecutions {
     }
 
     async fn describe(&self, name: &str) -> Result<Option<Execution>, Error> {
-        let describe = || self.lock().get(name).map(|it| it.described.clone());
+        let describe = || {
+            let time = self.read_time();
+            let executions = self.lock();
+            let seen = executions.get(name).and_then(|it| it.at(time));
+            seen.map(|seen| seen.described.clone())
+        };
         self.call("DescribeExecution", describe).await
     }
 
     async fn list_running(&self) -> Result<Vec<Listed>, Error> {
-        let list = || self.listed(|execution| execution.described.is_running());
+        let list = || self.listed(|seen| seen.described.is_running());
         self.call("ListExecutions", list).await
     }
 
@@ -261,9 +326,9 @@ impl Executions for FakeExecutions {
         stopped_since: Option<SystemTime>,
     ) -> Result<Vec<Listed>, Error> {
         let list = || {
-            self.listed(|execution| {
-                execution.described.status == Status::Unsuccessful(status)
-                    && stopped_since.is_none_or(|since| execution.stopped_at >= Some(since))
+            self.listed(|seen| {
+                seen.described.status == Status::Unsuccessful(status)
+                    && stopped_since.is_none_or(|since| seen.stopped_at >= Some(since))
             })
         };
         self.call("ListExecutions", list).await
@@ -288,13 +353,18 @@ impl Executions for FakeExecutions {
     async fn record_rollback(&self, record: &str) -> Result<(), Error> {
         let start = || {
             let mut records = self.rollback_records.lock().unwrap();
-            records.insert(record.to_owned());
+            let now = self.network.now();
+            records.entry(record.to_owned()).or_insert(now);
         };
         self.call("StartExecution", start).await
     }
 
     async fn is_rollback_recorded(&self, record: &str) -> Result<bool, Error> {
-        let describe = || self.rollback_records.lock().unwrap().contains(record);
+        let describe = || {
+            let time = self.read_time();
+            let records = self.rollback_records.lock().unwrap();
+            records.get(record).is_some_and(|since| *since <= time)
+        };
         self.call("DescribeExecution", describe).await
     }
 }

@@ -28,7 +28,7 @@ mod values;
 
 pub use cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
 pub use cloudwatch::FakeCloudWatch;
-pub use executions::{FakeExecutions, OnEnd, OnRollback};
+pub use executions::{FakeExecutions, Lag, OnEnd, OnRollback};
 pub use limits::{OtherLoad, Usage};
 pub use network::{CHANGE, Edit, Fault, LIST, Network, Time};
 pub use record_sets::RecordSets;

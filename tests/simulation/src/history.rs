@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_executor::LocalPool;
-use migration::dns::Percent;
-use migration::dns::RecordSet;
+use interpreter::Failure;
+use migration::dns::{Percent, RecordName, RecordSet};
 use migration::journal::Journal;
 use serde_json::json;
 
 use crate::clock::{self, Latency};
 use crate::machines::{self, Machines};
-use crate::oracle::lock;
+use crate::oracle::{is_as_written, lock};
 use crate::world::{COMPLETION, World};
 
 /// The result of one history, or of several.
@@ -111,6 +112,12 @@ impl History {
         world.network.clear_faults();
         world.integrations.clear_faults();
         world.end_outages();
+        if world.is_swept.get() {
+            world.clock.pass(Duration::from_hours(25));
+            world.remind();
+            clock::run(&mut pool, &world.clock, || {});
+            check_reminders(&world);
+        }
         world.note("no more faults; executions that have left journals are rolled back");
         for execution in journals(&world).into_keys() {
             world.roll_back(&json!({"hostedZoneId": crate::ZONE_ID, "execution": execution}));
@@ -152,17 +159,19 @@ pub fn run(
     history.finish()
 }
 
-/// The journals in the zone, by execution. Only another writer can have left one that can't be read.
-fn journals(world: &World) -> BTreeMap<String, Vec<Journal>> {
+/// The journals in the zone with their names, by execution. Only another writer can have left one that can't be
+/// read.
+fn journals(world: &World) -> BTreeMap<String, BTreeMap<RecordName, Journal>> {
     let is_disturbed = world.outside_writes.load(Ordering::Relaxed) > 0;
-    let mut journals: BTreeMap<String, Vec<Journal>> = BTreeMap::new();
+    let mut journals: BTreeMap<String, BTreeMap<_, _>> = BTreeMap::new();
     for record_set in world.route53.record_sets() {
-        if record_set.name.journaled().is_some() {
+        if let Some(name) = record_set.name.journaled() {
             match Journal::parse_unverified(&record_set) {
-                Ok(journal) => journals
-                    .entry(journal.execution.name().to_owned())
-                    .or_default()
-                    .push(journal),
+                Ok(journal) => {
+                    let execution = journal.execution.name().to_owned();
+                    let of_execution = journals.entry(execution).or_default();
+                    of_execution.insert(name, journal);
+                }
                 Err(_) if is_disturbed => {}
                 Err(problem) => world.violation(&format!("{}: {problem}", record_set.name)),
             }
@@ -172,7 +181,8 @@ fn journals(world: &World) -> BTreeMap<String, Vec<Journal>> {
 }
 
 /// Checks that every execution has ended, and that one that has left journals either completed with
-/// leased names, or was reported as held or as failed to roll back.
+/// leased names, or was reported as held or as failed to roll back. If the sweep runs, it has restored those whose
+/// rollback failed, except those that are to hold: of these it tries once to announce it.
 fn check_end(world: &World) {
     for execution in world.inputs.borrow().keys() {
         if world.executions.is_running(execution) {
@@ -181,12 +191,20 @@ fn check_end(world: &World) {
     }
     for (execution, journals) in journals(world) {
         let waits_for_release = world.executions.has_succeeded(&execution)
-            && journals.iter().any(Journal::is_leased)
+            && journals.values().any(Journal::is_leased)
             && journals
-                .iter()
+                .values()
                 .all(|journal| journal.percent == Percent::ALL);
-        let is_reported = may_hold(world, &execution) || rollback_has_failed(world, &execution);
-        if !waits_for_release && !is_reported {
+        if waits_for_release || may_hold(world, &execution) {
+            continue;
+        }
+        let has_failed = rollback_has_failed(world, &execution);
+        let holds = world.inputs.borrow()[&execution]["onFailure"] == "hold";
+        if world.is_swept.get() && !(holds && has_failed) {
+            for name in names_for_the_sweep(world, &execution, &journals) {
+                world.violation(&format!("no sweep has restored {name} of {execution}"));
+            }
+        } else if !has_failed {
             world.violation(&format!(
                 "{execution} has left {} journals without a notification",
                 journals.len()
@@ -229,8 +247,32 @@ fn may_hold(world: &World, execution: &str) -> bool {
     }
 }
 
+/// The names of an execution that the sweep should have restored: those that are as their journals say, unless
+/// the last rollback has reported that Route 53 refuses them.
+fn names_for_the_sweep(
+    world: &World,
+    execution: &str,
+    journals: &BTreeMap<RecordName, Journal>,
+) -> Vec<RecordName> {
+    let zone = world.route53.record_sets();
+    let is_undisturbed = world.outside_writes.load(Ordering::Relaxed) == 0;
+    let failure = last_rollback_failure(world, execution);
+    let not_restored = failure.filter(|it| !is_undisturbed && it.error == "NotRestored");
+    let cause = not_restored.map(|it| it.cause).unwrap_or_default();
+    let is_reported = |name: &RecordName| cause.contains(name.as_str()) || cause.ends_with(" more");
+    let restorable = journals
+        .iter()
+        .filter(|(name, journal)| is_as_written(name, journal, &zone) && !is_reported(name));
+    restorable.map(|(name, _)| name.clone()).collect()
+}
+
 /// Whether the last rollback of an execution has failed. The rollback state machine notifies of that.
 fn rollback_has_failed(world: &World, execution: &str) -> bool {
+    last_rollback_failure(world, execution).is_some()
+}
+
+/// The failure of the last rollback of an execution, if that has failed.
+fn last_rollback_failure(world: &World, execution: &str) -> Option<Failure> {
     let rollbacks = world.rollbacks.borrow();
     let mut matching = rollbacks.iter().rev().filter(|rollback| {
         let request = rollback.request.to_string();
@@ -238,7 +280,22 @@ fn rollback_has_failed(world: &World, execution: &str) -> bool {
     });
     matching
         .next()
-        .is_some_and(|rollback| rollback.failure.is_some())
+        .and_then(|rollback| rollback.failure.clone())
+}
+
+/// Checks that somebody was reminded of each execution that has left journals.
+fn check_reminders(world: &World) {
+    let notifications = world.notifications.borrow().clone();
+    for execution in journals(world).into_keys() {
+        let is_reminder = |(of, status): &(String, String)| {
+            *of == execution && ["StillHeld", "NotReleased"].contains(&status.as_str())
+        };
+        if !notifications.iter().any(is_reminder) {
+            world.violation(&format!(
+                "{execution} has left journals, and nobody is reminded of it"
+            ));
+        }
+    }
 }
 
 /// Checks that no journal is left, except those of names that the rollback reported as not restored

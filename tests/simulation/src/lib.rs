@@ -9,6 +9,7 @@
 //! | [`clock`] | a virtual clock, which advances only when no task can continue |
 //! | [`world`] | the fakes, the processes of the functions, the events of EventBridge |
 //! | `alarm_queue` | the queue between an alarm's event and the function `rollback` |
+//! | `schedules` | the sweep and the reminder, as the schedules of the template call them |
 //! | [`machines`] | the definitions of the state machines |
 //! | [`writers`] | other writers: ExternalDNS, Terraform, a person |
 //! | [`oracle`] | checks every batch, and the zone after it, against the invariants |
@@ -61,6 +62,7 @@ pub mod oracle;
 pub mod random;
 pub mod rare;
 pub mod recording;
+mod schedules;
 pub mod world;
 pub mod writers;
 pub mod zones;

@@ -18,8 +18,9 @@ use crate::zones::is_same;
 #[derive(Debug, Default)]
 pub struct Oracle {
     pub violations: Vec<String>,
-    /// Executions with a successful rollback: they must not write any more.
-    pub rolled_back: BTreeSet<String>,
+    /// Executions with a successful rollback, and how often each had been redriven when the rollback found it:
+    /// they must not write any more on a plan of before.
+    pub rolled_back: BTreeSet<(String, u32)>,
     /// Running executions: no other execution may adopt their journals.
     pub running: BTreeSet<String>,
     /// Executions that lease names from ExternalDNS.
@@ -280,7 +281,7 @@ impl Oracle {
             ));
         }
         if new.completed {
-            if new.percent != Percent::ALL || self.rolled_back.contains(new.execution.name()) {
+            if new.percent != Percent::ALL || self.is_rolled_back(new) {
                 return Err(format!(
                     "is marked as completed at {} percent or after its rollback",
                     new.percent
@@ -353,9 +354,15 @@ impl Oracle {
         self.check_writer(new, texts)
     }
 
+    /// Whether the writer of a journal was rolled back since its plan.
+    fn is_rolled_back(&self, journal: &Journal) -> bool {
+        let writer = (journal.execution.name().to_owned(), journal.redrives);
+        self.rolled_back.contains(&writer)
+    }
+
     /// Checks that the execution may still write, and that it leases the names that it moves.
     fn check_writer(&self, new: &Journal, texts: &[&RecordSet]) -> Result<(), String> {
-        if self.rolled_back.contains(new.execution.name()) {
+        if self.is_rolled_back(new) {
             return Err(format!("{} writes after its rollback", new.execution));
         }
         for text in texts {
@@ -486,6 +493,24 @@ fn weights_of(record_sets: &[RecordSet], journal: &Journal) -> BTreeMap<RecordTy
             Some((record_type, Weights { from, to }))
         })
         .collect()
+}
+
+/// Whether a name has the weights that its journal says were written, and its registry TXT records are leased if
+/// the journal says so.
+pub(crate) fn is_as_written(name: &RecordName, journal: &Journal, zone: &[RecordSet]) -> bool {
+    let at_name: Vec<_> = zone.iter().filter(|it| it.name == *name).cloned().collect();
+    let is_ours = |text: &RecordSet| {
+        let side = text.weighted().map(|(side, _)| side);
+        side == Some(&journal.from) || side == Some(&journal.to)
+    };
+    let mut texts = zone
+        .iter()
+        .filter(|text| registered(text).as_ref() == Some(name) && is_ours(text));
+    let is_leased = |text: &RecordSet| {
+        owner(text).is_some_and(|(owner, _)| owner == format!("cutover/{}", journal.execution))
+    };
+    weights_of(&at_name, journal) == journal.written
+        && (!journal.is_leased() || texts.all(is_leased))
 }
 
 fn percent(journal: &Journal) -> f64 {

@@ -112,7 +112,8 @@ fn prepare(world: &Rc<World>, random: &mut Rng, zone: &[RecordSet], input: &Valu
             event(&world);
         });
     }
-    // Drawn last, so that a seed gives the same history as before in all others.
+    // Drawn last, so that a seed gives the same history as before in all others. The same holds for each of those
+    // that follow.
     let loss_chance = *pick(random, &[0.0, 0.0, 0.0, 0.05, 0.3]);
     for number in 0..FAULTY_CALLS {
         if random.f64() < loss_chance {
@@ -128,6 +129,52 @@ fn prepare(world: &Rc<World>, random: &mut Rng, zone: &[RecordSet], input: &Valu
             world.remove_load_balancer(side);
         });
     }
+    throttle(world, random);
+    lose_events(world, random);
+    let longest_lag = *pick(random, &[0, 0, 0, 3, 30]);
+    if longest_lag > 0 {
+        world.let_reads_lag(Duration::from_secs(longest_lag), random.fork());
+        // Events may arrive before Step Functions shows why.
+        let mut deliveries = world.deliveries.replace(Box::new(Vec::new));
+        *world.deliveries.borrow_mut() = Box::new(move || {
+            let delays = deliveries().into_iter();
+            delays.map(|delay| delay / 30).collect()
+        });
+    }
+}
+
+/// AWS throttles the calls of the functions, those of Step Functions, or both, in bursts.
+fn throttle(world: &Rc<World>, random: &mut Rng) {
+    let networks = [&*world.network, &world.integrations];
+    let bursts = *pick(random, &[0, 0, 0, 1, 4]);
+    for _ in 0..bursts {
+        let start = random.usize(0..FAULTY_CALLS);
+        let end = start + random.usize(1..40);
+        let chance = *pick(random, &[0.5, 0.9, 1.0]);
+        let network = pick(random, &networks);
+        for number in start..end {
+            if random.f64() < chance {
+                network.inject_fault(number, Fault::Throttled);
+            }
+        }
+    }
+}
+
+/// `EventBridge` loses some or all events, and the sweep runs.
+fn lose_events(world: &Rc<World>, random: &mut Rng) {
+    let Some(chance) = *pick(random, &[None, None, Some(0.0), Some(0.3), Some(1.0)]) else {
+        return;
+    };
+    world.run_sweeps();
+    let mut losses = random.fork();
+    let mut deliveries = world.deliveries.replace(Box::new(Vec::new));
+    *world.deliveries.borrow_mut() = Box::new(move || {
+        if losses.f64() < chance {
+            Vec::new()
+        } else {
+            deliveries()
+        }
+    });
 }
 
 type OutsideEvent = Box<dyn FnOnce(&Rc<World>)>;

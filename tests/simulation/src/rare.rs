@@ -14,7 +14,7 @@ use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::history::{self, Report};
 use crate::machines::{MIGRATION, RELEASE, ROLLBACK, arn};
-use crate::world::{ALARM, Answer, Approval, World, rfc3339};
+use crate::world::{ALARM, Answer, Approval, World};
 use crate::zones::{self, BLUE, GREEN};
 
 /// The name of the migration.
@@ -402,10 +402,8 @@ fn after(world: &Rc<World>, seconds: u64, disturb: Disturb) {
     });
 }
 
-/// Starts a rollback as the schedule of the reminders does.
 fn remind(world: &Rc<World>) {
-    let at = rfc3339(world.network.now());
-    world.roll_back(&json!({"reminder": {"at": at, "olderThanHours": 24}}));
+    world.remind();
 }
 
 fn deliver_request(world: &Rc<World>) {

@@ -51,8 +51,8 @@ const STATUS_EVENT: &str = include_str!("../../events/step-functions-execution-s
 /// Source: Step Functions Developer Guide, "Service quotas".
 pub const LARGEST_PAYLOAD: usize = 65_536;
 
-/// The state in which a migration is planned.
-const PLANNING: &str = "Plan the migration";
+/// How long a rollback takes from its look at an execution to its report, if calls fail, at most.
+const REPORTING: Duration = Duration::from_mins(5);
 
 /// The reason of the hold of an execution that could not delete its journals.
 pub(crate) const COMPLETION: &str = "completion";
@@ -127,13 +127,17 @@ pub struct World {
     /// What has happened, each line with its time.
     pub timeline: RefCell<Vec<String>>,
     /// Returns the delays of the deliveries of an event: several, because EventBridge may deliver an
-    /// event more than once.
+    /// event more than once, and none if it is lost.
     pub deliveries: RefCell<Box<dyn FnMut() -> Vec<Duration>>>,
     /// Returns the answer to a request for approval, and its delay.
     pub approvals: RefCell<Box<dyn FnMut() -> (Duration, Approval)>>,
     /// Whether status events start the state machine `notification`. It changes nothing in a zone, so
     /// only some histories run it.
     pub is_notifying: Cell<bool>,
+    /// The longest time for which Step Functions' answers may be old.
+    longest_lag: Cell<Duration>,
+    /// Whether the sweep of the stack runs.
+    pub(crate) is_swept: Cell<bool>,
     /// The parameters of the stack.
     pub settings: RefCell<StackSettings>,
     /// The inputs of the executions that were started.
@@ -146,8 +150,8 @@ pub struct World {
     pub(crate) recorder: RefCell<Option<Rc<Recorder>>>,
     /// Draws the jitter of retries.
     pub(crate) random: RefCell<Rng>,
-    /// The executions that a rollback has found, by rollback.
-    found: RefCell<BTreeMap<ExecutionId, BTreeSet<String>>>,
+    /// The executions that a rollback has found, and how often each had been redriven before, by rollback.
+    found: RefCell<BTreeMap<ExecutionId, BTreeSet<(String, u32)>>>,
     /// What happens once, when an execution of a state machine enters a state.
     reactions: RefCell<Vec<Reaction>>,
     in_flight: RefCell<Vec<Caller>>,
@@ -264,6 +268,8 @@ impl World {
             deliveries: RefCell::new(Box::new(|| vec![Duration::from_secs(1)])),
             approvals: RefCell::new(Box::new(|| (Duration::from_mins(1), Approval::Given))),
             is_notifying: Cell::new(true),
+            is_swept: Cell::default(),
+            longest_lag: Cell::default(),
             settings: RefCell::default(),
             inputs: RefCell::default(),
             hold_reasons: RefCell::default(),
@@ -480,6 +486,13 @@ impl World {
         *self.annotated.borrow_mut() = Arc::new(annotated);
     }
 
+    /// Lets Step Functions answer from now on what was true up to this time ago.
+    pub fn let_reads_lag(&self, longest: Duration, mut random: Rng) {
+        self.longest_lag.set(longest);
+        let lag = move || longest.mul_f64(random.f64());
+        self.executions.lag(Box::new(lag));
+    }
+
     /// Loses a change, if the call with this number asks for one.
     pub fn lose_change(&self, number: usize, is_stranded: bool) {
         lock(&self.oracle).may_write_again = true;
@@ -624,15 +637,19 @@ impl World {
 
     /// A migration that is reported by a rollback must have ended, or wait for that rollback, or have
     /// given up waiting because the answer to the start of the rollback was lost. It may run again if
-    /// it was redriven after the rollback stopped it.
+    /// it was redriven after the rollback stopped it. A rollback of names stops no execution that Step Functions
+    /// does not show yet; its next shift finds that its journals are gone.
     fn check_report(&self, execution: &str, status: &str) {
         let executions = &self.executions;
         let shifts_nothing_more = [ROLLING_BACK, "Announce that the rollback failed"]
             .into_iter()
             .any(|state| executions.is_running_in(execution, state));
+        let started_at = executions.started_at(execution);
+        let shown_at = started_at.map(|at| at + self.longest_lag.get() + REPORTING);
         if executions.is_running(execution)
             && !shifts_nothing_more
-            && !executions.is_redriven(execution)
+            && executions.redrives(execution) == 0
+            && shown_at.is_none_or(|at| at < self.network.now())
         {
             self.violation(&format!(
                 "{execution} is reported as {status} while it runs"
@@ -684,10 +701,6 @@ impl World {
         let unwatched = self.looks.borrow_mut().on_migration(name, state, now);
         self.check_looks(unwatched);
         self.executions.enter(name, state);
-        if state == PLANNING {
-            // An execution that is redriven before its plan had ended migrates anew.
-            lock(&self.oracle).rolled_back.remove(name);
-        }
         let reason = match state {
             "Note the failure" => input.get("Error").and_then(JValue::as_str),
             "Note that the completion failed" => Some(COMPLETION),
@@ -755,7 +768,7 @@ impl World {
             };
             self.rollbacks.borrow_mut().push(RollbackEnd {
                 request,
-                executions: found.into_iter().collect(),
+                executions: found.into_iter().map(|(name, _)| name).collect(),
                 failure,
             });
         }
@@ -837,6 +850,11 @@ impl World {
             let unwatched = self.looks.borrow_mut().on_observer(id, now);
             self.check_looks(unwatched);
         }
+        let executions = self.inputs.borrow().keys().cloned().collect::<Vec<_>>();
+        let redrives: BTreeMap<_, _> = executions
+            .into_iter()
+            .map(|name| (name.clone(), self.executions.redrives(&name)))
+            .collect();
         let answer = match name.and_then(|name| self.outage(name)) {
             Some(failure) => Err(failure),
             None => self.invoke(function, arguments["Payload"].clone()).await,
@@ -847,7 +865,10 @@ impl World {
         let answer = answer?;
         if function == Function::Rollback {
             let executions = answer["executions"].as_array().into_iter().flatten();
-            let executions = executions.filter_map(Value::as_str).map(str::to_owned);
+            let executions = executions.filter_map(Value::as_str).map(|name| {
+                let redrives = redrives.get(name).copied();
+                (name.to_owned(), redrives.unwrap_or_default())
+            });
             let mut found = self.found.borrow_mut();
             found.entry(id.clone()).or_default().extend(executions);
         }
@@ -934,6 +955,10 @@ impl World {
                 };
                 let answer = if rollback::has_messages(event) {
                     rollback::handle_messages(event, queue).await
+                } else if rollback::is_sweep(event) {
+                    let sweep =
+                        rollback::sweep(event, route53, executions, executions, &keys, &memory);
+                    sweep.await
                 } else {
                     rollback::handle(event, route53, executions, &keys, &memory).await
                 };
