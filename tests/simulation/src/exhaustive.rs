@@ -12,7 +12,7 @@ use crate::ZONE_ID;
 use crate::clock::Latency;
 use crate::history::{self, Report};
 use crate::world::{ALARM, World};
-use crate::writers::Writer;
+use crate::writers::{Writer, write_later_format};
 use crate::zones::{self, BLUE, GREEN};
 
 /// A fault at one call to AWS.
@@ -74,6 +74,9 @@ pub enum Disturbance {
     },
     /// Another writer changes the zone just before the call arrives.
     Writer(Writer),
+    /// A later version of the functions, which was deployed meanwhile, writes the journal of the first name in
+    /// its format.
+    LaterFormat,
     /// The same migration is started a second time, as by an event that is delivered twice.
     SecondMigration,
     /// The load balancer of a side is deleted: Route 53 refuses to create an alias of it.
@@ -163,6 +166,20 @@ pub fn another_writer_at_any_call_is_not_overwritten_without_a_lease(names: usiz
     let mut scenario = Scenario::new(names, zones::registered);
     scenario.input["externalDns"] = json!({"mode": "ignore"});
     disturb_every_call(&scenario, &interference(), &Afterwards::ALL, |_| {})
+}
+
+/// Plays a migration of leased names in which the journal of the first name gets a later format, at every call. That
+/// name is left alone from then on, and reported, and all others are restored.
+pub fn a_journal_of_a_later_format_at_any_call_is_left_alone(names: usize) -> Report {
+    let scenario = Scenario::new(names, zones::registered);
+    let disturbances = [Disturbance::LaterFormat];
+    let mut all = disturb_every_call(&scenario, &disturbances, &Afterwards::ALL, |_| {});
+    let mut scenario = Scenario::new(names, zones::registered);
+    scenario.input["onDrift"] = json!("rollback");
+    let continues = [Afterwards::Continues];
+    let reports = disturb_every_call(&scenario, &disturbances, &continues, |_| {});
+    all.add(reports);
+    all
 }
 
 /// Plays a migration of leased names in which the load balancer of a side is deleted at each call in turn.
@@ -389,6 +406,14 @@ fn play_observed(
                     let (all, count) = (Arc::new(record_sets.clone()), &world.outside_writes);
                     let edit = zones::first_name(record_sets)
                         .map(|name| writer.edit(name, 77, all, count.clone()));
+                    if let Some(edit) = edit {
+                        world.network.inject_fault(number, Fault::OtherWriter(edit));
+                    }
+                }
+                Some((number, Disturbance::LaterFormat)) => {
+                    let count = world.outside_writes.clone();
+                    let edit =
+                        zones::first_name(record_sets).map(|name| write_later_format(name, count));
                     if let Some(edit) = edit {
                         world.network.inject_fault(number, Fault::OtherWriter(edit));
                     }

@@ -1,6 +1,6 @@
 //! Runs one history and checks its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::clock::{self, Latency};
 use crate::machines::{self, Machines};
 use crate::oracle::{is_as_written, lock};
 use crate::world::{COMPLETION, World};
+use crate::writers::is_of_later_format;
 
 /// The result of one history, or of several.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +120,11 @@ impl History {
             check_reminders(&world);
         }
         world.note("no more faults; executions that have left journals are rolled back");
-        for execution in journals(&world).into_keys() {
+        let mut left: BTreeSet<_> = journals(&world).into_keys().collect();
+        if has_later_formats(&world) {
+            left.extend(world.inputs.borrow().keys().cloned());
+        }
+        for execution in left {
             world.roll_back(&json!({"hostedZoneId": crate::ZONE_ID, "execution": execution}));
             clock::run(&mut pool, &world.clock, || {});
         }
@@ -178,6 +183,12 @@ fn journals(world: &World) -> BTreeMap<String, BTreeMap<RecordName, Journal>> {
         }
     }
     journals
+}
+
+/// Whether there are journals of a later version of the functions. Their executions can't be read.
+fn has_later_formats(world: &World) -> bool {
+    let record_sets = world.route53.record_sets();
+    record_sets.iter().any(is_of_later_format)
 }
 
 /// Checks that every execution has ended, and that one that has left journals either completed with

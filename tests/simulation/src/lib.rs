@@ -26,6 +26,7 @@
 //! |---|---|
 //! | `invariants` | the invariants of a migration and its rollback |
 //! | `journals` | journals that another writer has deleted, edited or replaced |
+//! | `later_formats` | journals of a later version of the functions, which is deployed while a migration runs |
 //! | `put_back` | journals that another writer puts back after the rollback of their migration |
 //! | `refusals` | inputs and zones that the plan refuses |
 //! | `warnings` | warnings of the plan |
@@ -91,6 +92,8 @@ mod holds;
 mod invariants;
 #[cfg(test)]
 mod journals;
+#[cfg(test)]
+mod later_formats;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]

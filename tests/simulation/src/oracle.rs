@@ -13,6 +13,7 @@ use migration::dns::{Percent, RecordName, SetIdentifier};
 use migration::dns::{RecordData, RecordSet, RecordType};
 use migration::journal::Journal;
 
+use crate::writers::is_of_later_format;
 use crate::zones::is_same;
 
 #[derive(Debug, Default)]
@@ -140,6 +141,10 @@ impl Oracle {
     ) -> Result<(), String> {
         if change.deletes_after_create {
             return Err("a DELETE comes after a CREATE".into());
+        }
+        // Whatever the functions make of it.
+        if change.journals[0].is_some_and(is_of_later_format) {
+            return Err("the journal of a later version is changed".into());
         }
         let [old, new] = change
             .journals

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use external_dns::{Action, Controller, Generation, Settings, reconcile};
 use fakes::Edit;
-use migration::dns::RecordName;
-use migration::dns::{RecordData, RecordSet};
+use migration::dns::{RecordData, RecordName, RecordSet, RecordType, Routing};
 
 use crate::zones::{BLUE, GREEN, is_same};
 
@@ -82,6 +81,45 @@ impl Writer {
             count.fetch_add(usize::from(*live != found), Ordering::Relaxed);
         })
     }
+}
+
+/// What the journals of this version begin with, and those of a later one.
+const FORMAT: &str = "cutover=2";
+const LATER_FORMAT: &str = "cutover=3";
+
+/// A later version of the functions writes the journal of a name: of the migration that runs, or of its own if
+/// there is none. An edit adds 1 to `count`.
+pub fn write_later_format(name: RecordName, count: Arc<AtomicUsize>) -> Edit {
+    Box::new(move |live: &mut Vec<RecordSet>| {
+        let journal = name.journal();
+        if let Some(found) = live.iter_mut().find(|it| it.name == journal) {
+            if let RecordData::Values { values, .. } = &mut found.data {
+                for value in values {
+                    *value = value.replace(FORMAT, LATER_FORMAT);
+                }
+            }
+        } else {
+            let text = format!("\"{LATER_FORMAT}\" \"execution=0123456789abcdef/later\"");
+            live.push(RecordSet {
+                name: journal,
+                record_type: RecordType::Txt,
+                routing: Routing::Simple,
+                data: RecordData::Values {
+                    ttl_seconds: 60,
+                    values: vec![text],
+                },
+                health_check_id: None,
+                traffic_policy_instance_id: None,
+            });
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+    })
+}
+
+/// Whether a later version of the functions has written this journal.
+pub fn is_of_later_format(record_set: &RecordSet) -> bool {
+    let mut values = record_set.values().iter();
+    record_set.name.journaled().is_some() && values.any(|it| it.contains(LATER_FORMAT))
 }
 
 /// One pass of the ExternalDNS of each cluster. Its annotations have the weights of `before`.

@@ -85,6 +85,10 @@ fn main() -> ExitCode {
             "a_load_balancer_that_is_gone_keeps_no_other_name_shifted",
             exhaustive::a_load_balancer_that_is_gone_keeps_no_other_name_shifted,
         );
+        add(
+            "a_journal_of_a_later_format_at_any_call_is_left_alone",
+            exhaustive::a_journal_of_a_later_format_at_any_call_is_left_alone,
+        );
         if names == 1 {
             add(
                 "a_fault_at_any_call_of_step_functions_does_not_change_the_end",
