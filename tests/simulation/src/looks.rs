@@ -72,10 +72,13 @@ impl Looks {
         if !WATCHED.contains(&state) {
             return self.on_end(name, now);
         }
+        // A redriven migration may enter it before a `watch` starts.
+        let earlier = self.watches.values().filter(|(of, _)| of == name);
+        let check = earlier.map(|(_, check)| *check).max();
         let watched = || Watched {
             since: Some(now),
             is_disturbed: false,
-            check: Duration::ZERO,
+            check: check.unwrap_or_default(),
         };
         self.migrations
             .entry(name.to_owned())

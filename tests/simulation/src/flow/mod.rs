@@ -12,6 +12,7 @@
 //! | `operators` | the answers of operators |
 //! | `parts` | shifts and rollbacks of so many names that they take several calls |
 //! | `outcomes` | drift, announcements, redrives and failed rollbacks |
+//! | `redrives` | a redrive in every state |
 //! | `mutations` | the definitions with one change each, and the test that finds it |
 
 mod counted;
@@ -22,6 +23,7 @@ mod mutations;
 mod operators;
 mod outcomes;
 mod parts;
+mod redrives;
 mod requests;
 mod start;
 mod watching;
