@@ -12,6 +12,20 @@ pub fn record_sets_from_cli_json(text: &str) -> Vec<RecordSet> {
     record_sets.iter().map(record_set_from_cli_json).collect()
 }
 
+/// The routing policy of a record set with a set identifier and without a weight, or a multivalue answer.
+fn other_policy(value: &Value) -> &'static str {
+    let policies = [
+        ("Region", "latency"),
+        ("Failover", "failover"),
+        ("GeoLocation", "geolocation"),
+        ("GeoProximityLocation", "geoproximity"),
+        ("CidrRoutingConfig", "IP-based"),
+        ("MultiValueAnswer", "multivalue answer"),
+    ];
+    let of_value = policies.iter().find(|(key, _)| value.get(key).is_some());
+    of_value.map_or("an unknown", |(_, policy)| policy)
+}
+
 fn record_set_from_cli_json(value: &Value) -> RecordSet {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let number = |key: &str| value.get(key).and_then(Value::as_u64);
@@ -21,7 +35,7 @@ fn record_set_from_cli_json(value: &Value) -> RecordSet {
             weight: weight.try_into().unwrap(),
         },
         (None, None) => Routing::Simple,
-        _ => Routing::Other("another"),
+        _ => Routing::Other(other_policy(value)),
     };
     let data = match value.get("AliasTarget") {
         Some(alias) => RecordData::Alias {

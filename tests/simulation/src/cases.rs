@@ -4,9 +4,11 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use serde_json::Value;
+use fakes::{Time, record_sets_from_cli_json};
+use serde_json::{Value, json};
 
 use crate::{Simulation, ZONE_ID};
 
@@ -74,4 +76,211 @@ fn a_url_an_at_sign_and_a_bare_label_are_refused_with_what_to_write() {
         input["names"] = [name].as_slice().into();
         check_plan(&simulation, &input, expect);
     }
+}
+
+/// A neighbour at weight 0 has no share that could change.
+#[test]
+fn a_third_record_at_weight_0_leaves_the_total_free_and_keeps_its_weight() {
+    let (simulation, input) = case("03-drained-third-record");
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        10 percent: {"90/10":1}
+        50 percent: {"50/50":1}
+        100 percent: {"0/1":1}
+    "#]],
+    );
+    let mut input = input;
+    input["bakeSeconds"] = 0.into();
+    let before = weights(&simulation, "maintenance");
+    simulation.migrate("run", &input).unwrap();
+    assert_eq!(
+        weights(&simulation, "cluster1"),
+        [("app.example.com".to_owned(), 0)]
+    );
+    assert_eq!(
+        weights(&simulation, "cluster2"),
+        [("app.example.com".to_owned(), 1)]
+    );
+    assert_eq!(weights(&simulation, "maintenance"), before);
+    simulation.roll_back_whole("run").unwrap();
+    assert_eq!(
+        weights(&simulation, "cluster1"),
+        [("app.example.com".to_owned(), 1)]
+    );
+}
+
+/// The weights of the pair have another total than the original ones, so that the next step would change the share
+/// of the third record.
+#[test]
+fn a_third_record_that_gets_a_weight_during_a_migration_is_drift() {
+    let (simulation, input) = case("03-drained-third-record");
+    let before = simulation.route53.record_sets();
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    set_maintenance(&simulation, 5);
+    for answer in [
+        run(simulation.shift(&planned, 1)),
+        run(simulation.confirm(&planned, 10, &json!([]))),
+    ] {
+        let error = answer.unwrap_err();
+        assert_eq!(error.name(), "Drift");
+        for part in [
+            "A record maintenance of app.example.com",
+            "the weight 5",
+            "set that record to 0 again",
+        ] {
+            assert!(error.message().contains(part), "{}", error.message());
+        }
+    }
+    set_maintenance(&simulation, 0);
+    run(simulation.shift(&planned, 1)).unwrap();
+    set_maintenance(&simulation, 5);
+    simulation.executions.abort("run");
+    simulation.roll_back_whole("run").unwrap();
+    set_maintenance(&simulation, 0);
+    assert_eq!(simulation.route53.record_sets(), before);
+}
+
+fn set_maintenance(simulation: &Simulation, weight: u8) {
+    simulation.route53.edit(|zone| {
+        for record_set in zone {
+            if record_set
+                .weighted()
+                .is_some_and(|(side, _)| side.as_str() == "maintenance")
+            {
+                *record_set = record_set.with_weight(weight);
+            }
+        }
+    });
+}
+
+#[test]
+fn names_with_another_routing_policy_are_said_to_stay() {
+    let (simulation, input) = case("10-latency-and-failover-names-stay-silently");
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        10 percent: {"90/10":1}
+        50 percent: {"50/50":1}
+        100 percent: {"0/100":1}
+        warning: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
+    "#]],
+    );
+    // They were left out on purpose.
+    let mut input = input;
+    input["exclude"] = ["kubecost.example.com", "grafana.example.com"]
+        .as_slice()
+        .into();
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        10 percent: {"90/10":1}
+        50 percent: {"50/50":1}
+        100 percent: {"0/100":1}
+    "#]],
+    );
+    input.as_object_mut().unwrap().remove("exclude");
+    input["names"] = ["app.example.com"].as_slice().into();
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        10 percent: {"90/10":1}
+        50 percent: {"50/50":1}
+        100 percent: {"0/100":1}
+    "#]],
+    );
+}
+
+/// RFC 9460 has hints in HTTPS and SVCB records.
+#[test]
+fn records_that_point_at_a_moved_name_are_said_to_stay() {
+    let (simulation, input) = case("10-latency-and-failover-names-stay-silently");
+    for (name, record_type, value) in [
+        (
+            "app.example.com.",
+            "HTTPS",
+            "1 . alpn=h2 ipv4hint=192.0.2.1",
+        ),
+        (
+            "_8443._https.app.example.com.",
+            "SVCB",
+            "1 app.example.com. port=8443",
+        ),
+        (
+            "_web._tcp.app.example.com.",
+            "SRV",
+            "1 1 443 blue.example.com.",
+        ),
+        (
+            "_web._tcp.other.example.com.",
+            "SRV",
+            "1 1 443 blue.example.com.",
+        ),
+        ("app.example.com.", "MX", "10 mail.example.com."),
+    ] {
+        let record_set = json!({"ResourceRecordSets": [{"Name": name, "Type": record_type, "TTL": 60,
+            "ResourceRecords": [{"Value": value}]}]});
+        let record_sets = record_sets_from_cli_json(&record_set.to_string());
+        simulation.route53.edit(|zone| zone.extend(record_sets));
+    }
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        10 percent: {"90/10":1}
+        50 percent: {"50/50":1}
+        100 percent: {"0/100":1}
+        warning: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
+        warning: records that point at moved names are not moved: _8443._https.app.example.com SVCB, _web._tcp.app.example.com SRV, app.example.com HTTPS (3 in all); if their hints (ipv4hint, ipv6hint) or targets name servers of one side, clients that follow them stay there, whatever the weights: remove the hints, or let the targets be names that move
+    "#]],
+    );
+}
+
+/// Records of `to` can't be created beside them, so the plan waits for nothing.
+#[test]
+fn simple_records_are_refused_at_once_although_records_are_awaited() {
+    let (simulation, input) = case("11-simple-records-are-waited-for-in-vain");
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        UnsupportedRouting: no name has weighted records yet, and these have simple ones: api.example.com, app.example.com (2 in all); Route 53 accepts no weighted record of eks-green beside a simple one of the same name and type, so it is not waited for: first make the records of eks-blue weighted, by the annotations set-identifier and aws-weight of their Ingresses and Services
+    "#]],
+    );
+    let started = simulation.world.clock.now();
+    let failure = simulation.migrate("run", &input).unwrap_err();
+    assert_eq!(failure.error, "UnsupportedRouting");
+    let waited = simulation
+        .world
+        .clock
+        .now()
+        .duration_since(started)
+        .unwrap();
+    assert!(waited < Duration::from_mins(1), "{waited:?}");
+    let mut of_pattern = input;
+    of_pattern["names"] = ["app*"].as_slice().into();
+    check_plan(
+        &simulation,
+        &of_pattern,
+        &expect![[r#"
+        UnsupportedRouting: no name has weighted records yet, and these have simple ones: app.example.com (1 in all); Route 53 accepts no weighted record of eks-green beside a simple one of the same name and type, so it is not waited for: first make the records of eks-blue weighted, by the annotations set-identifier and aws-weight of their Ingresses and Services
+    "#]],
+    );
+}
+
+/// The names with a weighted record of a side, and its weight.
+fn weights(simulation: &Simulation, side: &str) -> Vec<(String, u8)> {
+    let record_sets = simulation.route53.record_sets();
+    let of_side = record_sets.iter().filter(|it| it.record_type.moves());
+    of_side
+        .filter_map(|it| {
+            let (identifier, weight) = it.weighted()?;
+            (identifier.as_str() == side).then(|| (it.name.to_string(), weight))
+        })
+        .collect()
 }

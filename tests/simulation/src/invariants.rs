@@ -828,7 +828,7 @@ fn any_zone() -> impl Strategy<Value = String> {
         0_usize..4,
         weights,
         any::<bool>(),
-        prop_oneof![2 => Just(None), 1 => (0_u8..=255).prop_map(Some)],
+        prop_oneof![2 => Just(None), 1 => Just(Some(0)), 1 => (0_u8..=255).prop_map(Some)],
     );
     proptest::collection::vec(name, 1..6).prop_map(|names| {
         let mut record_sets = vec![soa()];

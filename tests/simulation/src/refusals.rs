@@ -282,7 +282,7 @@ fn a_step_too_small_for_the_weights_beside_another_identifier_is_refused() {
         unchanged,
         &json!({"steps": [0.5, 100], "names": ["shared.eks-blueprint.example.com"]}),
         &expect![[r#"
-            InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: the weights of the pair must keep their total of 90, because the name has other set identifiers, and the nearest share is 0 percent; choose another percent, or exclude the name
+            InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: the weights of the pair must keep their total of 90, because records with other set identifiers have a share, and the nearest share is 0 percent; choose another percent, or exclude the name
         "#]],
     );
 }

@@ -127,14 +127,18 @@ fn weights_to_write(
             let weights = if pair.weights.reach(percent) {
                 pair.weights
             } else {
-                weights_at(percent, original, pair.has_other_identifiers, weight_total).map_err(
-                    |problem| InvalidInput::InexactStep {
-                        percent,
-                        name: name.clone(),
-                        record_type: record_type.clone(),
-                        problem,
-                    },
-                )?
+                weights_at(
+                    percent,
+                    original,
+                    pair.other_with_share.is_some(),
+                    weight_total,
+                )
+                .map_err(|problem| InvalidInput::InexactStep {
+                    percent,
+                    name: name.clone(),
+                    record_type: record_type.clone(),
+                    problem,
+                })?
             };
             if weights.are_zero() {
                 return Err(Error::from(AllZeroWeights::WouldBeWritten {

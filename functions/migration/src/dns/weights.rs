@@ -1,8 +1,8 @@
 //! From percents to weights.
 //!
 //! Route 53 answers with a record in proportion to its weight (0 to 255) among the records of the same
-//! name and type. A pair keeps its total if the name has other set identifiers, so that their share
-//! does not change. If it has none, the total can be chosen.
+//! name and type. A pair keeps its total beside records with other set identifiers that have a weight
+//! above 0, so that their share does not change. Beside none, or at weight 0 only, the total can be chosen.
 //!
 //! Source: Route 53 Developer Guide, "Weighted routing".
 
@@ -24,7 +24,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    fn total(self) -> u16 {
+    pub(crate) fn total(self) -> u16 {
         u16::from(self.from) + u16::from(self.to)
     }
 
@@ -76,8 +76,8 @@ pub fn count_weights(
     }
 }
 
-/// The total of a pair's weights during the steps below 100 percent, if its name has no other set
-/// identifiers. A migration has one for all of its names, so that they all show the same weights.
+/// The total of a pair's weights during the steps below 100 percent, if no other record of its name and type
+/// has a share. A migration has one for all of its names, so that they all show the same weights.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "u8")]
 pub struct WeightTotal(u8);
@@ -138,7 +138,7 @@ impl WeightTotal {
 /// The weights with which `to` has `percent` of the pair's traffic.
 ///
 /// `original` are the weights from before the migration: at 100 percent `to` gets the weight that
-/// `from` had. If `has_other_identifiers`, the weights keep the total of `original`, and a step is
+/// `from` had. If `others_have_share`, the weights keep the total of `original`, and a step is
 /// rounded to the nearest weight.
 ///
 /// # Errors
@@ -147,10 +147,10 @@ impl WeightTotal {
 pub fn weights_at(
     percent: Percent,
     original: Weights,
-    has_other_identifiers: bool,
+    others_have_share: bool,
     weight_total: WeightTotal,
 ) -> Result<Weights, String> {
-    let total = if has_other_identifiers {
+    let total = if others_have_share {
         original.total()
     } else if percent == Percent::ALL {
         u16::from(original.from)
@@ -164,7 +164,7 @@ pub fn weights_at(
     // scaled / all / 10.
     if (to * all).abs_diff(scaled) * 10 > scaled {
         return Err(format!(
-            "the weights of the pair must keep their total of {total}, because the name has other set identifiers, and \
+            "the weights of the pair must keep their total of {total}, because records with other set identifiers have a share, and \
              the nearest share is {} percent; choose another percent, or exclude the name",
             Percent::share(u16::try_from(to).unwrap_or(total), total)
         ));
@@ -172,7 +172,7 @@ pub fn weights_at(
     let weight = |weight: u32| {
         u8::try_from(weight).map_err(|_| {
             format!(
-                "the weights of the pair must keep their total of {total}, because the name has other set identifiers, \
+                "the weights of the pair must keep their total of {total}, because records with other set identifiers have a share, \
                  and one of them would be {weight}, above the maximum of 255; lower all weights of the name in \
                  proportion, or exclude the name"
             )
@@ -231,13 +231,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(percent: f64, original: &str, has_other_identifiers: bool, expect: &str) {
+    fn check(percent: f64, original: &str, others_have_share: bool, expect: &str) {
         let percent = Percent::from_number(percent).unwrap();
         let weight_total = WeightTotal::for_percents(&[percent]).unwrap_or(WeightTotal(100));
         let weights = weights_at(
             percent,
             original.parse().unwrap(),
-            has_other_identifiers,
+            others_have_share,
             weight_total,
         );
         let shown = weights.map_or_else(|problem| problem, |weights| weights.to_string());
@@ -261,13 +261,13 @@ mod tests {
             1.0,
             "10/0",
             true,
-            "the weights of the pair must keep their total of 10, because the name has other set identifiers, and the nearest share is 0 percent; choose another percent, or exclude the name",
+            "the weights of the pair must keep their total of 10, because records with other set identifiers have a share, and the nearest share is 0 percent; choose another percent, or exclude the name",
         );
         check(
             100.0,
             "200/100",
             true,
-            "the weights of the pair must keep their total of 300, because the name has other set identifiers, and one of them would be 300, above the maximum of 255; lower all weights of the name in proportion, or exclude the name",
+            "the weights of the pair must keep their total of 300, because records with other set identifiers have a share, and one of them would be 300, above the maximum of 255; lower all weights of the name in proportion, or exclude the name",
         );
     }
 
@@ -308,12 +308,12 @@ mod tests {
             low in 1_u8..=100,
             high in 1_u8..=100,
             from in 1_u8..=255,
-            has_other_identifiers: bool,
+            others_have_share: bool,
         ) {
             prop_assume!(low <= high);
             let original = Weights { from, to: 0 };
             let at = |whole| {
-                weights_at(Percent::whole(whole).unwrap(), original, has_other_identifiers, WeightTotal(100))
+                weights_at(Percent::whole(whole).unwrap(), original, others_have_share, WeightTotal(100))
             };
             if let (Ok(low), Ok(high)) = (at(low), at(high)) {
                 prop_assert!(high.reach(low.percent()));

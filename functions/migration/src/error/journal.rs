@@ -168,6 +168,22 @@ pub enum Drift {
     )]
     JournalGone { name: RecordName, execution: String },
     #[error(
+        "another writer gave the {record_type} record {} of {name} the weight {weight}, while execution {execution} was \
+         moving the name; such records had weight 0 before, so that the weights of {execution} could have any total, and \
+         its next change would give that record another share; nothing more is written to this name; set that record to 0 \
+         again, or roll back: {}",
+        other.as_str(),
+        roll_back(execution)
+    )]
+    ShareOfOther {
+        name: RecordName,
+        record_type: RecordType,
+        /// Its set identifier.
+        other: SetIdentifier,
+        weight: u8,
+        execution: String,
+    },
+    #[error(
         "of the {planned} journals that execution {execution} was to adopt from {}, only {found} are left: another writer \
          deleted the others, or rolled their names back; nothing is written; unless they were rolled back, write them \
          again (infra/README.md, \"A journal was deleted or edited\"); then start a new execution, which plans again",

@@ -101,6 +101,17 @@ pub enum NoSuchPair {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnsupportedRouting {
     #[error(
+        "no name has weighted records yet, and these have simple ones: {names}; Route 53 accepts no weighted record of \
+         {to} beside a simple one of the same name and type, so it is not waited for: first make the records of {from} \
+         weighted, by the annotations set-identifier and aws-weight of their Ingresses and Services"
+    )]
+    SimpleOnly {
+        /// The first of them, and how many there are.
+        names: String,
+        from: SetIdentifier,
+        to: SetIdentifier,
+    },
+    #[error(
         "the {record_type} record of {name} belongs to a traffic policy and can't be changed alone; \
          delete the traffic policy record, or exclude the name"
     )]

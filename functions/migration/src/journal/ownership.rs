@@ -2,14 +2,14 @@
 //! that it may adopt. Any other journal is [`Busy`] before the execution writes, and [`Drift`] afterwards,
 //! because then another writer has replaced, edited or deleted it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::{JournalEntry, Journals};
 use super::identity::ExecutionIdentity;
 use super::paired_name::PairedName;
 use super::record::Journal;
 use crate::Error;
-use crate::dns::{Percent, RecordName, SetIdentifier};
+use crate::dns::{Percent, RecordName, RecordSet, RecordType, SetIdentifier, Weights};
 use crate::error::{Busy, Drift, FoundWeights, UntrustedJournal};
 use crate::external_dns::{ExternalDns, LostLease, leased_without_owner, lost_lease};
 
@@ -107,7 +107,7 @@ impl Writer<'_> {
                 percent: *percent,
             }));
         }
-        reject_changed_records(paired, journal).map_err(|drift| {
+        reject_changes(paired, journal).map_err(|drift| {
             if is_own {
                 Error::Drift(drift)
             } else {
@@ -162,7 +162,7 @@ impl Writer<'_> {
                 percent: *percent,
             }));
         }
-        reject_changed_records(paired, journal).map_err(Error::Drift)?;
+        reject_changes(paired, journal).map_err(Error::Drift)?;
         Ok(Some(entry))
     }
 
@@ -214,6 +214,30 @@ impl Writer<'_> {
             execution: self.execution.name().to_owned(),
         })
     }
+}
+
+/// The same as [`reject_changed_records`], and refuses a name at which another record has got a share although
+/// the total of the pair's weights was chosen freely. At another total, the next step, the completion or the
+/// rollback would change the share of that record.
+fn reject_changes(paired: &PairedName<'_>, journal: &Journal) -> Result<(), Box<Drift>> {
+    reject_changed_records(paired, journal)?;
+    for (record_type, pair) in &paired.pairs {
+        let total = |weights: &BTreeMap<RecordType, Weights>| {
+            weights.get(record_type).map(|weights| weights.total())
+        };
+        if let Some((other, weight)) = pair.other_with_share.and_then(RecordSet::weighted)
+            && total(&journal.written) != total(&journal.original)
+        {
+            return Err(Box::new(Drift::ShareOfOther {
+                name: paired.name.clone(),
+                record_type: record_type.clone(),
+                other: other.clone(),
+                weight,
+                execution: journal.execution.name().to_owned(),
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a name whose live weights or leased registry TXT records are not those that the journal says

@@ -16,8 +16,8 @@ pub struct Pair<'a> {
     pub from: &'a RecordSet,
     pub to: &'a RecordSet,
     pub weights: Weights,
-    /// Whether the name has records of this type with other set identifiers.
-    pub has_other_identifiers: bool,
+    /// A record of this type with another set identifier that has a share of the answers: a weight above 0.
+    pub other_with_share: Option<&'a RecordSet>,
 }
 
 /// A name with its pairs of all types, and its journal.
@@ -64,18 +64,21 @@ pub fn pair<'a>(
             zone.weighted(name, record_type, to),
         );
         let (present, missing) = match sides {
-            (Some((from, from_weight)), Some((to, to_weight))) => {
-                let group = moved
-                    .iter()
-                    .filter(|other| other.record_type == *record_type);
+            (Some((of_from, from_weight)), Some((of_to, to_weight))) => {
+                let has_share = |other: &&&RecordSet| {
+                    let weighted = other
+                        .weighted()
+                        .filter(|_| other.record_type == *record_type);
+                    weighted.is_some_and(|(side, weight)| weight > 0 && ![from, to].contains(&side))
+                };
                 let pair = Pair {
-                    from,
-                    to,
+                    from: of_from,
+                    to: of_to,
                     weights: Weights {
                         from: from_weight,
                         to: to_weight,
                     },
-                    has_other_identifiers: group.count() > 2,
+                    other_with_share: moved.iter().find(has_share).copied(),
                 };
                 pairs.insert(record_type.clone(), pair);
                 continue;

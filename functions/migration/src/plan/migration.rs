@@ -33,7 +33,7 @@ pub struct Migration {
     /// journal, a name would be shifted as if its weights were the original ones.
     pub adopted_journals: usize,
     pub steps: Vec<Step>,
-    /// The total of a pair's weights, if its name has no other set identifiers.
+    /// The total of a pair's weights, if no other record of its name has a share.
     pub weight_total: WeightTotal,
     pub max_bake_seconds: u32,
     pub check_seconds: u32,

@@ -10,6 +10,7 @@ mod external_dns_warnings;
 mod migration;
 mod selection;
 mod stack_settings;
+mod stays;
 mod step_table;
 
 pub use budget::{
@@ -33,6 +34,7 @@ use crate::journal::{
 use budget::reject_too_large;
 use external_dns_warnings::external_dns_warnings;
 use selection::select_names;
+use stays::stay_warnings;
 use step_table::describe;
 
 /// The most executions whose journals one execution adopts. Each of its journals lists them, and a TXT value
@@ -122,6 +124,7 @@ pub fn plan(
     };
     reject_too_large(&migration)?;
     let records_timeout_seconds = input.records_timeout_seconds.get();
+    warnings.extend(stay_warnings(input, zone, &names));
     warnings.extend(external_dns_warnings(input, zone, &paired_names));
     warnings.extend(settings.alarm_warning(&input.alarms));
     let writer = Writer {
@@ -213,7 +216,7 @@ fn weight_total(steps: &[Step], paired_names: &[PairedName<'_>]) -> Result<Weigh
     let uses_total = paired_names
         .iter()
         .flat_map(|paired| paired.pairs.values())
-        .any(|pair| !pair.has_other_identifiers);
+        .any(|pair| pair.other_with_share.is_none());
     match WeightTotal::for_percents(&percents) {
         Err(problem) if uses_total => Err(Error::from(InvalidInput::InexactSteps { problem })),
         total => Ok(total.unwrap_or_default()),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::stays::listed;
 use crate::Error;
-use crate::dns::{RecordName, Zone};
-use crate::error::{InvalidInput, NO_RECORDS, NoSuchPair, PresentSides};
+use crate::dns::{RecordName, RecordSet, Routing, Zone};
+use crate::error::{InvalidInput, NO_RECORDS, NoSuchPair, PresentSides, UnsupportedRouting};
 use crate::input::{Input, NamePattern};
 
 /// The names in an input without patterns; none if only the whole zone shows which names it selects.
@@ -20,8 +21,9 @@ pub fn literal_names(input: &Input) -> Option<Vec<RecordName>> {
 /// The names that `input` selects in `zone`, in order.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] for a name of another zone; [`Error::NoSuchPair`] if no name is selected, or
-/// the migration is to wait for records of `to`.
+/// [`Error::InvalidInput`] for a name of another zone; [`Error::UnsupportedRouting`] if simple records stand where
+/// those of both sides are expected; [`Error::NoSuchPair`] if no name is selected, or the migration is to wait for
+/// records of `to`.
 pub(super) fn select_names(
     input: &Input,
     zone: &Zone,
@@ -51,6 +53,7 @@ pub(super) fn select_names(
             .filter(|name| pattern.matches(name))
             .peekable();
         if matching.peek().is_none() {
+            reject_simple(input, zone, |name| pattern.matches(name))?;
             return Err(Error::from(NoSuchPair::NoMatch {
                 index,
                 pattern: pattern.to_string(),
@@ -67,6 +70,7 @@ pub(super) fn select_names(
     }
     selected.retain(|name| !is_excluded(name));
     if selected.is_empty() {
+        reject_simple(input, zone, |_| true)?;
         return Err(Error::from(NoSuchPair::NoName {
             zone_name: zone.name.clone(),
             from: input.from.clone(),
@@ -98,11 +102,48 @@ pub(super) fn select_names(
         ));
     }
     for (index, pattern) in input.exclude.iter().enumerate() {
-        if !of_from.union(&of_to).any(|name| pattern.matches(name)) {
+        let is_movable =
+            |record_sets: &[RecordSet]| record_sets.iter().any(|it| it.record_type.moves());
+        let mut names = zone.record_sets.iter();
+        if !names.any(|(name, record_sets)| pattern.matches(name) && is_movable(record_sets)) {
             warnings.push(format!("exclude[{index}]: {pattern} matches no name"));
         }
     }
     Ok(selected.into_iter().collect())
+}
+
+/// Refuses a zone of which no selected name has a weighted record, but some have simple ones. Waiting for records of
+/// `to` would be in vain: Route 53 accepts none beside a simple record.
+///
+/// # Errors
+/// [`Error::UnsupportedRouting`] with these names.
+///
+/// Source: Route 53 Developer Guide, "Weighted routing"; ExternalDNS's issue 1411.
+fn reject_simple(
+    input: &Input,
+    zone: &Zone,
+    matches: impl Fn(&RecordName) -> bool,
+) -> Result<(), Error> {
+    let mut simple = Vec::new();
+    for (name, record_sets) in &zone.record_sets {
+        let is_selected = matches(name) && input.selects(name);
+        let mut moving = record_sets.iter().filter(|it| it.record_type.moves());
+        if let (true, Some(first)) = (is_selected, moving.next()) {
+            match first.routing {
+                Routing::Weighted { .. } => return Ok(()),
+                Routing::Simple => simple.push(name.to_string()),
+                Routing::Other(_) => {}
+            }
+        }
+    }
+    match listed(&simple) {
+        None => Ok(()),
+        Some(names) => Err(Error::from(UnsupportedRouting::SimpleOnly {
+            names,
+            from: input.from.clone(),
+            to: input.to.clone(),
+        })),
+    }
 }
 
 /// The maximum number of set identifiers that a message lists.
