@@ -1,8 +1,8 @@
 //! From percents to weights.
 //!
 //! Route 53 answers with a record in proportion to its weight (0 to 255) among the records of the same
-//! name and type. A pair keeps its total beside records with other set identifiers that have a weight
-//! above 0, so that their share does not change. Beside none, or at weight 0 only, the total can be chosen.
+//! name and type. If records with other set identifiers have a weight above 0, a pair keeps its total, so
+//! that their share does not change. Otherwise its total can be chosen.
 //!
 //! Source: Route 53 Developer Guide, "Weighted routing".
 
