@@ -13,6 +13,15 @@ pub fn shortened(text: &str, characters: usize) -> String {
     }
 }
 
+/// The first `most` of the items, and how many more there are.
+pub fn first_of(items: &[String], most: usize) -> String {
+    let first: Vec<_> = items.iter().take(most).map(String::as_str).collect();
+    match items.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// The maximum length of an execution's name, in characters.
 ///
 /// Source: Step Functions API Reference, `StartExecution`.

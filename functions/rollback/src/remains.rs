@@ -8,6 +8,7 @@ use migration::dns::HostedZoneId;
 use migration::executions::Executions;
 use migration::journal::{Journals, SigningKeys};
 use migration::route53::{Route53, read_zone};
+use migration::text::first_of;
 
 /// The most names or executions that are listed.
 const MOST_LISTED: usize = 3;
@@ -65,11 +66,5 @@ pub async fn remains(
 
 /// The first of the items and the number of the others; none without items.
 fn list(what: &str, items: &[String]) -> Option<String> {
-    let listed: Vec<_> = items.iter().take(MOST_LISTED).map(String::as_str).collect();
-    let rest = match items.len() - listed.len() {
-        0 => String::new(),
-        rest => format!(" and {rest} more"),
-    };
-    let listed = listed.join(", ");
-    (!items.is_empty()).then(|| format!("{what}: {listed}{rest}"))
+    (!items.is_empty()).then(|| format!("{what}: {}", first_of(items, MOST_LISTED)))
 }

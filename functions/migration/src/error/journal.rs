@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::dns::{HostedZoneId, Percent, RecordName, RecordType, SetIdentifier, Weights};
-use crate::text::{LONGEST_EXECUTION_NAME, shortened};
+use crate::text::{LONGEST_EXECUTION_NAME, first_of, shortened};
 
 /// A TXT record at the name of a journal that is no journal of this stack.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -368,15 +368,11 @@ pub enum Conflict {
 /// The names of executions, and how many more there are.
 fn listed(executions: &BTreeSet<String>) -> String {
     const SHOWN: usize = 5;
-    let names: Vec<_> = executions
-        .iter()
-        .take(SHOWN)
+    let names = executions.iter();
+    let names: Vec<_> = names
         .map(|name| shortened(name, LONGEST_EXECUTION_NAME))
         .collect();
-    match executions.len().saturating_sub(SHOWN) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
-    }
+    first_of(&names, SHOWN)
 }
 
 /// What an operator does about a journal that is gone or was edited.

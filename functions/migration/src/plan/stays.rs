@@ -2,6 +2,7 @@
 
 use crate::dns::{RecordName, RecordSet, RecordType, Routing, Zone};
 use crate::input::Input;
+use crate::text::first_of;
 
 /// The most names that a warning lists.
 const MOST_LISTED: usize = 10;
@@ -69,12 +70,8 @@ fn pointing(zone: &Zone, names: &[RecordName]) -> Option<String> {
     ))
 }
 
-/// The number of items and the first of them; none without items.
+/// The first of the items and the number of all; none without items.
 pub(super) fn listed(items: &[String]) -> Option<String> {
-    let first: Vec<_> = items.iter().take(MOST_LISTED).map(String::as_str).collect();
-    let rest = match items.len() - first.len() {
-        0 => String::new(),
-        rest => format!(" and {rest} more"),
-    };
-    (!items.is_empty()).then(|| format!("{}{rest} ({} in all)", first.join(", "), items.len()))
+    let first = first_of(items, MOST_LISTED);
+    (!items.is_empty()).then(|| format!("{first} ({} in all)", items.len()))
 }
