@@ -73,7 +73,7 @@ fn mistakes_in_the_graph_are_found() {
     );
     check_broken(
         "migration",
-        "/States/Dry run?/Choices/0/Next",
+        "/States/Any warning to refuse?/Choices/1/Next",
         json!("Refused"),
         "Planned: is never reached",
     );

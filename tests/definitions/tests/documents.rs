@@ -8,7 +8,7 @@
 use std::fs;
 
 use definitions::project;
-use migration::input;
+use migration::input::{self, WarningCode};
 use serde_json::Value;
 
 /// The documents of users, one after the other.
@@ -106,6 +106,22 @@ fn python_packages_are_installed_by_their_hashes() {
             let line = format!("{package} ");
             assert!(text.contains(&line), "{requirements}: {package}");
         }
+    }
+}
+
+/// Those of the functions, and those that the definitions add.
+#[test]
+fn every_code_of_a_warning_is_documented() {
+    let readme = project::text("statemachine/README.md");
+    let table = readme.split("### Warnings\n").nth(1).unwrap();
+    let rows = table.split("\n## ").next().unwrap().lines();
+    let documented: Vec<_> = rows
+        .filter_map(|row| row.strip_prefix("| `")?.split('`').next())
+        .collect();
+    assert_eq!(documented, WarningCode::ALL);
+    let definition = project::text("statemachine/migration.asl.json");
+    for code in ["alarm-active", "not-ready", "observer-failed"] {
+        assert!(documented.contains(&code) && definition.contains(&format!("'{code}'")));
     }
 }
 

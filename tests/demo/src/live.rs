@@ -72,12 +72,11 @@ impl Live {
                     "Planned: {steps} steps, about {left} if every check passes"
                 ));
                 let warnings = plan.get("warnings").and_then(serde_json::Value::as_array);
-                for warning in warnings
-                    .into_iter()
-                    .flatten()
-                    .filter_map(serde_json::Value::as_str)
-                {
-                    self.line(&format!("Warning: {warning}"));
+                for warning in warnings.into_iter().flatten() {
+                    let field = |key| warning.get(key).and_then(serde_json::Value::as_str);
+                    if let (Some(code), Some(message)) = (field("code"), field("message")) {
+                        self.line(&format!("Warning {code}: {message}"));
+                    }
                 }
             }
             Seen::Moment(moment) => self.show_moment(moment),

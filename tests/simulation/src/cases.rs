@@ -37,8 +37,8 @@ fn check_plan(simulation: &Simulation, input: &Value, expect: &Expect) {
             for step in planned["plan"]["steps"].as_array().unwrap() {
                 let _ = writeln!(shown, "{} percent: {}", step["percent"], step["weights"]);
             }
-            for warning in planned["plan"]["warnings"].as_array().unwrap() {
-                let _ = writeln!(shown, "warning: {}", warning.as_str().unwrap());
+            for warning in Simulation::warnings(&planned) {
+                let _ = writeln!(shown, "warning {warning}");
             }
         }
         Err(error) => {
@@ -163,11 +163,11 @@ fn names_with_another_routing_policy_are_said_to_stay() {
         &simulation,
         &input,
         &expect![[r#"
-        10 percent: {"90/10":1}
-        50 percent: {"50/50":1}
-        100 percent: {"0/100":1}
-        warning: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
-    "#]],
+            10 percent: {"90/10":1}
+            50 percent: {"50/50":1}
+            100 percent: {"0/100":1}
+            warning other-routing: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
+        "#]],
     );
     // They were left out on purpose.
     let mut input = input;
@@ -232,12 +232,12 @@ fn records_that_point_at_a_moved_name_are_said_to_stay() {
         &simulation,
         &input,
         &expect![[r#"
-        10 percent: {"90/10":1}
-        50 percent: {"50/50":1}
-        100 percent: {"0/100":1}
-        warning: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
-        warning: records that point at moved names are not moved: _8443._https.app.example.com SVCB, _web._tcp.app.example.com SRV, app.example.com HTTPS (3 in all); if their hints (ipv4hint, ipv6hint) or targets name servers of one side, clients that follow them stay there, whatever the weights: remove the hints, or let the targets be names that move
-    "#]],
+            10 percent: {"90/10":1}
+            50 percent: {"50/50":1}
+            100 percent: {"0/100":1}
+            warning other-routing: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
+            warning pointing-records: records that point at moved names are not moved: _8443._https.app.example.com SVCB, _web._tcp.app.example.com SRV, app.example.com HTTPS (3 in all); if their hints (ipv4hint, ipv6hint) or targets name servers of one side, clients that follow them stay there, whatever the weights: remove the hints, or let the targets be names that move
+        "#]],
     );
 }
 

@@ -281,6 +281,16 @@ impl Simulation {
             .await
     }
 
+    /// The warnings of a plan, as `code: message`.
+    pub fn warnings(planned: &Value) -> Vec<String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let warnings = planned["plan"]["warnings"].as_array();
+        let warnings = warnings.into_iter().flatten();
+        warnings
+            .map(|it| format!("{}: {}", text(&it["code"]), text(&it["message"])))
+            .collect()
+    }
+
     /// The identity of an execution in journals.
     ///
     /// # Panics

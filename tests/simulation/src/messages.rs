@@ -79,6 +79,41 @@ fn links_lead_to_executions_of_the_stack_whatever_an_event_says() {
 }
 
 #[test]
+fn the_start_is_announced_with_the_first_warnings_of_the_plan() {
+    let warnings = |count: usize| {
+        let warning = json!({"code": "not-leased", "message": "ExternalDNS owns records"});
+        vec![warning; count]
+    };
+    let once = "not-leased (ExternalDNS owns records)";
+    for (warnings, end) in [
+        (json!(null), "Steps: 10, 100 percent.".to_owned()),
+        (json!([]), "Steps: 10, 100 percent.".to_owned()),
+        (
+            json!(warnings(1)),
+            format!("percent. Warnings of the plan: {once}."),
+        ),
+        (
+            json!(warnings(5)),
+            format!("plan: {}.", [once; 5].join("; ")),
+        ),
+        (
+            json!(warnings(6)),
+            format!(
+                "plan: {}; and more, which the plan has.",
+                [once; 5].join("; ")
+            ),
+        ),
+    ] {
+        let message = message(&json!({
+            "status": "Started", "execution": "run", "zoneName": "example.com", "from": "blue", "to": "green",
+            "names": 1, "steps": [10, 100], "warnings": warnings,
+        }));
+        let has_end = message.lines().any(|line| line.ends_with(&end));
+        assert!(has_end, "expected {end:?} in {message}");
+    }
+}
+
+#[test]
 fn commands_answer_a_token_whatever_an_event_says() {
     for (given, passed) in [
         (
@@ -167,6 +202,7 @@ fn text_of_an_event_is_plain_text_in_one_line() {
             "percentAfter": 10, "steps": [forged], "weights": {forged: 1}, "bakeSeconds": 60,
             "leased": 1, "found": [forged], "reason": forged, "advice": forged,
             "answers": [{"answer": forged, "percent": forged, "by": forged}],
+            "warnings": [{"code": forged, "message": forged}],
             "executionArn": "arn:aws:states:eu-west-3:1:execution:cutover-migration:run",
         }));
         let email = published["email"].as_str().unwrap();

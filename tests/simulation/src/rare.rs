@@ -34,6 +34,7 @@ pub fn play(prepare: &dyn Fn(&Rc<World>)) -> Report {
         report: Report::default(),
     };
     player.play_inputs();
+    player.play_dry_runs();
     player.play_answers();
     player.play_releases();
     player.play_bad_health();
@@ -89,6 +90,8 @@ impl Player<'_> {
     fn play_inputs(&mut self) {
         for fields in [
             json!({"dryRun": true}),
+            json!({"dryRun": true, "probe": {"enabled": false}}),
+            json!({"externalDns": {"mode": "ignore"}, "failOnWarnings": "all"}),
             json!({"from": 1}),
             json!({"steps": [100], "bakeSeconds": 0}),
             json!({"externalDns": {"mode": "ignore"}}),
@@ -105,6 +108,18 @@ impl Player<'_> {
                 world.fail_calls("StartExecution", UNKNOWN, FOR_GOOD);
             },
         );
+    }
+
+    /// The observers of a dry run fail themselves.
+    fn play_dry_runs(&mut self) {
+        for disturb in [
+            (|world| world.fail_calls("check-alarms", "AlarmNotFound", FOR_GOOD)) as Disturb,
+            |world| world.fail_calls("check-alarms", UNKNOWN, FOR_GOOD),
+            |world| world.fail_calls("probe", "NotPermitted", FOR_GOOD),
+            |world| world.fail_calls("probe", UNKNOWN, FOR_GOOD),
+        ] {
+            self.play(&json!({"dryRun": true}), 0, disturb);
+        }
     }
 
     /// Three days after the start, when the migration holds or has completed.

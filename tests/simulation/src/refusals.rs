@@ -34,11 +34,7 @@ fn check(edit: impl FnOnce(&mut Vec<RecordSet>), more: &Value, expect: &Expect) 
         .unwrap();
     let shown = match runtime.block_on(simulation.plan("run", &input(more))) {
         Ok(planned) => {
-            let warnings = planned["plan"]["warnings"].as_array().unwrap();
-            let warnings: Vec<_> = warnings
-                .iter()
-                .map(|warning| warning.as_str().unwrap())
-                .collect();
+            let warnings = Simulation::warnings(&planned);
             format!("planned, with warnings: {}", warnings.join("\n"))
         }
         Err(error) => format!("{}: {error}", error.name()),
@@ -368,8 +364,8 @@ fn a_migration_without_alarms_and_probe_is_a_warning() {
         unchanged,
         &json!({"names": ["legacy.eks-blueprint.example.com"], "probe": {"enabled": false}}),
         &expect![[r#"
-            planned, with warnings: these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights back, which the migration reports as drift: run it with --policy=create-only until the migration has ended
-            no failure can be noticed, because the migration has no alarms and its probe is disabled; add alarms to `alarms.names`
+            planned, with warnings: no-registry: these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights back, which the migration reports as drift: run it with --policy=create-only until the migration has ended
+            nothing-observed: no failure can be noticed, because the migration has no alarms and its probe is disabled; add alarms to `alarms.names`
         "#]],
     );
 }
@@ -412,7 +408,7 @@ fn different_registry_namings_of_the_two_sides_are_a_warning() {
         unchanged,
         &json!({"names": ["burnham.eks-blueprint.example.com"]}),
         &expect![[r#"
-            planned, with warnings: the registry TXT records of the two sides are named differently: burnham.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
+            planned, with warnings: txt-names-differ: the registry TXT records of the two sides are named differently: burnham.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
         "#]],
     );
 }
@@ -428,9 +424,9 @@ fn skipped_names_and_an_exclusion_without_a_match_are_warnings() {
         },
         &json!({"exclude": ["burnam.eks-blueprint.example.com"]}),
         &expect![[r#"
-            planned, with warnings: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved, such as legacy.eks-blueprint.example.com; if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
-            exclude[0]: burnam.eks-blueprint.example.com matches no name
-            the registry TXT records of the two sides are named differently: \052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
+            planned, with warnings: names-without-to: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved, such as legacy.eks-blueprint.example.com; if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
+            exclude-without-match: exclude[0]: burnam.eks-blueprint.example.com matches no name
+            txt-names-differ: the registry TXT records of the two sides are named differently: \052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
         "#]],
     );
 }

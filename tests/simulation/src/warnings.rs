@@ -18,8 +18,7 @@ fn check_warnings(edit: impl Fn(&mut Vec<RecordSet>), more: &Value, expect: &Exp
         input[key] = value.clone();
     }
     let planned = run(simulation.plan("run", &input)).unwrap();
-    let warnings = planned["plan"]["warnings"].as_array().unwrap().iter();
-    let warnings: Vec<_> = warnings.map(|warning| warning.as_str().unwrap()).collect();
+    let warnings = Simulation::warnings(&planned);
     // Every leased migration of the blueprint zone has this warning, because its two ExternalDNS
     // have different versions.
     let is_leased = more["externalDns"]["mode"] != "ignore";
@@ -52,11 +51,10 @@ fn a_watched_alarm_whose_event_starts_no_rollback_is_reported() {
     let mut input = canary();
     input["alarms"] = json!({"names": ["green-errors", "errors"], "prefixes": ["green"]});
     let planned = run(simulation.plan("run", &input)).unwrap();
-    let warnings = planned["plan"]["warnings"].as_array().unwrap().iter();
-    let warnings: Vec<_> = warnings.filter_map(Value::as_str).collect();
+    let warnings = Simulation::warnings(&planned);
     let warning = warnings.iter().find(|it| it.contains("AlarmNamePrefix"));
     expect![[r#"
-        the events of some watched alarms do not start a rollback, because their names need not begin with "green-", the parameter AlarmNamePrefix of the stack: "errors", "green"; only the health checks notice these alarms; watch alarms with that prefix, or change the parameter
+        alarm-outside-prefix: the events of some watched alarms do not start a rollback, because their names need not begin with "green-", the parameter AlarmNamePrefix of the stack: "errors", "green"; only the health checks notice these alarms; watch alarms with that prefix, or change the parameter
     "#]]
     .assert_eq(&format!("{}\n", warning.unwrap()));
 }
@@ -74,7 +72,7 @@ fn the_same_owner_id_on_both_sides_is_reported() {
         },
         &json!({}),
         &expect![[r#"
-            both sides have the same ExternalDNS owner id: eks-blueprint-blue; two instances with the same id delete each other's records under policy sync: give each of the clusters of eks-blueprint-blue and eks-blueprint-green its own --txt-owner-id
+            same-owner: both sides have the same ExternalDNS owner id: eks-blueprint-blue; two instances with the same id delete each other's records under policy sync: give each of the clusters of eks-blueprint-blue and eks-blueprint-green its own --txt-owner-id
         "#]],
     );
 }
@@ -91,7 +89,7 @@ fn a_txt_weight_that_differs_from_its_record_is_reported() {
         },
         &json!({}),
         &expect![[r#"
-            a registry TXT has another weight than its record: cname-burnham.eks-blueprint.example.com of eks-blueprint-blue has weight 90 instead of 100; ExternalDNS can't delete such a record and its TXT; the migration gives both the same weight
+            txt-weight-differs: a registry TXT has another weight than its record: cname-burnham.eks-blueprint.example.com of eks-blueprint-blue has weight 90 instead of 100; ExternalDNS can't delete such a record and its TXT; the migration gives both the same weight
         "#]],
     );
 }
@@ -109,7 +107,7 @@ fn a_missing_registry_txt_of_one_side_is_reported() {
         },
         &json!({}),
         &expect![[r#"
-            a record has no registry TXT, although other records of its name have one: skiapp.eks-blueprint.example.com A of eks-blueprint-green (and 1 more); the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and its --txt-prefix (which externalDns.from and externalDns.to must have too)
+            txt-missing: a record has no registry TXT, although other records of its name have one: skiapp.eks-blueprint.example.com A of eks-blueprint-green (and 1 more); the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and its --txt-prefix (which externalDns.from and externalDns.to must have too)
         "#]],
     );
 }
@@ -124,8 +122,8 @@ fn a_registry_txt_without_a_record_is_reported() {
         },
         &json!({}),
         &expect![[r#"
-            a record has no registry TXT, although other records of its name have one: argocd.eks-blueprint.example.com A of eks-blueprint-green; the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and its --txt-prefix (which externalDns.from and externalDns.to must have too)
-            a registry TXT belongs to no record: own-a-argocd.eks-blueprint.example.com of eks-blueprint-green; if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in externalDns.from and externalDns.to; otherwise delete it
+            txt-missing: a record has no registry TXT, although other records of its name have one: argocd.eks-blueprint.example.com A of eks-blueprint-green; the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and its --txt-prefix (which externalDns.from and externalDns.to must have too)
+            txt-without-record: a registry TXT belongs to no record: own-a-argocd.eks-blueprint.example.com of eks-blueprint-green; if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in externalDns.from and externalDns.to; otherwise delete it
         "#]],
     );
 }
@@ -144,7 +142,7 @@ fn a_simple_record_of_external_dns_is_reported() {
         },
         &json!({}),
         &expect![[r#"
-            an ExternalDNS of these clusters owns a simple record: plain.eks-blueprint.example.com of eks-blueprint-blue; it can't be migrated, and no other cluster can create a weighted record with its name and type: add the annotations set-identifier and aws-weight to its Ingress or Service
+            simple-record: an ExternalDNS of these clusters owns a simple record: plain.eks-blueprint.example.com of eks-blueprint-blue; it can't be migrated, and no other cluster can create a weighted record with its name and type: add the annotations set-identifier and aws-weight to its Ingress or Service
         "#]],
     );
 }
@@ -162,7 +160,7 @@ fn names_without_records_of_the_new_side_are_reported() {
         },
         &json!({}),
         &expect![[r#"
-            1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved, such as burnham.eks-blueprint.example.com; if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
+            names-without-to: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved, such as burnham.eks-blueprint.example.com; if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
         "#]],
     );
 }
@@ -173,7 +171,7 @@ fn names_without_any_registry_txt_are_reported() {
         |_| {},
         &json!({"names": ["legacy.eks-blueprint.example.com"]}),
         &expect![[r#"
-            these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights back, which the migration reports as drift: run it with --policy=create-only until the migration has ended
+            no-registry: these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights back, which the migration reports as drift: run it with --policy=create-only until the migration has ended
         "#]],
     );
 }
@@ -184,7 +182,7 @@ fn owned_records_without_a_lease_are_reported() {
         |_| {},
         &json!({"externalDns": {"mode": "ignore"}}),
         &expect![[r#"
-            ExternalDNS owns records of these names (owners eks-blueprint-blue, eks-blueprint-green) and they are not leased, because externalDns.mode is "ignore"; with policy sync or upsert-only it puts a changed weight back within its interval, which the migration reports as drift: run it with --policy=create-only until the migration has ended
+            not-leased: ExternalDNS owns records of these names (owners eks-blueprint-blue, eks-blueprint-green) and they are not leased, because externalDns.mode is "ignore"; with policy sync or upsert-only it puts a changed weight back within its interval, which the migration reports as drift: run it with --policy=create-only until the migration has ended
         "#]],
     );
 }

@@ -11,6 +11,7 @@ mod pattern;
 mod probe;
 mod steps;
 mod ttl_factor;
+mod warnings;
 
 pub use alarms::{Alarms, MissingData};
 pub use bounded_integer::BoundedInteger;
@@ -18,6 +19,7 @@ pub use pattern::NamePattern;
 pub use probe::{Label, Path, Probe, Scheme, StatusRange};
 pub use steps::{Step, Steps};
 pub use ttl_factor::TtlFactor;
+pub use warnings::{FailOnWarnings, WarningCode};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,6 +105,10 @@ pub struct Input {
     /// What the migration does if another writer changed the weights, a journal or a lease.
     #[serde(default = "defaults::on_drift")]
     pub on_drift: Reaction,
+    /// The warnings of the plan with which the migration does not start: `"all"`, or a list of their codes.
+    /// Default: none.
+    #[serde(default)]
+    pub fail_on_warnings: FailOnWarnings,
     /// Only plan: return what the migration would do, and write nothing.
     #[serde(default)]
     pub dry_run: bool,

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::warning::Warning;
 use crate::dns::{RecordName, RecordSet, RecordType, Routing, SetIdentifier, Zone};
 use crate::external_dns::{Mode, Owner, RegistryText, TxtNaming, owner, registry_texts};
-use crate::input::Input;
+use crate::input::{Input, WarningCode};
 use crate::journal::PairedName;
 
 /// The number of names by side, type of record and owner. Besides owner ids there are `leased`, `nobody`
@@ -53,22 +54,25 @@ fn shown_owner<'t>(text: &'t RegistryText<'_>) -> Option<(&'t RecordType, String
 
 /// One kind of problem, and where it was found.
 struct Finding {
+    code: WarningCode,
     problem: &'static str,
     advice: String,
     found_at: Vec<String>,
 }
 
 impl Finding {
-    fn new(problem: &'static str, advice: impl Into<String>) -> Self {
+    fn new(code: WarningCode, problem: &'static str, advice: impl Into<String>) -> Self {
         Self {
+            code,
             problem,
             advice: advice.into(),
             found_at: Vec::new(),
         }
     }
 
-    fn warning(self) -> Option<String> {
+    fn warning(self) -> Option<Warning> {
         let Self {
+            code,
             problem,
             advice,
             found_at,
@@ -78,7 +82,8 @@ impl Finding {
             1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        Some(format!("{problem}: {first}{others}; {advice}"))
+        let message = format!("{problem}: {first}{others}; {advice}");
+        Some(Warning::new(code, message))
     }
 }
 
@@ -87,7 +92,7 @@ pub(super) fn external_dns_warnings(
     input: &Input,
     zone: &Zone,
     paired_names: &[PairedName<'_>],
-) -> Vec<String> {
+) -> Vec<Warning> {
     let mut warnings: Vec<_> = without_lease(input, paired_names).into_iter().collect();
     let findings = [
         same_owner(input, paired_names),
@@ -102,7 +107,7 @@ pub(super) fn external_dns_warnings(
 }
 
 /// ExternalDNS may put weights back, because the names are not leased.
-fn without_lease(input: &Input, paired_names: &[PairedName<'_>]) -> Option<String> {
+fn without_lease(input: &Input, paired_names: &[PairedName<'_>]) -> Option<Warning> {
     let owners: BTreeSet<_> = paired_names
         .iter()
         .flat_map(PairedName::external_dns_owners)
@@ -111,21 +116,22 @@ fn without_lease(input: &Input, paired_names: &[PairedName<'_>]) -> Option<Strin
         .iter()
         .any(|paired| paired.registry.iter().any(|texts| !texts.is_empty()));
     if !has_texts {
-        return Some(
+        return Some(Warning::new(
+            WarningCode::NoRegistry,
             "these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in \
              the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights \
-             back, which the migration reports as drift: run it with --policy=create-only until the migration has ended"
-                .to_owned(),
-        );
+             back, which the migration reports as drift: run it with --policy=create-only until the migration has ended",
+        ));
     }
     (input.external_dns.mode == Mode::Ignore && !owners.is_empty()).then(|| {
         let owners: Vec<_> = owners.into_iter().collect();
-        format!(
+        let message = format!(
             "ExternalDNS owns records of these names (owners {}) and they are not leased, because externalDns.mode is \
              \"ignore\"; with policy sync or upsert-only it puts a changed weight back within its interval, which the \
              migration reports as drift: run it with --policy=create-only until the migration has ended",
             owners.join(", ")
-        )
+        );
+        Warning::new(WarningCode::NotLeased, message)
     })
 }
 
@@ -136,6 +142,7 @@ fn same_owner(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
     let from: BTreeSet<_> = of_from.filter_map(RegistryText::external_dns).collect();
     let to: BTreeSet<_> = of_to.filter_map(RegistryText::external_dns).collect();
     let mut finding = Finding::new(
+        WarningCode::SameOwner,
         "both sides have the same ExternalDNS owner id",
         format!(
             "two instances with the same id delete each other's records under policy sync: give each of the clusters \
@@ -150,6 +157,7 @@ fn same_owner(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
 /// The TXT of an alias A record begins with `cname-` up to v0.21, and with `a-` from v0.22.
 fn different_namings(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
     let mut finding = Finding::new(
+        WarningCode::TxtNamesDiffer,
         "the registry TXT records of the two sides are named differently",
         "both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its \
          release, because an upgraded ExternalDNS writes its records again with the weights of the annotations",
@@ -182,6 +190,7 @@ fn different_namings(input: &Input, paired_names: &[PairedName<'_>]) -> Finding 
 /// To delete a TXT, ExternalDNS sends Route 53 the weight of its record.
 fn other_weights(paired_names: &[PairedName<'_>]) -> Finding {
     let mut finding = Finding::new(
+        WarningCode::TxtWeightDiffers,
         "a registry TXT has another weight than its record",
         "ExternalDNS can't delete such a record and its TXT; the migration gives both the same weight",
     );
@@ -217,6 +226,7 @@ fn other_weights(paired_names: &[PairedName<'_>]) -> Finding {
 /// A record without a registry TXT is not leased, and its ExternalDNS may be misconfigured.
 fn missing_texts(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
     let mut finding = Finding::new(
+        WarningCode::TxtMissing,
         "a record has no registry TXT, although other records of its name have one",
         "the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and \
          its --txt-prefix (which externalDns.from and externalDns.to must have too)",
@@ -245,6 +255,7 @@ fn missing_texts(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
 /// Registry TXT records of one of the sides that belong to no record under the flags in the input.
 fn orphaned_texts(input: &Input, zone: &Zone) -> Finding {
     let mut finding = Finding::new(
+        WarningCode::TxtWithoutRecord,
         "a registry TXT belongs to no record",
         "if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in \
          externalDns.from and externalDns.to; otherwise delete it",
@@ -281,6 +292,7 @@ fn orphaned_texts(input: &Input, zone: &Zone) -> Finding {
 /// A simple and a weighted record can't share name and type (issue 1411).
 fn simple_records(input: &Input, zone: &Zone, paired_names: &[PairedName<'_>]) -> Finding {
     let mut finding = Finding::new(
+        WarningCode::SimpleRecord,
         "an ExternalDNS of these clusters owns a simple record",
         "it can't be migrated, and no other cluster can create a weighted record with its name and type: add the \
          annotations set-identifier and aws-weight to its Ingress or Service",

@@ -12,6 +12,7 @@ mod selection;
 mod stack_settings;
 mod stays;
 mod step_table;
+mod warning;
 
 pub use budget::{
     Awaited, EVENTS_OF_A_FURTHER_CALL, EVENTS_OF_A_POLL, EVENTS_OF_A_STEP, HISTORY_BUDGET, awaited,
@@ -21,6 +22,7 @@ pub use migration::Migration;
 pub use selection::literal_names;
 pub use stack_settings::StackSettings;
 pub use step_table::{Plan, PlannedStep};
+pub use warning::Warning;
 
 use std::collections::BTreeSet;
 
@@ -123,7 +125,6 @@ pub fn plan(
         dry_run: input.dry_run,
     };
     reject_too_large(&migration)?;
-    let records_timeout_seconds = input.records_timeout_seconds.get();
     warnings.extend(stay_warnings(input, zone, &names));
     warnings.extend(external_dns_warnings(input, zone, &paired_names));
     warnings.extend(settings.alarm_warning(&input.alarms));
@@ -131,14 +132,7 @@ pub fn plan(
         adopted: &migration.adopted,
         ..*writer
     };
-    let plan = describe(
-        &migration,
-        records_timeout_seconds,
-        zone,
-        &paired_names,
-        &writer,
-        warnings,
-    )?;
+    let plan = describe(&migration, input, zone, &paired_names, &writer, warnings)?;
     Ok((migration, plan))
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::stays::listed;
+use super::warning::Warning;
 use crate::Error;
 use crate::dns::{RecordName, RecordSet, Routing, Zone};
 use crate::error::{InvalidInput, NO_RECORDS, NoSuchPair, PresentSides, UnsupportedRouting};
-use crate::input::{Input, NamePattern};
+use crate::input::{Input, NamePattern, WarningCode};
 
 /// The names in an input without patterns; none if only the whole zone shows which names it selects.
 pub fn literal_names(input: &Input) -> Option<Vec<RecordName>> {
@@ -27,7 +28,7 @@ pub fn literal_names(input: &Input) -> Option<Vec<RecordName>> {
 pub(super) fn select_names(
     input: &Input,
     zone: &Zone,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<RecordName>, Error> {
     let of_from = zone.names_of(&input.from);
     let of_to = zone.names_of(&input.to);
@@ -94,19 +95,21 @@ pub(super) fn select_names(
                 to: input.to.clone(),
             }));
         }
-        warnings.push(format!(
+        let message = format!(
             "{} of the names with records of {} have none of {} and are not moved, such as {first}; {NO_RECORDS}",
             without_to.len(),
             input.from,
             input.to
-        ));
+        );
+        warnings.push(Warning::new(WarningCode::NamesWithoutTo, message));
     }
     for (index, pattern) in input.exclude.iter().enumerate() {
         let is_movable =
             |record_sets: &[RecordSet]| record_sets.iter().any(|it| it.record_type.moves());
         let mut names = zone.record_sets.iter();
         if !names.any(|(name, record_sets)| pattern.matches(name) && is_movable(record_sets)) {
-            warnings.push(format!("exclude[{index}]: {pattern} matches no name"));
+            let message = format!("exclude[{index}]: {pattern} matches no name");
+            warnings.push(Warning::new(WarningCode::ExcludeWithoutMatch, message));
         }
     }
     Ok(selected.into_iter().collect())

@@ -1,10 +1,11 @@
 //! What the parameters of a stack demand of every migration, whatever its input says.
 
 use super::migration::Migration;
+use super::warning::Warning;
 use crate::Error;
 use crate::dns::Percent;
 use crate::error::InvalidInput;
-use crate::input::{Alarms, Input, Probe, Step};
+use crate::input::{Alarms, Input, Probe, Step, WarningCode};
 use crate::text::quoted;
 
 /// The parameters of a stack that concern every migration. By default they demand nothing.
@@ -90,7 +91,7 @@ impl StackSettings {
     }
 
     /// A warning of watched alarms whose event does not start a rollback.
-    pub(super) fn alarm_warning(&self, alarms: &Alarms) -> Option<String> {
+    pub(super) fn alarm_warning(&self, alarms: &Alarms) -> Option<Warning> {
         /// Of more alarms, the number is given.
         const MOST_NAMED: usize = 5;
         let prefix = &self.alarm_name_prefix;
@@ -106,12 +107,13 @@ impl StackSettings {
         };
         let shown = outside.get(..MOST_NAMED).unwrap_or(&outside).join(", ");
         (!outside.is_empty()).then(|| {
-            format!(
+            let message = format!(
                 "the events of some watched alarms do not start a rollback, because their names need not begin with {}, \
                  the parameter AlarmNamePrefix of the stack: {shown}{more}; only the health checks notice these alarms; \
                  watch alarms with that prefix, or change the parameter",
                 quoted(prefix)
-            )
+            );
+            Warning::new(WarningCode::AlarmOutsidePrefix, message)
         })
     }
 }
@@ -248,7 +250,7 @@ mod tests {
             let alarms = input(&json!({"alarms": alarms})).alarms;
             let warning = settings("green-").alarm_warning(&alarms);
             assert_eq!(warning.is_some(), named.is_some(), "{warning:?}");
-            let warning = warning.unwrap_or_default();
+            let warning = warning.map_or_else(String::new, |it| it.message);
             assert!(warning.contains(named.unwrap_or_default()), "{warning}");
             assert_eq!(settings("").alarm_warning(&alarms), None);
         }

@@ -1,7 +1,8 @@
 //! What stays as it is although a reader of the input may expect it to move.
 
+use super::warning::Warning;
 use crate::dns::{RecordName, RecordSet, RecordType, Routing, Zone};
-use crate::input::Input;
+use crate::input::{Input, WarningCode};
 use crate::text::first_of;
 
 /// The most names that a warning lists.
@@ -13,7 +14,7 @@ const MOST_LISTED: usize = 10;
 const POINTING: [&str; 3] = ["HTTPS", "SVCB", "SRV"];
 
 /// The warnings about what stays, of a migration that moves `names`.
-pub(super) fn stay_warnings(input: &Input, zone: &Zone, names: &[RecordName]) -> Vec<String> {
+pub(super) fn stay_warnings(input: &Input, zone: &Zone, names: &[RecordName]) -> Vec<Warning> {
     [other_routing(input, zone), pointing(zone, names)]
         .into_iter()
         .flatten()
@@ -21,7 +22,7 @@ pub(super) fn stay_warnings(input: &Input, zone: &Zone, names: &[RecordName]) ->
 }
 
 /// Names that `input` would select if their records were weighted.
-fn other_routing(input: &Input, zone: &Zone) -> Option<String> {
+fn other_routing(input: &Input, zone: &Zone) -> Option<Warning> {
     let routing_of = |record_sets: &[RecordSet]| {
         record_sets.iter().find_map(|it| match it.routing {
             Routing::Other(policy) if it.record_type.moves() => Some(policy),
@@ -34,16 +35,17 @@ fn other_routing(input: &Input, zone: &Zone) -> Option<String> {
         .filter(|(name, _)| input.selects(name))
         .filter_map(|(name, record_sets)| Some(format!("{name} ({})", routing_of(record_sets)?)))
         .collect();
-    Some(format!(
+    let message = format!(
         "names with another routing policy than weighted are not moved: {}; their traffic stays where it is: make them \
          weighted, with one record of each side, or move them in another way",
         listed(&staying)?
-    ))
+    );
+    Some(Warning::new(WarningCode::OtherRouting, message))
 }
 
 /// Records that point clients at a moved name's servers: at the name itself, or at a name below it that begins with
 /// an underscore, such as `_8443._https.app.example.com`.
-fn pointing(zone: &Zone, names: &[RecordName]) -> Option<String> {
+fn pointing(zone: &Zone, names: &[RecordName]) -> Option<Warning> {
     let points = |record_set: &RecordSet| match &record_set.record_type {
         RecordType::Other(record_type) => POINTING.contains(&record_type.as_str()),
         _ => false,
@@ -62,12 +64,13 @@ fn pointing(zone: &Zone, names: &[RecordName]) -> Option<String> {
         .filter(|it| points(it) && is_of_moved_name(it))
         .map(|it| format!("{} {}", it.name, it.record_type))
         .collect();
-    Some(format!(
+    let message = format!(
         "records that point at moved names are not moved: {}; if their hints (ipv4hint, ipv6hint) or targets name servers \
          of one side, clients that follow them stay there, whatever the weights: remove the hints, or let the targets be \
          names that move",
         listed(&staying)?
-    ))
+    );
+    Some(Warning::new(WarningCode::PointingRecords, message))
 }
 
 /// The first of the items and the number of all; none without items.

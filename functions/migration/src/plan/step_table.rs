@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::budget::{duration_and_checks, further_calls};
 use super::external_dns_warnings::OwnerCounts;
 use super::migration::Migration;
+use super::warning::Warning;
 use crate::Error;
 use crate::change::{CHANGES_PER_SECOND, Moment, NameChange, Shift, batches, calls_for, shift};
 use crate::dns::{Percent, Zone, count_weights};
 use crate::error::InvalidInput;
 use crate::external_dns::{Mode, RegistryText};
+use crate::input::{FailOnWarnings, Input, WarningCode};
 use crate::journal::{PairedName, Writer};
 use crate::route53::LARGEST_PAGE;
 
@@ -38,8 +40,10 @@ pub struct Plan {
     pub leased: usize,
     /// The number of names by side, record type and owner in ExternalDNS's registry.
     pub external_dns_owners: OwnerCounts,
-    /// Problems to look at before the start, one sentence each.
-    pub warnings: Vec<String>,
+    /// Problems to look at before the start.
+    pub warnings: Vec<Warning>,
+    /// The warnings with which the migration does not start.
+    pub fail_on_warnings: FailOnWarnings,
 }
 
 /// One step, for an operator.
@@ -63,11 +67,11 @@ pub struct PlannedStep {
 
 pub(super) fn describe(
     migration: &Migration,
-    records_timeout_seconds: u32,
+    input: &Input,
     zone: &Zone,
     paired_names: &[PairedName<'_>],
     writer: &Writer<'_>,
-    mut warnings: Vec<String>,
+    mut warnings: Vec<Warning>,
 ) -> Result<Plan, Error> {
     let pairs = || paired_names.iter().flat_map(|paired| paired.pairs.values());
     let ttl_seconds = migration.ttl_seconds(zone);
@@ -121,7 +125,7 @@ pub(super) fn describe(
     let (expected_duration_seconds, checks) = duration_and_checks(
         migration,
         wait_seconds,
-        records_timeout_seconds,
+        input.records_timeout_seconds.get(),
         &calls_of_steps,
     )?;
     let record_set_count: usize = zone.record_sets.values().map(Vec::len).sum();
@@ -138,20 +142,21 @@ pub(super) fn describe(
         migration.external_dns.mode == Mode::Lease && paired.registry.iter().flatten().any(is_owned)
     };
     if !migration.probe.enabled && migration.alarms.are_none() {
-        warnings.push(
+        warnings.push(Warning::new(
+            WarningCode::NothingObserved,
             "no failure can be noticed, because the migration has no alarms and its probe is disabled; add alarms to \
-             `alarms.names`"
-                .to_owned(),
-        );
+             `alarms.names`",
+        ));
     }
     let write_seconds = calls_of_steps.iter().map(|calls| calls.seconds).max();
     let write_seconds = write_seconds.unwrap_or_default();
     if write_seconds > 0 {
-        warnings.push(format!(
+        let message = format!(
             "Route 53 permits {CHANGES_PER_SECOND} changes a second in an account, so writing one step takes about \
              {write_seconds} seconds, in which names stand at different percents, and a rollback of all names about \
              {rollback_seconds} seconds; for shorter times, move fewer names in one migration"
-        ));
+        );
+        warnings.push(Warning::new(WarningCode::SlowWrites, message));
     }
     Ok(Plan {
         current_percent: migration.start_percent,
@@ -165,5 +170,6 @@ pub(super) fn describe(
         leased: paired_names.iter().filter(is_leased).count(),
         external_dns_owners: OwnerCounts::of(paired_names, &migration.from, &migration.to),
         warnings,
+        fail_on_warnings: input.fail_on_warnings.clone(),
     })
 }

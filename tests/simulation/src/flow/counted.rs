@@ -143,7 +143,7 @@ pub(super) fn an_undisturbed_migration_has_as_many_transitions_as_the_estimate()
         let executions = ended.watches.iter().chain([&ended.migration]);
         assert_eq!(
             executions.map(|it| it.transitions).sum::<usize>(),
-            14 + 14 * steps.as_array().unwrap().len() + 11 * looks.count()
+            15 + 14 * steps.as_array().unwrap().len() + 11 * looks.count()
         );
     }
 }

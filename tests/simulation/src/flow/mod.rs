@@ -23,6 +23,7 @@ mod mutations;
 mod operators;
 mod outcomes;
 mod parts;
+mod plans;
 mod redrives;
 mod requests;
 mod start;

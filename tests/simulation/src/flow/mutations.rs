@@ -8,7 +8,7 @@ use expect_test::expect_file;
 use serde_json::{Value, json};
 
 use super::{
-    MUTATED, counted, doubt, losses, operators, outcomes, parts, requests, start, watching,
+    MUTATED, counted, doubt, losses, operators, outcomes, parts, plans, requests, start, watching,
 };
 use crate::machines::{self, DEFINITIONS, MIGRATION, NOTIFICATION, ROLLBACK, START, WATCH};
 
@@ -34,6 +34,7 @@ const NAMES: &str = "no Fail error begins with `States.`";
 const COUNTED: &str = "a wait ends before the history is full";
 const REQUEST: &str = "one request starts one migration";
 const INPUT: &str = "a watch accepts the input of earlier migrations";
+const PLAN: &str = "a dry run's plan has what the observers find, and `failOnWarnings` refuses";
 
 /// A change of one state. A rule of a Choice is named by a part of its condition, a retrier or a catcher
 /// by its first error.
@@ -99,6 +100,7 @@ fn mutations() -> Vec<Mutation> {
         (COUNTED, full()),
         (REQUEST, request()),
         (INPUT, input()),
+        (PLAN, plan()),
     ];
     let mutations = groups.into_iter().flat_map(|(rule, rows)| {
         rows.into_iter()
@@ -112,6 +114,53 @@ fn mutations() -> Vec<Mutation> {
             })
     });
     mutations.collect()
+}
+
+fn plan() -> Vec<Row> {
+    vec![
+        (
+            MIGRATION,
+            "Dry run?",
+            "a dry run does not ask the observers",
+            Replace("Ask the observers", "Any warning to refuse?"),
+            history!(plans::a_dry_run_asks_every_observer_once),
+        ),
+        (
+            MIGRATION,
+            "Ask the observers",
+            "a new side that is not ready is always a warning",
+            Replace(" and $migration.readyTimeoutSeconds = 0", ""),
+            history!(plans::a_dry_run_asks_every_observer_once),
+        ),
+        (
+            MIGRATION,
+            "Ask the observers",
+            "the warnings of observers replace those of the plan",
+            Replace("$append($states.input.warnings, ", "$append([], "),
+            history!(plans::fail_on_warnings_refuses_what_it_names),
+        ),
+        (
+            MIGRATION,
+            "Any warning to refuse?",
+            "a dry run refuses no warning",
+            SwapRules("failOnWarnings", "dryRun"),
+            history!(plans::fail_on_warnings_is_judged_after_the_observers),
+        ),
+        (
+            MIGRATION,
+            "Any warning to refuse?",
+            "`all` refuses nothing",
+            Replace("$refused = 'all' or ", ""),
+            history!(plans::fail_on_warnings_refuses_what_it_names),
+        ),
+        (
+            MIGRATION,
+            "Announce the start",
+            "the warnings are not announced",
+            Replace("'warnings'", "'other'"),
+            history!(plans::the_first_event_has_the_warnings_of_the_plan),
+        ),
+    ]
 }
 
 fn again() -> Vec<Row> {

@@ -54,6 +54,9 @@ const STATES: &[(&str, Course)] = &[
     ("Wait for the new side's records", Course::WaitsForRecords),
     ("Dry run?", Course::Completes),
     ("Dry run?", Course::IsDryRun),
+    ("Ask the observers", Course::IsDryRun),
+    ("Any warning to refuse?", Course::Completes),
+    ("Any warning to refuse?", Course::IsDryRun),
     ("Planned", Course::IsDryRun),
     ("Announce the start", Course::Completes),
     ("Announce that it was refused", Course::IsRefused),
@@ -407,6 +410,9 @@ fn a_redrive_in_any_state_leaves_nothing_half_shifted() {
         Wait for the new side's records (WaitsForRecords): NoSuchPair at 0; with another migration: NoSuchPair at 100
         Dry run? (Completes): Redriven at 0; with another migration: Redriven at 100
         Dry run? (IsDryRun): Completed at 0; with another migration: Completed at 100
+        Ask the observers (IsDryRun): Completed at 0; with another migration: Completed at 100
+        Any warning to refuse? (Completes): Redriven at 0; with another migration: Redriven at 100
+        Any warning to refuse? (IsDryRun): Completed at 0; with another migration: Completed at 100
         Planned (IsDryRun): Completed at 0; with another migration: Completed at 100
         Announce the start (Completes): Redriven at 0; with another migration: Redriven at 100
         Announce that it was refused (IsRefused): InvalidInput at 0; with another migration: InvalidInput at 100
