@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
@@ -188,17 +188,24 @@ impl Prober {
             return Ok(vec![endpoint(address, true)]);
         }
         let port = port(probe);
+        let addresses = self.lookup(target).await?.into_iter();
+        Ok(addresses
+            .map(|address| endpoint(SocketAddr::new(address, port), false))
+            .collect())
+    }
+
+    /// The IP addresses of a target, of both versions.
+    pub(crate) async fn lookup(&self, target: &Target) -> Result<BTreeSet<IpAddr>, String> {
+        if let Some(address) = self.connect_to.override_for(&target.to_string()) {
+            return Ok(BTreeSet::from([address.ip()]));
+        }
         match target {
-            Target::Address(address) => {
-                let address = SocketAddr::new(*address, port);
-                Ok(vec![endpoint(address, false)])
-            }
+            Target::Address(address) => Ok(BTreeSet::from([*address])),
             Target::Host(host) => {
                 // The trailing dot stops the resolver from trying its search domains.
-                let addresses = lookup_host((format!("{host}."), port))
-                    .await
-                    .map_err(|error| error_chain(&error))?;
-                Ok(addresses.map(|address| endpoint(address, false)).collect())
+                let addresses = lookup_host((format!("{host}."), 0)).await;
+                let addresses = addresses.map_err(|error| error_chain(&error))?;
+                Ok(addresses.map(|address| address.ip()).collect())
             }
         }
     }

@@ -25,6 +25,7 @@ mod address;
 mod any_certificate;
 mod attempt;
 mod connect_to;
+mod one_sided;
 mod prober;
 mod schedule;
 #[cfg(test)]
@@ -37,10 +38,9 @@ mod tls;
 use std::time::Duration;
 
 use migration::Error;
-use migration::dns::{RecordName, SetIdentifier, Zone};
+use migration::dns::{RecordName, Zone};
 use migration::error::InvalidInput;
 use migration::health::Verdict;
-use migration::input::Probe;
 use migration::json::from_json;
 use migration::plan::Migration;
 use migration::route53::{Route53, read_names};
@@ -68,10 +68,13 @@ impl Prober {
         &self,
         zone: &Zone,
         name: &RecordName,
-        to: &SetIdentifier,
-        settings: &Probe,
+        migration: &Migration,
     ) -> Result<(), Failure> {
-        let targets = targets(zone, name, to).map_err(|text| {
+        let settings = &migration.probe;
+        self.reject_one_sided(zone, name, migration)
+            .await
+            .map_err(|problem| Failure::new(name, problem))?;
+        let targets = targets(zone, name, &migration.to).map_err(|text| {
             let problem = Problem {
                 phase: Phase::Resolve,
                 target: None,
@@ -154,9 +157,7 @@ pub async fn handle(
 ) -> Result<ProbeReport, Error> {
     let start = Instant::now();
     let Request { migration } = from_json(event)?;
-    let Migration {
-        names, to, probe, ..
-    } = &migration;
+    let Migration { names, probe, .. } = &migration;
     if names.is_empty() {
         return Err(Error::from(InvalidInput::NoNamesToProbe));
     }
@@ -180,7 +181,7 @@ pub async fn handle(
         usize::try_from(probe.concurrency.get()).unwrap_or(1),
         names
             .iter()
-            .map(|name| prober.probe_name(&zone, name, to, probe)),
+            .map(|name| prober.probe_name(&zone, name, &migration)),
     )
     .await;
     Ok(report(outcomes, &migration))

@@ -49,6 +49,13 @@ pub(crate) fn targets(
     Ok(targets)
 }
 
+/// The targets of one record set. The error says what is wrong with it.
+pub(crate) fn targets_of(record_set: &RecordSet) -> Result<BTreeSet<Target>, String> {
+    let mut targets = BTreeSet::new();
+    add_targets(record_set, &mut targets)?;
+    Ok(targets)
+}
+
 fn add_targets(record_set: &RecordSet, targets: &mut BTreeSet<Target>) -> Result<(), String> {
     match &record_set.data {
         RecordData::Alias { dns_name, .. } => {

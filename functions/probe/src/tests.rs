@@ -1,8 +1,8 @@
 //! Whole probes, from the event to the report, with servers on the loopback address.
 
 use fakes::{FakeRoute53, Fault};
-use migration::dns::RecordData;
-use migration::input::Scheme;
+use migration::dns::{RecordData, RecordType};
+use migration::input::{Probe, Scheme};
 use rustls::HandshakeKind;
 use serde_json::{Value, json};
 
@@ -536,4 +536,52 @@ fn malformed_environment_variable_is_named_in_the_error() {
     assert!(problem.starts_with("PROBE_CONNECT_TO: "), "{problem}");
     let problem = Prober::new("", "nonsense").unwrap_err();
     assert!(problem.starts_with("PROBE_CA_CERTIFICATES: "), "{problem}");
+}
+
+/// The zone in which the name's AAAA records are on the side `side` only.
+fn one_sided_zone(side: &str) -> FakeRoute53 {
+    let route53 = zone();
+    route53.edit(|record_sets| {
+        record_sets.retain(|it| {
+            it.record_type != RecordType::Aaaa
+                || it
+                    .weighted()
+                    .is_some_and(|(identifier, _)| identifier.as_str() == side)
+        });
+    });
+    route53
+}
+
+/// Route 53 answers with a lone record whatever its weight is.
+#[tokio::test]
+async fn name_with_addresses_of_a_type_on_one_side_only_fails() {
+    let server = Server::start(None, &[Reply::with_body("200 OK", "")]).await;
+    let http = json!({"scheme": "http"});
+    let is_accepted = |accepted: bool| {
+        let mut event = event(&[BURNHAM], &http);
+        event["migration"]["acceptOneSidedTypes"] = accepted.into();
+        event
+    };
+    let without_ipv6 = Prober::new(&server.connect_to(), "").unwrap();
+    let blue = "*-blue00000001-*=[2001:db8::1]:80";
+    let blue_with_ipv6 = format!("{blue},{}", server.connect_to());
+    let with_ipv6 = Prober::new(&blue_with_ipv6, "").unwrap();
+    for (side, prober, accepted, verdict) in [
+        ("eks-blueprint-green", &without_ipv6, false, Verdict::Pass),
+        ("eks-blueprint-blue", &without_ipv6, false, Verdict::Pass),
+        ("eks-blueprint-blue", &with_ipv6, false, Verdict::Fail),
+        ("eks-blueprint-blue", &with_ipv6, true, Verdict::Pass),
+    ] {
+        let (event, route53) = (is_accepted(accepted), one_sided_zone(side));
+        let report = handle(&event, &route53, prober).await.unwrap();
+        assert_eq!(report.verdict, verdict, "{side}: {report:?}");
+        if verdict == Verdict::Fail {
+            check_failure(
+                &report,
+                Phase::Resolve,
+                "eks-blueprint-green has no AAAA record, and that of eks-blueprint-blue has addresses (2001:db8::1), so \
+                 its clients would stay there",
+            );
+        }
+    }
 }

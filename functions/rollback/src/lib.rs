@@ -87,7 +87,7 @@ use migration::change::{
     Applied, AppliedInPart, NameChange, Part, Restoration, apply, apply_in_part, delete_journal,
     restore,
 };
-use migration::dns::{RecordName, Zone};
+use migration::dns::{RecordName, Side, Zone};
 use migration::executions::Executions;
 use migration::input::Reaction;
 use migration::journal::{JournalEntry, Journals, SigningKeys};
@@ -544,17 +544,12 @@ async fn apply_restorations(
 /// A sentence about a name that was restored without the records of `to`: what was deleted.
 fn describe_deleted(zone: &Zone, entry: &JournalEntry<'_>, refusal: &Error) -> String {
     let JournalEntry { name, journal, .. } = entry;
-    let deleted = journal
-        .original
-        .iter()
-        .filter_map(|(record_type, original)| {
-            let (record_set, _) = zone.weighted(name, record_type, &journal.to)?;
-            let target = record_set.alias_target()?;
-            Some(format!(
-                "{record_type} alias {target} weight {}",
-                original.to
-            ))
-        });
+    let deleted = journal.record_types().filter_map(|record_type| {
+        let (record_set, _) = zone.weighted(name, record_type, &journal.to)?;
+        let target = record_set.alias_target()?;
+        let weight = journal.original_weight(record_type, Side::To)?;
+        Some(format!("{record_type} alias {target} weight {weight}"))
+    });
     let deleted: Vec<_> = deleted.collect();
     format!(
         "{name}: the records of {} were deleted with their registry TXT records, and {} has their traffic, because Route 53 \

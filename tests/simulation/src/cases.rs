@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use fakes::{Time, record_sets_from_cli_json};
+use migration::dns::{RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
 use crate::{Simulation, ZONE_ID};
@@ -154,6 +155,160 @@ fn set_maintenance(simulation: &Simulation, weight: u8) {
             }
         }
     });
+}
+
+/// ExternalDNS writes AAAA for every load balancer from v0.16 on. The probe finds out what such a record answers.
+#[test]
+fn a_type_that_only_one_side_has_moves_with_its_side() {
+    let (simulation, mut input) = case("02-aaaa-on-green-only");
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        10 percent: {"90/10":3}
+        50 percent: {"50/50":3}
+        100 percent: {"0/100":3}
+        warning one-sided-type: records of one type that only one side has get the weights of that side: api.example.com (AAAA of eks-green), app.example.com (AAAA of eks-green) (2 in all); before the start, the probe finds out whether their load balancers have addresses of that type: with an address, the migration does not start, because clients of that type would be on that side, whatever the weights are; to have the same types on both sides, run the ExternalDNS of that side with --exclude-record-types, or let that of the other side write the type, too
+        warning txt-names-differ: the registry TXT records of the two sides are named differently: api.example.com (CNAME and ANY of eks-blue, A and AAAA of eks-green) (and 1 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
+    "#]],
+    );
+    input["bakeSeconds"] = 0.into();
+    let before = simulation.route53.record_sets();
+    let of_green = weights(&simulation, "eks-green");
+    simulation.migrate("run", &input).unwrap();
+    let moved = weights(&simulation, "eks-green");
+    assert_eq!(moved.len(), of_green.len());
+    assert!(moved.iter().all(|(_, weight)| *weight == 100), "{moved:?}");
+    assert_texts_follow(&simulation);
+    simulation.roll_back_whole("run").unwrap();
+    assert_eq!(simulation.route53.record_sets(), before);
+
+    // Back again, when it is the side without traffic that lacks the type.
+    simulation.migrate("there", &input).unwrap();
+    run(release_all(&simulation, "there"));
+    let mut back = input;
+    (back["from"], back["to"]) = (back["to"].clone(), back["from"].clone());
+    simulation.migrate("back", &back).unwrap();
+    let back = weights(&simulation, "eks-green");
+    assert_eq!(back.len(), of_green.len());
+    assert!(back.iter().all(|(_, weight)| *weight == 0), "{back:?}");
+    assert_texts_follow(&simulation);
+}
+
+async fn release_all(simulation: &Simulation, execution: &str) {
+    let planned = simulation.plan_release(execution).await.unwrap();
+    let names = planned["release"]["leased"].as_u64().unwrap();
+    simulation
+        .give_back_names(&planned, usize::try_from(names).unwrap())
+        .await
+        .unwrap();
+    simulation.end_release(&planned).await.unwrap();
+}
+
+/// A registry TXT has the weight of its record, or ExternalDNS could never delete the two.
+#[track_caller]
+fn assert_texts_follow(simulation: &Simulation) {
+    let record_sets = simulation.route53.record_sets();
+    for text in record_sets.iter().filter(|it| !it.record_type.moves()) {
+        let Some((side, weight)) = text.weighted() else {
+            continue;
+        };
+        let of_side = weights(simulation, side.as_str());
+        assert!(of_side.iter().all(|(_, it)| *it == weight), "{}", text.name);
+    }
+}
+
+#[test]
+fn a_type_that_only_one_side_has_needs_a_probe_or_consent() {
+    let (simulation, input) = case("02-aaaa-on-green-only");
+    let mut unprobed = input;
+    unprobed["probe"] = json!({"enabled": false});
+    check_plan(
+        &simulation,
+        &unprobed,
+        &expect![[r#"
+        NoSuchPair: only one side has records of a type: api.example.com (AAAA of eks-green), app.example.com (AAAA of eks-green) (2 in all); such a record answers whatever its weight is, and the probe, which would find out whether its load balancer has addresses of that type, is switched off (probe.enabled); switch it on, create the records of the other side, or accept it with acceptOneSidedTypes
+    "#]],
+    );
+    unprobed["acceptOneSidedTypes"] = true.into();
+    run(simulation.plan("accepted", &unprobed)).unwrap();
+}
+
+/// It would give a third record another share, or there is nothing that moves with it.
+#[test]
+fn a_type_of_one_side_that_is_not_alone_is_refused() {
+    let (simulation, input) = case("02-aaaa-on-green-only");
+    let third = "third".parse().unwrap();
+    simulation.route53.edit(|zone| {
+        let aaaa = zone.iter().find(|it| it.record_type == RecordType::Aaaa);
+        let mut other = aaaa.unwrap().clone();
+        if let Routing::Weighted { set_identifier, .. } = &mut other.routing {
+            *set_identifier = third;
+        }
+        zone.push(other);
+    });
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        NoSuchPair: api.example.com has a weighted AAAA record of eks-green but none of eks-blue (the set identifiers of its weighted records are eks-blue, eks-green, third), so its AAAA traffic could not move; create the record of eks-blue, or exclude the name
+    "#]],
+    );
+
+    let (simulation, mut input) = case("02-aaaa-on-green-only");
+    simulation
+        .route53
+        .edit(|zone| zone.retain(|it| it.record_type != RecordType::A));
+    input["names"] = ["app.example.com"].as_slice().into();
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        NoSuchPair: app.example.com has a weighted AAAA record of eks-green but none of eks-blue (the set identifiers of its weighted records are eks-green), so its AAAA traffic could not move; create the record of eks-blue, or exclude the name
+    "#]],
+    );
+}
+
+#[test]
+fn another_writers_change_of_a_lone_record_is_drift() {
+    type Edit = fn(&mut Vec<RecordSet>);
+    let is_lone = |it: &RecordSet| it.record_type == RecordType::Aaaa;
+    let reweigh: Edit = |zone| {
+        let mut lone = zone
+            .iter_mut()
+            .filter(|it| it.record_type == RecordType::Aaaa);
+        let first = lone.next().unwrap();
+        *first = first.with_weight(7);
+    };
+    let delete: Edit = |zone| {
+        let first = zone
+            .iter()
+            .position(|it| it.record_type == RecordType::Aaaa);
+        zone.remove(first.unwrap());
+    };
+    for edit in [reweigh, delete] {
+        let (simulation, input) = case("02-aaaa-on-green-only");
+        let before = simulation.route53.record_sets();
+        let planned = run(simulation.plan("run", &input)).unwrap();
+        run(simulation.shift(&planned, 0)).unwrap();
+        simulation.route53.edit(edit);
+        for answer in [
+            run(simulation.shift(&planned, 1)),
+            run(simulation.confirm(&planned, 10, &json!([]))),
+        ] {
+            let error = answer.unwrap_err();
+            assert_eq!(error.name(), "Drift", "{}", error.message());
+            let part = "its AAAA record of eks-green, the only one of this type, has";
+            assert!(error.message().contains(part), "{}", error.message());
+        }
+        simulation.executions.abort("run");
+        simulation.roll_back_whole("run").unwrap();
+        // It creates no record that another writer has deleted.
+        let count = |zone: &[RecordSet]| zone.iter().filter(|it| is_lone(it)).count();
+        let restored = simulation.route53.record_sets();
+        let missing = before.iter().filter(|it| !restored.contains(it)).count();
+        assert_eq!(missing, count(&before) - count(&restored));
+    }
 }
 
 #[test]

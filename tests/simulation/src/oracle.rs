@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fakes::{BatchObserver, RecordSets, WrittenChange};
-use migration::dns::Weights;
-use migration::dns::{Percent, RecordName, SetIdentifier};
-use migration::dns::{RecordData, RecordSet, RecordType};
+use migration::dns::{
+    LoneWeights, Percent, RecordData, RecordName, RecordSet, RecordType, SetIdentifier, Side,
+    Weights,
+};
 use migration::journal::Journal;
 
 use crate::writers::is_of_later_format;
@@ -250,6 +251,19 @@ impl Oracle {
                 new.original
             ));
         }
+        for (record_type, lone) in &new.lone {
+            let side = match lone.side {
+                Side::From => &new.from,
+                Side::To => &new.to,
+            };
+            let original = weight_of(&earlier, record_type, side);
+            if original != Some(lone.original) {
+                return Err(format!(
+                    "the journal has the original weight {} of the lone {record_type} instead of {original:?}",
+                    lone.original
+                ));
+            }
+        }
         self.check_step(new, &weights, after, texts)
     }
 
@@ -303,7 +317,8 @@ impl Oracle {
         }
         if is_at_its_step && self.may_write_again {
             let [deleted, created] = &change.moved;
-            if created.len() != 2 * new.written.len() || deleted.len() != created.len() {
+            let records = 2 * new.written.len() + new.lone.len();
+            if created.len() != records || deleted.len() != created.len() {
                 return Err("a lost change is made again without all of its records".into());
             }
             check_weights(new, after)?;
@@ -421,6 +436,7 @@ impl Oracle {
                 }
             }
         }
+        check_lone(old, after, |lone| lone.original)?;
         for text in texts {
             let same = original_texts
                 .iter()
@@ -455,13 +471,42 @@ impl Change<'_> {
 /// Checks that the zone has the weights that the journal has as written.
 fn check_weights(new: &Journal, after: &[RecordSet]) -> Result<(), String> {
     let live = weights_of(after, new);
-    if live == new.written {
-        return Ok(());
+    if live != new.written {
+        let written = &new.written;
+        return Err(format!(
+            "mixed state: the journal has {written:?} and the zone {live:?}"
+        ));
     }
-    let written = &new.written;
-    Err(format!(
-        "mixed state: the journal has {written:?} and the zone {live:?}"
-    ))
+    check_lone(new, after, |lone| lone.written)
+}
+
+/// Checks that the records that are alone in their type have these weights, and that each of them has its side's.
+fn check_lone(
+    journal: &Journal,
+    after: &[RecordSet],
+    weight: fn(&LoneWeights) -> u8,
+) -> Result<(), String> {
+    let of_pairs: BTreeSet<_> = journal.written.values().copied().collect();
+    for (record_type, lone) in &journal.lone {
+        let (side, of_side) = match lone.side {
+            Side::From => (&journal.from, of_pairs.first().map(|weights| weights.from)),
+            Side::To => (&journal.to, of_pairs.first().map(|weights| weights.to)),
+        };
+        let live = weight_of(after, record_type, side);
+        let expected = weight(lone);
+        if live.is_some_and(|live| live != expected) {
+            return Err(format!(
+                "the lone {record_type} of {side} has the weight {live:?} instead of {expected}"
+            ));
+        }
+        if of_pairs.len() == 1 && of_side != Some(lone.written) {
+            return Err(format!(
+                "the lone {record_type} of {side} gets {} and its side {of_side:?}",
+                lone.written
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The record sets before a batch, from those after it.

@@ -44,7 +44,7 @@ fn completed_sides<'z, 'j>(
                 .filter(|_| !has_gone)
                 .unwrap_or(live)
         };
-        let records = journal.written.keys().filter_map(|record_type| {
+        let records = journal.record_types().filter_map(|record_type| {
             let (read, live) = zone.weighted(name, record_type, side.identifier)?;
             Some((read, reached(record_type, live)))
         });
@@ -62,8 +62,7 @@ fn completed_sides<'z, 'j>(
             records: records.collect(),
             texts: texts.collect(),
             gone: journal
-                .written
-                .keys()
+                .record_types()
                 .filter(|record_type| is_gone(&side, record_type))
                 .collect(),
         }

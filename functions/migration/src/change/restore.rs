@@ -39,9 +39,12 @@ pub fn restore(zone: &Zone, entry: &JournalEntry<'_>) -> Result<Restoration, Err
     } = entry;
     let mut found = Vec::new();
     let mut restored = Vec::new();
-    for record_type in journal.original.keys() {
+    for record_type in journal.record_types() {
         for side in journal.sides() {
-            let (identifier, original) = (side.identifier, side.original(record_type));
+            let identifier = side.identifier;
+            let Some(original) = side.original(record_type) else {
+                continue;
+            };
             let Some((record_set, weight)) = zone.weighted(name, record_type, identifier) else {
                 found.push(format!(
                     "{name}: the {record_type} record of {identifier} is gone"
@@ -55,7 +58,6 @@ pub fn restore(zone: &Zone, entry: &JournalEntry<'_>) -> Result<Restoration, Err
                     written.map_or_else(|| "none".to_owned(), |weight| weight.to_string())
                 ));
             }
-            let original = original.unwrap_or(weight);
             restored.push((record_set, record_set.with_weight(original)));
         }
     }
@@ -68,6 +70,7 @@ pub fn restore(zone: &Zone, entry: &JournalEntry<'_>) -> Result<Restoration, Err
     for (read, new) in restored {
         change.replace_with(read, new, true);
     }
+    // A lone record answers whatever its weight is.
     for record_type in journal.original.keys() {
         reject_all_zero(zone, name, record_type, &change, journal)?;
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::name_change::NameChange;
 use crate::Error;
-use crate::dns::{Percent, RecordType, Sides, WeightTotal, Weights, weights_at};
+use crate::dns::{LoneWeights, Percent, RecordType, Sides, WeightTotal, Weights, weights_at};
 use crate::error::{AllZeroWeights, Drift, InvalidInput};
 use crate::external_dns::{LeaseTerms, SavedOwners, leased_texts};
-use crate::journal::{Journal, PairedName, Writer};
+use crate::journal::{Journal, LoneRecord, PairedName, Writer};
 
 /// The change of one name in a step.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,6 +67,7 @@ pub fn shift(
             problem: problem.to_string(),
         }),
     })?;
+    let lone = lone_weights(paired, journal, &written);
     let new_journal = Journal {
         execution: writer.execution.clone(),
         redrives: writer.redrives,
@@ -77,6 +78,7 @@ pub fn shift(
         percent: journal.map_or(percent, |journal| journal.percent.max(percent)),
         original,
         written: written.clone(),
+        lone,
         saved_owners,
         completed: false,
     };
@@ -95,6 +97,13 @@ pub fn shift(
                 record_set.with_weight(weight),
                 journal.is_none() || again,
             );
+        }
+    }
+    for (record_type, lone) in &paired.lone {
+        if let Some(weights) = new_journal.lone.get(record_type) {
+            let record_set = lone.record_set;
+            let new = record_set.with_weight(weights.written);
+            change.replace_with(record_set, new, journal.is_none() || again);
         }
     }
     let owner = writer.execution.to_string();
@@ -149,6 +158,25 @@ fn weights_to_write(
             Ok((record_type.clone(), weights))
         })
         .collect()
+}
+
+/// The weights of the lone records: each gets what its side's records get, so that one annotation holds for all.
+fn lone_weights(
+    paired: &PairedName<'_>,
+    journal: Option<&Journal>,
+    written: &BTreeMap<RecordType, Weights>,
+) -> BTreeMap<RecordType, LoneWeights> {
+    let of_pair = written.values().next();
+    let weights = |(record_type, lone): (&RecordType, &LoneRecord<'_>)| {
+        let earlier = journal.and_then(|journal| journal.lone.get(record_type));
+        let weights = LoneWeights {
+            side: lone.side,
+            original: earlier.map_or(lone.weight, |earlier| earlier.original),
+            written: of_pair.map_or(lone.weight, |weights| weights.of(lone.side)),
+        };
+        (record_type.clone(), weights)
+    };
+    paired.lone.iter().map(weights).collect()
 }
 
 /// The owners of both sides that the new journal saves.

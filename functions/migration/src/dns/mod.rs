@@ -5,6 +5,7 @@
 //! spelling of wildcards and on the maximum length of a name. It does not know what a journal contains.
 
 mod identifiers;
+mod lone_weights;
 mod name;
 mod percent;
 mod record_set;
@@ -14,12 +15,13 @@ mod zone;
 mod zone_names;
 
 pub use identifiers::{HostedZoneId, SetIdentifier};
+pub use lone_weights::LoneWeights;
 pub use name::RecordName;
 pub(crate) use name::{LONGEST_NAME, canonical, length};
 pub use percent::Percent;
 pub(crate) use record_set::LONGEST_TXT_STRING;
 pub use record_set::{RecordData, RecordSet, RecordType, Routing};
-pub use sides::Sides;
+pub use sides::{Side, Sides};
 pub use weights::{WeightTotal, Weights, count_weights, weights_at};
 pub use zone::Zone;
 pub use zone_names::ZoneNames;

@@ -1,5 +1,36 @@
 //! The two sides of a migration.
 
+use std::fmt;
+use std::str::FromStr;
+
+/// One of the two sides.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Side {
+    From,
+    To,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::From => "from",
+            Self::To => "to",
+        })
+    }
+}
+
+impl FromStr for Side {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "from" => Ok(Self::From),
+            "to" => Ok(Self::To),
+            _ => Err(format!("expected from or to, found {text:?}")),
+        }
+    }
+}
+
 /// One value for each side of a migration.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Sides<T> {
@@ -10,6 +41,13 @@ pub struct Sides<T> {
 }
 
 impl<T> Sides<T> {
+    pub fn of(&self, side: Side) -> &T {
+        match side {
+            Side::From => &self.from,
+            Side::To => &self.to,
+        }
+    }
+
     /// Both, `from` first.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         [&self.from, &self.to].into_iter()

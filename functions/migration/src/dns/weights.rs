@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::percent::Percent;
 use super::record_set::RecordType;
+use super::sides::Side;
 use crate::text::quoted;
 
 /// The weights of a pair of records, written `from/to`, as in `90/10`.
@@ -24,6 +25,13 @@ pub struct Weights {
 }
 
 impl Weights {
+    pub(crate) fn of(self, side: Side) -> u8 {
+        match side {
+            Side::From => self.from,
+            Side::To => self.to,
+        }
+    }
+
     pub(crate) fn total(self) -> u16 {
         u16::from(self.from) + u16::from(self.to)
     }

@@ -184,6 +184,23 @@ pub enum Drift {
         execution: String,
     },
     #[error(
+        "another writer changed {name}: its {record_type} record of {side}, the only one of this type, has {} instead of \
+         {}, which execution {execution} last wrote; find out who wrote it, put it back and start a new execution, or \
+         roll back: {}",
+        weight_or_none(*found),
+        weight_or_none(*written),
+        roll_back(execution)
+    )]
+    LoneWeight {
+        name: RecordName,
+        record_type: RecordType,
+        side: SetIdentifier,
+        /// None if there is no such record.
+        found: Option<u8>,
+        written: Option<u8>,
+        execution: String,
+    },
+    #[error(
         "of the {planned} journals that execution {execution} was to adopt from {}, only {found} are left: another writer \
          deleted the others, or rolled their names back; nothing is written; unless they were rolled back, write them \
          again (infra/README.md, \"A journal was deleted or edited\"); then start a new execution, which plans again",
@@ -323,6 +340,13 @@ pub enum Drift {
         name.journal()
     )]
     ReleasedJournalUntrusted { name: RecordName, problem: String },
+}
+
+fn weight_or_none(weight: Option<u8>) -> String {
+    weight.map_or_else(
+        || "no weight".to_owned(),
+        |weight| format!("weight {weight}"),
+    )
 }
 
 fn suspect(external_dns_owners: &[String]) -> String {

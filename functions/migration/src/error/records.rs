@@ -52,6 +52,15 @@ pub enum NoSuchPair {
         sides: PresentSides,
     },
     #[error(
+        "only one side has records of a type: {names}; such a record answers whatever its weight is, and the probe, which \
+         would find out whether its load balancer has addresses of that type, is switched off (probe.enabled); switch it \
+         on, create the records of the other side, or accept it with acceptOneSidedTypes"
+    )]
+    OneSidedWithoutProbe {
+        /// The first of them with type and side, and how many there are.
+        names: String,
+    },
+    #[error(
         "{name} has no weighted records of {from} and {to}: {sides}; correct `names`, `from` or `to`, or create the records"
     )]
     NoSide {

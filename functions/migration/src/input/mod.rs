@@ -105,6 +105,10 @@ pub struct Input {
     /// What the migration does if another writer changed the weights, a journal or a lease.
     #[serde(default = "defaults::on_drift")]
     pub on_drift: Reaction,
+    /// Whether names are moved that have records of one type on one side only, although the load balancer has
+    /// addresses of that type. Clients of that type are on that side, whatever the weights are.
+    #[serde(default)]
+    pub accept_one_sided_types: bool,
     /// The warnings of the plan with which the migration does not start: `"all"`, or a list of their codes.
     /// Default: none.
     #[serde(default)]

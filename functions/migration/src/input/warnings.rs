@@ -48,6 +48,8 @@ warning_codes! {
     NothingObserved = "nothing-observed",
     /// The probe or the check of the alarms has failed in a dry run, and would fail again.
     ObserverFailed = "observer-failed",
+    /// Only one side of a name has records of a type.
+    OneSidedType = "one-sided-type",
     /// Names with another routing policy than weighted are not moved.
     OtherRouting = "other-routing",
     /// HTTPS, SVCB or SRV records point at moved names and are not moved.

@@ -93,10 +93,11 @@ impl JournalEntry<'_> {
     /// weight was 0.
     pub fn has_written_weights(&self, zone: &Zone) -> bool {
         self.journal.sides().iter().all(|side| {
-            self.journal.written.keys().all(|record_type| {
+            self.journal.record_types().all(|record_type| {
                 let live = zone.weighted(&self.name, record_type, side.identifier);
                 let live = live.map_or(0, |(_, weight)| weight);
-                side.written(record_type) == Some(live)
+                side.written(record_type)
+                    .is_none_or(|written| written == live)
             })
         })
     }

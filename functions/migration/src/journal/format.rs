@@ -174,6 +174,9 @@ fn encode(journal: &Journal) -> Vec<String> {
             pairs.push((format!("{key}.{record_type}"), weights.to_string()));
         }
     }
+    for (record_type, weights) in &journal.lone {
+        pairs.push((format!("lone.{record_type}"), weights.to_string()));
+    }
     pairs.extend(encode_owners("from", &journal.saved_owners.from));
     pairs.extend(encode_owners("to", &journal.saved_owners.to));
     if journal.completed {
@@ -207,8 +210,9 @@ fn decode(pairs: &[String]) -> Result<Journal, String> {
         to: field(&mut fields, "to")?,
         sequence: field::<Number>(&mut fields, "sequence")?.0,
         percent: field(&mut fields, "percent")?,
-        original: weights(&mut fields, "original")?,
-        written: weights(&mut fields, "written")?,
+        original: pairs_of_weights(&mut fields, "original")?,
+        written: pairs_of_weights(&mut fields, "written")?,
+        lone: by_type(&mut fields, "lone")?,
         saved_owners: Sides {
             from: decode_owners(&mut fields, "from")?,
             to: decode_owners(&mut fields, "to")?,
@@ -224,6 +228,12 @@ fn decode(pairs: &[String]) -> Result<Journal, String> {
             "expected original and written weights of the same types, found different ones"
                 .to_owned(),
         );
+    }
+    let mut types_of_both = journal.original.keys();
+    if let Some(record_type) = types_of_both.find(|it| journal.lone.contains_key(it)) {
+        return Err(format!(
+            "expected the weights of one or of both sides for {record_type}, found both kinds"
+        ));
     }
     match fields.keys().next() {
         Some(key) => Err(format!("it has an unknown key {key:?}")),
@@ -340,27 +350,35 @@ where
     }
 }
 
-fn weights(
+fn pairs_of_weights(
     fields: &mut BTreeMap<String, String>,
     key: &str,
 ) -> Result<BTreeMap<RecordType, Weights>, String> {
-    let mut weights = BTreeMap::new();
-    for record_type in RecordType::MOVED {
-        let key = format!("{key}.{record_type}");
-        if fields.contains_key(&key) {
-            weights.insert(record_type, field(fields, &key)?);
-        }
-    }
+    let weights = by_type(fields, key)?;
     if weights.is_empty() {
         return Err(format!("it has no {key} weights"));
     }
     Ok(weights)
 }
 
+fn by_type<T: FromStr<Err = String>>(
+    fields: &mut BTreeMap<String, String>,
+    key: &str,
+) -> Result<BTreeMap<RecordType, T>, String> {
+    let mut values = BTreeMap::new();
+    for record_type in RecordType::MOVED {
+        let key = format!("{key}.{record_type}");
+        if fields.contains_key(&key) {
+            values.insert(record_type, field(fields, &key)?);
+        }
+    }
+    Ok(values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::{Percent, SetIdentifier};
+    use crate::dns::{LoneWeights, Percent, SetIdentifier, Side};
     use proptest::prelude::*;
 
     fn journal() -> Journal {
@@ -380,6 +398,7 @@ mod tests {
             percent: "50".parse().unwrap(),
             original: weights("100/0"),
             written: weights("50/50"),
+            lone: BTreeMap::new(),
             saved_owners: Sides {
                 from: registry(
                     "",
@@ -535,6 +554,16 @@ mod tests {
         (any::<u8>(), any::<u8>()).prop_map(|(from, to)| Weights { from, to })
     }
 
+    fn any_lone_weights() -> impl Strategy<Value = BTreeMap<RecordType, LoneWeights>> {
+        let weights = (any::<bool>(), any::<u8>(), any::<u8>());
+        let weights = weights.prop_map(|(is_of_to, original, written)| LoneWeights {
+            side: if is_of_to { Side::To } else { Side::From },
+            original,
+            written,
+        });
+        prop::collection::btree_map(Just(RecordType::Aaaa), weights, 0..=1)
+    }
+
     fn any_identity() -> impl Strategy<Value = ExecutionIdentity> {
         "[0-9a-f]{16}/[a-zA-Z0-9_-]{1,80}".prop_map(|text| text.parse().unwrap())
     }
@@ -550,6 +579,7 @@ mod tests {
             hundredths in 0_u16..=10_000,
             original in any_weights(),
             written in any_weights(),
+            lone in any_lone_weights(),
             registries in (any_registry(), any_registry()),
             completed: bool,
         ) -> Journal {
@@ -563,6 +593,7 @@ mod tests {
                 percent: Percent::from_number(f64::from(hundredths) / 100.0).unwrap(),
                 original: BTreeMap::from([(RecordType::Cname, original)]),
                 written: BTreeMap::from([(RecordType::Cname, written)]),
+                lone,
                 saved_owners: Sides { from: registries.0, to: registries.1 },
                 completed,
             }

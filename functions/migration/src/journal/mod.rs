@@ -24,6 +24,6 @@ mod signature;
 pub use entry::{JournalEntry, Journals};
 pub use identity::ExecutionIdentity;
 pub use ownership::{EndedExecutions, Writer, reject_changed_records};
-pub use paired_name::{Pair, PairedName, lowest_percent, pair};
+pub use paired_name::{LoneRecord, Pair, PairedName, lone_records, lowest_percent, pair};
 pub use record::Journal;
 pub use signature::{SigningKey, SigningKeys};

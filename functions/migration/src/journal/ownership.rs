@@ -9,7 +9,7 @@ use super::identity::ExecutionIdentity;
 use super::paired_name::PairedName;
 use super::record::Journal;
 use crate::Error;
-use crate::dns::{Percent, RecordName, RecordSet, RecordType, SetIdentifier, Weights};
+use crate::dns::{Percent, RecordName, RecordSet, RecordType, SetIdentifier, Side, Weights};
 use crate::error::{Busy, Drift, FoundWeights, UntrustedJournal};
 use crate::external_dns::{ExternalDns, LostLease, leased_without_owner, lost_lease};
 
@@ -277,8 +277,45 @@ fn reject_lost_lease(paired: &PairedName<'_>, journal: &Journal) -> Result<(), B
     Ok(())
 }
 
+/// Compares the records that are alone in their type with those that the journal records.
+fn reject_other_lone_weights(paired: &PairedName<'_>, journal: &Journal) -> Result<(), Box<Drift>> {
+    let live = |record_type: &RecordType| {
+        let lone = paired.lone.get(record_type);
+        lone.map(|lone| (lone.side, lone.weight))
+    };
+    let recorded = |record_type: &RecordType| {
+        let lone = journal.lone.get(record_type);
+        lone.map(|lone| (lone.side, lone.written))
+    };
+    let is_paired = |record_type: &&RecordType| paired.pairs.contains_key(record_type);
+    let mut types = paired.lone.keys().chain(journal.lone.keys());
+    // A type that has become a pair, or was one, is a difference of the pairs.
+    let is_other = |record_type: &&RecordType| {
+        !is_paired(record_type)
+            && !journal.written.contains_key(record_type)
+            && live(record_type) != recorded(record_type)
+    };
+    let Some(record_type) = types.find(is_other) else {
+        return Ok(());
+    };
+    let (found, written) = (live(record_type), recorded(record_type));
+    let side = found.or(written).map_or(Side::To, |(side, _)| side);
+    Err(Box::new(Drift::LoneWeight {
+        name: paired.name.clone(),
+        record_type: record_type.clone(),
+        side: match side {
+            Side::From => journal.from.clone(),
+            Side::To => journal.to.clone(),
+        },
+        found: found.map(|(_, weight)| weight),
+        written: written.map(|(_, weight)| weight),
+        execution: journal.execution.name().to_owned(),
+    }))
+}
+
 /// Compares the live weights with those that the journal says were last written.
 fn reject_other_weights(paired: &PairedName<'_>, journal: &Journal) -> Result<(), Box<Drift>> {
+    reject_other_lone_weights(paired, journal)?;
     let found = paired.weights();
     if found == journal.written {
         return Ok(());

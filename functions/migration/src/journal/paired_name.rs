@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::entry::{JournalEntry, Journals};
 use crate::Error;
 use crate::dns::{
-    Percent, RecordName, RecordSet, RecordType, Routing, SetIdentifier, Sides, Weights, Zone,
+    Percent, RecordName, RecordSet, RecordType, Routing, SetIdentifier, Side, Sides, Weights, Zone,
 };
 use crate::error::{NoSuchPair, PresentSides, UnsupportedRouting, UntrustedJournal};
 use crate::external_dns::{ExternalDns, Owner, RegistryText, registry_texts};
@@ -20,12 +20,22 @@ pub struct Pair<'a> {
     pub other_with_share: Option<&'a RecordSet>,
 }
 
+/// A record that is the only one of its type at a name of which both sides have records.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LoneRecord<'a> {
+    pub side: Side,
+    pub record_set: &'a RecordSet,
+    pub weight: u8,
+}
+
 /// A name with its pairs of all types, and its journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairedName<'a> {
     pub name: &'a RecordName,
     /// The pairs by type, at least one.
     pub pairs: BTreeMap<RecordType, Pair<'a>>,
+    /// The records of the types that only one side has.
+    pub lone: BTreeMap<RecordType, LoneRecord<'a>>,
     /// The registry TXT records of both sides.
     pub registry: Sides<Vec<RegistryText<'a>>>,
     /// Its journal, which may be untrusted; none if it has no journal.
@@ -53,9 +63,24 @@ pub fn pair<'a>(
     for record_set in &moved {
         reject_unsupported(record_set)?;
     }
+    let one_side = |record_type: &RecordType, side| {
+        let (present, missing) = match side {
+            Side::From => (from, to),
+            Side::To => (to, from),
+        };
+        Error::from(NoSuchPair::OneSide {
+            name: name.clone(),
+            record_type: record_type.clone(),
+            present: present.clone(),
+            missing: missing.clone(),
+            sides: present_sides(zone, name),
+        })
+    };
+    let lone = lone_records(zone, name, from, to);
     let types: BTreeSet<_> = moved
         .iter()
         .map(|record_set| &record_set.record_type)
+        .filter(|record_type| !lone.contains_key(record_type))
         .collect();
     let mut pairs = BTreeMap::new();
     for record_type in types {
@@ -63,38 +88,32 @@ pub fn pair<'a>(
             zone.weighted(name, record_type, from),
             zone.weighted(name, record_type, to),
         );
-        let (present, missing) = match sides {
-            (Some((of_from, from_weight)), Some((of_to, to_weight))) => {
-                let has_share = |other: &&&RecordSet| {
-                    let weighted = other
-                        .weighted()
-                        .filter(|_| other.record_type == *record_type);
-                    weighted.is_some_and(|(side, weight)| weight > 0 && ![from, to].contains(&side))
-                };
-                let pair = Pair {
-                    from: of_from,
-                    to: of_to,
-                    weights: Weights {
-                        from: from_weight,
-                        to: to_weight,
-                    },
-                    other_with_share: moved.iter().find(has_share).copied(),
-                };
-                pairs.insert(record_type.clone(), pair);
-                continue;
-            }
-            (Some(_), None) => (from, to),
-            (None, Some(_)) => (to, from),
+        let ((of_from, from_weight), (of_to, to_weight)) = match sides {
+            (Some(of_from), Some(of_to)) => (of_from, of_to),
+            (Some(_), None) => return Err(one_side(record_type, Side::From)),
+            (None, Some(_)) => return Err(one_side(record_type, Side::To)),
             // Only other set identifiers have records of this type, so there is nothing to move.
             (None, None) => continue,
         };
-        return Err(Error::from(NoSuchPair::OneSide {
-            name: name.clone(),
-            record_type: record_type.clone(),
-            present: present.clone(),
-            missing: missing.clone(),
-            sides: present_sides(zone, name),
-        }));
+        let has_share = |other: &&&RecordSet| {
+            let weighted = other
+                .weighted()
+                .filter(|_| other.record_type == *record_type);
+            weighted.is_some_and(|(side, weight)| weight > 0 && ![from, to].contains(&side))
+        };
+        let pair = Pair {
+            from: of_from,
+            to: of_to,
+            weights: Weights {
+                from: from_weight,
+                to: to_weight,
+            },
+            other_with_share: moved.iter().find(has_share).copied(),
+        };
+        pairs.insert(record_type.clone(), pair);
+    }
+    if let (true, Some((record_type, record))) = (pairs.is_empty(), lone.first_key_value()) {
+        return Err(one_side(record_type, record.side));
     }
     if pairs.is_empty() {
         return Err(Error::from(NoSuchPair::NoSide {
@@ -107,12 +126,42 @@ pub fn pair<'a>(
     Ok(PairedName {
         name,
         pairs,
+        lone,
         registry: Sides {
             from: registry_texts(zone, name, from, &external_dns.from),
             to: registry_texts(zone, name, to, &external_dns.to),
         },
         journal: journals.at(name),
     })
+}
+
+/// The records of either side that are the only ones of their type at a name, by type.
+pub fn lone_records<'z>(
+    zone: &'z Zone,
+    name: &RecordName,
+    from: &SetIdentifier,
+    to: &SetIdentifier,
+) -> BTreeMap<RecordType, LoneRecord<'z>> {
+    let lone = |record_type: &RecordType| {
+        let mut of_type = zone
+            .at(name)
+            .iter()
+            .filter(|it| it.record_type == *record_type);
+        let (record_set, None) = (of_type.next()?, of_type.next()) else {
+            return None;
+        };
+        let (identifier, weight) = record_set.weighted()?;
+        let side = [(from, Side::From), (to, Side::To)]
+            .into_iter()
+            .find_map(|(of, side)| (of == identifier).then_some(side))?;
+        let record = LoneRecord {
+            side,
+            record_set,
+            weight,
+        };
+        Some((record_type.clone(), record))
+    };
+    RecordType::MOVED.iter().filter_map(lone).collect()
 }
 
 fn present_sides(zone: &Zone, name: &RecordName) -> PresentSides {
@@ -192,6 +241,23 @@ impl PairedName<'_> {
     pub fn is_leased(&self) -> bool {
         let mut attached = self.registry.iter().flatten();
         attached.any(|text| text.record_type.is_some() && text.owner == Owner::Migration)
+    }
+
+    /// The weight of a side's record of this type.
+    pub fn weight(&self, record_type: &RecordType, side: Side) -> Option<u8> {
+        let of_pair = self.pairs.get(record_type);
+        of_pair.map(|pair| pair.weights.of(side)).or_else(|| {
+            let lone = self.lone.get(record_type);
+            lone.filter(|it| it.side == side).map(|it| it.weight)
+        })
+    }
+
+    /// The types of a side's records that move.
+    pub fn types_of(&self, side: Side) -> impl Iterator<Item = &RecordType> {
+        let lone = self.lone.iter().filter(move |(_, it)| it.side == side);
+        self.pairs
+            .keys()
+            .chain(lone.map(|(record_type, _)| record_type))
     }
 
     pub fn weights(&self) -> BTreeMap<RecordType, Weights> {

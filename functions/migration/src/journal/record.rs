@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::ExecutionIdentity;
-use crate::dns::{Percent, RecordType, SetIdentifier, Sides, Weights};
+use crate::dns::{LoneWeights, Percent, RecordType, SetIdentifier, Side, Sides, Weights};
 use crate::external_dns::{RecordedSide, SavedOwners};
 
 /// What a migration has done to one name, and all that a rollback of it needs.
@@ -28,6 +28,8 @@ pub struct Journal {
     pub original: BTreeMap<RecordType, Weights>,
     /// The weights that were last written. Other live weights are drift.
     pub written: BTreeMap<RecordType, Weights>,
+    /// The weights of records that are alone in their type, by type.
+    pub lone: BTreeMap<RecordType, LoneWeights>,
     /// The names and original owners of the leased registry TXT records.
     pub saved_owners: Sides<SavedOwners>,
     /// Whether the migration has completed and its journals are being deleted. Only the journal of one
@@ -39,16 +41,17 @@ impl Journal {
     /// What the journal records of each side, `from` first.
     pub(crate) fn sides(&self) -> [RecordedSide<'_>; 2] {
         let from = RecordedSide {
+            side: Side::From,
             identifier: &self.from,
             saved_owners: &self.saved_owners.from,
             original: &self.original,
             written: &self.written,
-            weight: |weights| weights.from,
+            lone: &self.lone,
         };
         let to = RecordedSide {
+            side: Side::To,
             identifier: &self.to,
             saved_owners: &self.saved_owners.to,
-            weight: |weights| weights.to,
             ..from
         };
         [from, to]
@@ -59,6 +62,17 @@ impl Journal {
     /// another writer has put the journal back.
     pub fn rollback_record(&self) -> String {
         self.execution.rollback_record(self.redrives)
+    }
+
+    /// The types of its records: those that both sides have, and those that one side alone has.
+    pub fn record_types(&self) -> impl Iterator<Item = &RecordType> {
+        self.written.keys().chain(self.lone.keys())
+    }
+
+    /// The weight of a side's record of this type from before the first change; none if there was none.
+    pub fn original_weight(&self, record_type: &RecordType, side: Side) -> Option<u8> {
+        let mut sides = self.sides().into_iter();
+        sides.find(|it| it.side == side)?.original(record_type)
     }
 
     /// Whether the name's records are leased from ExternalDNS.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::warning::Warning;
-use crate::dns::{RecordName, RecordSet, RecordType, Routing, SetIdentifier, Zone};
+use crate::dns::{RecordName, RecordSet, RecordType, Routing, SetIdentifier, Side, Zone};
 use crate::external_dns::{Mode, Owner, RegistryText, TxtNaming, owner, registry_texts};
 use crate::input::{Input, WarningCode};
 use crate::journal::PairedName;
@@ -195,19 +195,10 @@ fn other_weights(paired_names: &[PairedName<'_>]) -> Finding {
         "ExternalDNS can't delete such a record and its TXT; the migration gives both the same weight",
     );
     for paired in paired_names {
-        for (is_from, texts) in [(true, &paired.registry.from), (false, &paired.registry.to)] {
-            for text in texts {
-                let pair = text
-                    .record_type
-                    .as_ref()
-                    .and_then(|of| paired.pairs.get(of));
-                let weight = pair.map(|pair| {
-                    if is_from {
-                        pair.weights.from
-                    } else {
-                        pair.weights.to
-                    }
-                });
+        for side in [Side::From, Side::To] {
+            for text in paired.registry.of(side) {
+                let record_type = text.record_type.as_ref();
+                let weight = record_type.and_then(|of| paired.weight(of, side));
                 let found = text.read.weighted().map(|(_, weight)| weight);
                 if let (Some(weight), Some(found)) = (weight, found)
                     && weight != found
@@ -235,15 +226,13 @@ fn missing_texts(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
         if paired.registry.iter().all(Vec::is_empty) {
             continue;
         }
-        for (side, texts) in [
-            (&input.from, &paired.registry.from),
-            (&input.to, &paired.registry.to),
-        ] {
-            for record_type in paired.pairs.keys() {
+        for (side, identifier) in [(Side::From, &input.from), (Side::To, &input.to)] {
+            let texts = paired.registry.of(side);
+            for record_type in paired.types_of(side) {
                 let is_of_it =
                     |text: &RegistryText<'_>| text.record_type.as_ref() == Some(record_type);
                 if !texts.iter().any(is_of_it) {
-                    let place = format!("{} {record_type} of {side}", paired.name);
+                    let place = format!("{} {record_type} of {identifier}", paired.name);
                     finding.found_at.push(place);
                 }
             }

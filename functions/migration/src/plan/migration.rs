@@ -47,6 +47,10 @@ pub struct Migration {
     pub on_failure: Reaction,
     pub on_refusal: Reaction,
     pub on_drift: Reaction,
+    /// Whether clients of one type may be on one side, whatever the weights are; see
+    /// [`LoneRecord`](crate::journal::LoneRecord).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_one_sided_types: bool,
     pub dry_run: bool,
 }
 

@@ -8,6 +8,7 @@
 mod budget;
 mod external_dns_warnings;
 mod migration;
+mod one_sided;
 mod selection;
 mod stack_settings;
 mod stays;
@@ -35,6 +36,7 @@ use crate::journal::{
 };
 use budget::reject_too_large;
 use external_dns_warnings::external_dns_warnings;
+use one_sided::one_sided_warning;
 use selection::select_names;
 use stays::stay_warnings;
 use step_table::describe;
@@ -122,9 +124,11 @@ pub fn plan(
         on_failure: input.on_failure,
         on_refusal: input.on_refusal,
         on_drift: input.on_drift,
+        accept_one_sided_types: input.accept_one_sided_types,
         dry_run: input.dry_run,
     };
     reject_too_large(&migration)?;
+    warnings.extend(one_sided_warning(input, &paired_names)?);
     warnings.extend(stay_warnings(input, zone, &names));
     warnings.extend(external_dns_warnings(input, zone, &paired_names));
     warnings.extend(settings.alarm_warning(&input.alarms));

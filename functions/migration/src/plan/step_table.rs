@@ -148,6 +148,10 @@ pub(super) fn describe(
              `alarms.names`",
         ));
     }
+    let lone = paired_names
+        .iter()
+        .map(|paired| paired.lone.len())
+        .sum::<usize>();
     let write_seconds = calls_of_steps.iter().map(|calls| calls.seconds).max();
     let write_seconds = write_seconds.unwrap_or_default();
     if write_seconds > 0 {
@@ -162,7 +166,7 @@ pub(super) fn describe(
         current_percent: migration.start_percent,
         steps,
         names: paired_names.len(),
-        record_sets: pairs().count() * 2,
+        record_sets: pairs().count() * 2 + lone,
         ttl_seconds,
         expected_duration_seconds,
         rollback_seconds,
