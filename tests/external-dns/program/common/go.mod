@@ -1,0 +1,3 @@
+module cutover/external-dns/common
+
+go 1.23.3
