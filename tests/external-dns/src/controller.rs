@@ -13,7 +13,7 @@ use migration::dns::{RecordSet, Routing};
 use tokio::sync::watch;
 
 use crate::planner::Endpoint;
-use crate::reconcile::{Change, reconcile};
+use crate::reconcile::{Change, reconcile_registry};
 use crate::registry::Registry;
 use crate::settings::Settings;
 
@@ -51,11 +51,13 @@ impl Outcome {
     }
 }
 
-/// One instance of ExternalDNS. A clone shares the desired state and the history.
+/// One instance of ExternalDNS. A clone shares the desired state, the cache and the history.
 #[derive(Clone)]
 pub struct Controller {
     settings: Arc<Settings>,
     desired: Arc<Mutex<Vec<Endpoint>>>,
+    /// The records of the pass before, if there is a cache.
+    cache: Arc<Mutex<Option<Registry>>>,
     history: Arc<Mutex<Vec<Outcome>>>,
     passes: Arc<watch::Sender<u64>>,
 }
@@ -66,6 +68,7 @@ impl Controller {
         Self {
             settings: Arc::new(settings),
             desired: Arc::new(Mutex::new(desired)),
+            cache: Arc::default(),
             history: Arc::default(),
             passes: Arc::new(watch::Sender::new(0)),
         }
@@ -80,7 +83,7 @@ impl Controller {
             .map(|owned| Endpoint {
                 resource: owned.labels.resource().to_owned(),
                 name: owned.record_set.name,
-                record_type: owned.record_set.record_type,
+                record_type: owned.listed_type,
                 routing: owned.record_set.routing,
                 data: owned.record_set.data,
                 health_check_id: owned.record_set.health_check_id,
@@ -123,7 +126,7 @@ impl Controller {
         self.edit(Vec::clear);
     }
 
-    /// One pass: reads the zone and sends all changes in one batch. If that batch is
+    /// One pass: reads the zone, unless it has it from the cache, and sends all changes in one batch. If that batch is
     /// refused, sends one batch for each name: its records with their TXT. The next
     /// pass plans everything again.
     ///
@@ -132,14 +135,19 @@ impl Controller {
     /// new changes.
     pub async fn reconcile_once(&self, provider: &impl Provider) -> Outcome {
         let mut outcome = Outcome::default();
-        let current = match provider.record_sets().await {
-            Ok(current) => current,
-            Err(error) => {
-                outcome.unread = Some(error);
-                return outcome;
-            }
+        let cached = lock(&self.cache).take().and_then(Registry::cached);
+        let mut registry = match cached {
+            Some(registry) => registry,
+            None => match provider.record_sets().await {
+                Ok(current) => Registry::read(&self.settings, &current),
+                Err(error) => {
+                    outcome.unread = Some(error);
+                    return outcome;
+                }
+            },
         };
-        let changes = reconcile(&self.settings, &self.desired(), &current);
+        let changes = reconcile_registry(&self.settings, &self.desired(), &mut registry);
+        *lock(&self.cache) = (self.settings.cached_passes > 0).then_some(registry);
         if changes.is_empty() {
             return outcome;
         }

@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::settings::Generation;
+
 const HERITAGE: &str = "external-dns";
 const OWNER: &str = "owner";
 const RESOURCE: &str = "resource";
+const DUALSTACK: &str = "dualstack";
 
 /// The labels of a record: its owner, and the Kubernetes object that it was created for.
 ///
@@ -31,12 +34,18 @@ impl Labels {
 
     /// Parses the value of a TXT; `None` if its heritage is missing or not ExternalDNS's.
     pub fn read(value: &str) -> Option<Self> {
+        Self::read_by(Generation::OwnType, value)
+    }
+
+    /// Parses as a version does: up to v0.21, a label with two `=` is skipped.
+    pub(crate) fn read_by(generation: Generation, value: &str) -> Option<Self> {
         let mut labels = BTreeMap::new();
         let mut has_heritage = false;
         for (key, value) in value
             .trim_matches('"')
             .split(',')
             .filter_map(|token| token.split_once('='))
+            .filter(|(_, value)| generation >= Generation::OwnType || !value.contains('='))
         {
             if key == "heritage" {
                 if value != HERITAGE {
@@ -54,6 +63,18 @@ impl Labels {
     /// The owner id of the instance that owns the record.
     pub fn owner(&self) -> Option<&str> {
         self.0.get(OWNER).map(String::as_str)
+    }
+
+    /// Whether the record is an alias A with an AAAA beside it that has no TXT of its own.
+    pub(crate) fn is_dualstack(&self) -> bool {
+        self.0.get(DUALSTACK).is_some_and(|value| value == "true")
+    }
+
+    /// Says of an alias A that it has an AAAA beside it.
+    #[must_use]
+    pub(crate) fn with_dualstack(mut self) -> Self {
+        self.0.insert(DUALSTACK.to_owned(), "true".to_owned());
+        self
     }
 
     /// The object that the record was created for, as `ingress/NAMESPACE/NAME`; empty if

@@ -6,6 +6,8 @@
 use migration::dns::RecordName;
 use migration::dns::RecordType;
 
+use crate::settings::Generation;
+
 /// The placeholder for the record's type in a prefix or suffix.
 const TYPE_TEMPLATE: &str = "%{record_type}";
 
@@ -13,6 +15,8 @@ const TYPE_TEMPLATE: &str = "%{record_type}";
 const TYPES: [&str; 10] = [
     "A", "AAAA", "CNAME", "NS", "MX", "PTR", "SRV", "NAPTR", "TXT", "DNAME",
 ];
+/// The same up to v0.17 (`getSupportedTypes` of `registry/txt.go`).
+const OLD_TYPES: [&str; 4] = ["A", "AAAA", "CNAME", "NS"];
 
 /// The affix of TXT names. ExternalDNS allows a prefix or a suffix, not both.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,6 +37,7 @@ pub struct NameMapper {
     prefix: String,
     suffix: String,
     wildcard_replacement: String,
+    types: &'static [&'static str],
 }
 
 impl NameMapper {
@@ -47,6 +52,19 @@ impl NameMapper {
             prefix: prefix.to_ascii_lowercase(),
             suffix: suffix.to_ascii_lowercase(),
             wildcard_replacement: wildcard_replacement.to_ascii_lowercase(),
+            types: &TYPES,
+        }
+    }
+
+    /// The mapping by a version with these flags.
+    pub(crate) fn of(self, generation: Generation) -> Self {
+        Self {
+            types: if generation <= Generation::WithUntyped {
+                &OLD_TYPES
+            } else {
+                &TYPES
+            },
+            ..self
         }
     }
 
@@ -86,15 +104,7 @@ impl NameMapper {
 
     /// The name as it appears in the name of its TXT.
     pub fn with_wildcard_replaced(&self, name: &str) -> String {
-        match name.strip_prefix('*') {
-            Some(parent)
-                if !self.wildcard_replacement.is_empty()
-                    && (parent.is_empty() || parent.starts_with('.')) =>
-            {
-                format!("{}{parent}", self.wildcard_replacement)
-            }
-            _ => name.to_owned(),
-        }
+        with_wildcard_replaced(name, &self.wildcard_replacement)
     }
 
     fn has_type_in_affix(&self) -> bool {
@@ -118,31 +128,44 @@ impl NameMapper {
                 .strip_suffix(&self.suffix.replace(TYPE_TEMPLATE, record_type))
         };
         if self.has_type_in_affix() {
-            for record_type in TYPES {
+            for record_type in self.types {
                 if let Some(rest) = rest(&record_type.to_ascii_lowercase()) {
-                    return Some((rest.to_owned(), Some(record_type.into())));
+                    return Some((rest.to_owned(), Some((*record_type).into())));
                 }
             }
         }
         // The affix without the type: the old format.
-        Some(without_type(rest("")?))
+        Some(self.without_type(rest("")?))
+    }
+
+    /// Splits off the type in names without the placeholder: the part before the first hyphen.
+    fn without_type(&self, name: &str) -> (String, Option<RecordType>) {
+        let first = name.split('-').next().unwrap_or(name);
+        match self
+            .types
+            .iter()
+            .find(|record_type| record_type.to_ascii_lowercase() == first)
+        {
+            Some(record_type) => {
+                let rest = name
+                    .strip_prefix(first)
+                    .map_or(name, |rest| rest.strip_prefix('-').unwrap_or(name));
+                (rest.to_owned(), Some((*record_type).into()))
+            }
+            None => (name.to_owned(), None),
+        }
     }
 }
 
-/// Splits off the type in names without the placeholder: the part before the first hyphen.
-fn without_type(name: &str) -> (String, Option<RecordType>) {
-    let first = name.split('-').next().unwrap_or(name);
-    match TYPES
-        .into_iter()
-        .find(|record_type| record_type.to_ascii_lowercase() == first)
-    {
-        Some(record_type) => {
-            let rest = name
-                .strip_prefix(first)
-                .map_or(name, |rest| rest.strip_prefix('-').unwrap_or(name));
-            (rest.to_owned(), Some(record_type.into()))
+/// The name with the replacement of a `*` that is its whole first label.
+pub(crate) fn with_wildcard_replaced(name: &str, replacement: &str) -> String {
+    match name.strip_prefix('*') {
+        Some(parent)
+            if !replacement.is_empty() && (parent.is_empty() || parent.starts_with('.')) =>
+        {
+            format!("{replacement}{parent}")
         }
-        None => (name.to_owned(), None),
+        _ => name.to_owned(),
     }
 }
 

@@ -11,8 +11,8 @@ use migration::dns::{RecordData, RecordSet, RecordType, Routing};
 use migration::dns::{RecordName, SetIdentifier};
 
 use crate::labels::Labels;
-use crate::registry::{DEFAULT_TTL_SECONDS, Owned, Registry, set_identifier};
-use crate::settings::{Policy, Settings};
+use crate::registry::{Owned, Registry, set_identifier};
+use crate::settings::{Generation, Policy, Settings};
 
 /// A desired record, from the annotations of an Ingress or Service. A name with A and
 /// AAAA has two endpoints.
@@ -32,33 +32,75 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) fn record_set(&self) -> RecordSet {
-        let mut data = self.data.clone();
-        if let RecordData::Values { ttl_seconds, .. } = &mut data
-            && *ttl_seconds == 0
-        {
-            *ttl_seconds = DEFAULT_TTL_SECONDS;
-        }
+    fn record_set(&self) -> RecordSet {
         RecordSet {
             name: self.name.clone(),
             record_type: self.record_type.clone(),
             routing: self.routing.clone(),
-            data,
+            data: self.data.clone(),
             health_check_id: self.health_check_id.clone(),
             traffic_policy_instance_id: None,
         }
     }
 
+    pub(crate) fn set_identifier(&self) -> Option<&SetIdentifier> {
+        match &self.routing {
+            Routing::Weighted { set_identifier, .. } => Some(set_identifier),
+            Routing::Simple | Routing::Other(_) => None,
+        }
+    }
+
+    pub(crate) fn is_alias(&self) -> bool {
+        matches!(self.data, RecordData::Alias { .. })
+    }
+
+    /// Whether `other` is the alias AAAA beside this alias A.
+    pub(crate) fn is_beside(&self, other: &Endpoint) -> bool {
+        other.is_alias()
+            && other.record_type == RecordType::Aaaa
+            && other.resource == self.resource
+            && other.name == self.name
+            && other.set_identifier() == self.set_identifier()
+    }
+}
+
+/// A desired record as a version plans it.
+struct Candidate<'a> {
+    endpoint: &'a Endpoint,
+    /// Whether it has the label of an alias A with an AAAA beside it.
+    is_dualstack: bool,
+}
+
+impl<'a> Candidate<'a> {
+    /// Up to v0.15, an alias AAAA is no record of its own.
+    fn of(generation: Generation, endpoint: &'a Endpoint, desired: &[Endpoint]) -> Option<Self> {
+        let is_old_alias = generation == Generation::DualstackLabel && endpoint.is_alias();
+        match endpoint.record_type {
+            RecordType::Aaaa if is_old_alias => None,
+            _ if endpoint.record_type.moves() => Some(Self {
+                endpoint,
+                is_dualstack: is_old_alias && desired.iter().any(|other| endpoint.is_beside(other)),
+            }),
+            _ => None,
+        }
+    }
+
     fn labeled(&self, owner: &str) -> Labeled {
+        let labels = Labels::new(owner, &self.endpoint.resource);
         Labeled {
-            record_set: self.record_set(),
-            labels: Labels::new(owner, &self.resource),
+            record_set: self.endpoint.record_set(),
+            labels: if self.is_dualstack {
+                labels.with_dualstack()
+            } else {
+                labels
+            },
         }
     }
 }
 
 /// A record and the labels of its TXT.
 pub(crate) struct Labeled {
+    /// A TTL of 0 seconds means that none is given.
     pub(crate) record_set: RecordSet,
     pub(crate) labels: Labels,
 }
@@ -87,21 +129,25 @@ pub(crate) struct Plan {
 #[derive(Default)]
 struct Row<'a> {
     current: Vec<&'a Owned>,
-    candidates: Vec<&'a Endpoint>,
+    candidates: Vec<Candidate<'a>>,
 }
 
-pub(crate) fn plan(settings: &Settings, desired: &[Endpoint], registry: &Registry<'_>) -> Plan {
+pub(crate) fn plan(settings: &Settings, desired: &[Endpoint], registry: &Registry) -> Plan {
     let mut rows: BTreeMap<(&RecordName, Option<SetIdentifier>), Row<'_>> = BTreeMap::new();
     for owned in &registry.records {
         let key = (&owned.record_set.name, set_identifier(&owned.record_set));
         rows.entry(key).or_default().current.push(owned);
     }
-    for endpoint in desired
-        .iter()
-        .filter(|endpoint| endpoint.record_type.moves())
-    {
-        let key = (&endpoint.name, set_identifier(&endpoint.record_set()));
-        rows.entry(key).or_default().candidates.push(endpoint);
+    for endpoint in desired {
+        let is_in_zone = registry
+            .zone
+            .as_ref()
+            .is_none_or(|zone| endpoint.name.is_in(zone));
+        if is_in_zone && let Some(candidate) = Candidate::of(settings.generation, endpoint, desired)
+        {
+            let key = (&endpoint.name, endpoint.set_identifier().cloned());
+            rows.entry(key).or_default().candidates.push(candidate);
+        }
     }
 
     let mut plan = Plan::default();
@@ -124,23 +170,33 @@ fn plan_row(settings: &Settings, row: &Row<'_>, plan: &mut Plan) {
     let may_create = row.current.iter().all(|owned| is_own(owned));
     let candidates = without_conflict(&row.candidates);
     for record_type in RecordType::MOVED {
-        let current = row
+        let mut current = row
             .current
             .iter()
-            .find(|owned| owned.record_set.record_type == record_type);
-        let candidates: Vec<&Endpoint> = candidates
+            .copied()
+            .filter(|owned| owned.record_set.record_type == record_type);
+        // Up to v0.15, an alias A and an alias AAAA are two of one type. The later one is
+        // compared; if nothing is desired, the first is deleted.
+        let current = if row.candidates.is_empty() {
+            current.find(|owned| is_own(owned))
+        } else {
+            current.next_back()
+        };
+        let candidates: Vec<_> = candidates
             .iter()
             .copied()
-            .filter(|endpoint| endpoint.record_type == record_type)
+            .filter(|candidate| candidate.endpoint.record_type == record_type)
             .collect();
-        match (current, preferred(&candidates, current.copied())) {
-            (None, Some(endpoint)) if may_create => {
-                plan.create.push(endpoint.labeled(&settings.owner));
+        match (current, preferred(&candidates, current)) {
+            (None, Some(candidate)) if may_create => {
+                plan.create.push(candidate.labeled(&settings.owner));
             }
-            (Some(current), None) if is_own(current) => plan.delete.push((*current).into()),
-            (Some(current), Some(endpoint)) if is_own(current) && differs(current, endpoint) => {
+            (Some(current), None) if is_own(current) => plan.delete.push(current.into()),
+            (Some(current), Some(candidate))
+                if is_own(current) && differs(current, candidate.endpoint) =>
+            {
                 plan.update
-                    .push(((*current).into(), endpoint.labeled(&settings.owner)));
+                    .push((current.into(), candidate.labeled(&settings.owner)));
             }
             _ => {}
         }
@@ -149,28 +205,29 @@ fn plan_row(settings: &Settings, row: &Row<'_>, plan: &mut Plan) {
 
 /// Drops a CNAME if the name has candidates of other types: DNS allows no other type
 /// beside a CNAME.
-fn without_conflict<'a>(candidates: &[&'a Endpoint]) -> Vec<&'a Endpoint> {
-    let has_other = candidates
-        .iter()
-        .any(|endpoint| endpoint.record_type != RecordType::Cname);
+fn without_conflict<'r, 'a>(candidates: &'r [Candidate<'a>]) -> Vec<&'r Candidate<'a>> {
+    let is_cname = |candidate: &Candidate<'_>| candidate.endpoint.record_type == RecordType::Cname;
+    let has_other = !candidates.iter().all(is_cname);
     candidates
         .iter()
-        .copied()
-        .filter(|endpoint| !has_other || endpoint.record_type != RecordType::Cname)
+        .filter(|candidate| !has_other || !is_cname(candidate))
         .collect()
 }
 
 /// If several objects want one record: the object that it was created for, otherwise the
 /// one whose targets come first in order.
-fn preferred<'a>(candidates: &[&'a Endpoint], current: Option<&Owned>) -> Option<&'a Endpoint> {
+fn preferred<'r, 'a>(
+    candidates: &[&'r Candidate<'a>],
+    current: Option<&Owned>,
+) -> Option<&'r Candidate<'a>> {
     let current_resource = current.map(|owned| owned.labels.resource());
     candidates.iter().copied().min_by(|a, b| {
-        let is_other = |endpoint: &Endpoint| {
-            current_resource.is_some_and(|resource| resource != endpoint.resource)
+        let is_other = |candidate: &Candidate<'_>| {
+            current_resource.is_some_and(|resource| resource != candidate.endpoint.resource)
         };
         is_other(a)
             .cmp(&is_other(b))
-            .then_with(|| order_of_targets(&a.data, &b.data))
+            .then_with(|| order_of_targets(&a.endpoint.data, &b.endpoint.data))
     })
 }
 
@@ -215,12 +272,12 @@ fn evaluates_target_health(data: &RecordData) -> Option<bool> {
 
 /// A normalized target. Addresses sort before names.
 #[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Target {
+pub(crate) enum Target {
     Address(IpAddr),
     Name(String),
 }
 
-fn targets(data: &RecordData) -> Vec<Target> {
+pub(crate) fn targets(data: &RecordData) -> Vec<Target> {
     let texts = match data {
         RecordData::Values { values, .. } => values.as_slice(),
         RecordData::Alias { dns_name, .. } => std::slice::from_ref(dns_name),

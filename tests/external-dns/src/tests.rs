@@ -699,6 +699,204 @@ fn every_txt_naming_is_written_read_and_deleted() {
     );
 }
 
+fn dualstack() -> Settings {
+    Settings::new(BLUE, Generation::DualstackLabel)
+}
+
+#[test]
+fn aaaa_of_a_dualstack_load_balancer_has_no_txt_of_its_own_up_to_v0_15() {
+    check_life(
+        &dualstack(),
+        wildcard(),
+        &expect![[r#"
+        CREATE A \052.apps eks-blueprint-blue 100
+        CREATE AAAA \052.apps eks-blueprint-blue 100
+        CREATE TXT \052.apps eks-blueprint-blue 100 owner eks-blueprint-blue
+        CREATE TXT cname-\052.apps eks-blueprint-blue 100 owner eks-blueprint-blue
+    "#]],
+    );
+    let mut only_a = wildcard();
+    only_a.truncate(1);
+    check_life(
+        &dualstack(),
+        only_a,
+        &expect![[r#"
+        CREATE A \052.apps eks-blueprint-blue 100
+        CREATE TXT \052.apps eks-blueprint-blue 100 owner eks-blueprint-blue
+        CREATE TXT cname-\052.apps eks-blueprint-blue 100 owner eks-blueprint-blue
+    "#]],
+    );
+}
+
+/// Later versions find no owner of the AAAA: they neither change nor delete it.
+#[test]
+fn aaaa_written_by_v0_15_is_orphaned_by_an_upgrade() {
+    let zone = Zone::new(Vec::new());
+    let old = Controller::new(dualstack(), wildcard());
+    block_on(old.reconcile_once(&zone));
+    let new = restarted(&old, Settings::new(BLUE, Generation::CnameForAlias));
+    check_quiet(&new, &zone);
+    new.set_all_weights(3);
+    check(
+        &new,
+        &zone,
+        &expect![[r#"
+        UPSERT A \052.apps eks-blueprint-blue 3
+        UPSERT TXT cname-\052.apps eks-blueprint-blue 3 owner eks-blueprint-blue
+    "#]],
+    );
+    new.remove_all();
+    check(
+        &new,
+        &zone,
+        &expect![[r#"
+        DELETE A \052.apps eks-blueprint-blue 3
+        DELETE TXT cname-\052.apps eks-blueprint-blue 3 owner eks-blueprint-blue
+    "#]],
+    );
+}
+
+/// The AAAA is read as a second A, and compared in place of the first.
+#[test]
+fn weight_changed_on_the_a_only_is_not_noticed_up_to_v0_15() {
+    let zone = Zone::new(Vec::new());
+    let controller = Controller::new(dualstack(), wildcard());
+    block_on(controller.reconcile_once(&zone));
+    zone.set_weights(BLUE, "apps", &[RecordType::A], 80);
+    check_quiet(&controller, &zone);
+    zone.set_weights(BLUE, "apps", &[RecordType::Aaaa], 80);
+    check(
+        &controller,
+        &zone,
+        &expect![[r#"
+        UPSERT A \052.apps eks-blueprint-blue 100
+        UPSERT AAAA \052.apps eks-blueprint-blue 100
+        UPSERT TXT \052.apps eks-blueprint-blue 100 owner eks-blueprint-blue
+        UPSERT TXT cname-\052.apps eks-blueprint-blue 100 owner eks-blueprint-blue
+    "#]],
+    );
+}
+
+/// The names of the TXT have the replacement in lower case, and are searched as the flag has it.
+#[test]
+fn wildcard_replacement_with_capital_letters_hides_the_owner() {
+    let zone = Zone::new(Vec::new());
+    let settings = Settings {
+        wildcard_replacement: "Any".into(),
+        ..Settings::new(BLUE, Generation::OwnType)
+    };
+    let controller = Controller::new(settings, wildcard());
+    check(
+        &controller,
+        &zone,
+        &expect![[r#"
+        CREATE A \052.apps eks-blueprint-blue 100
+        CREATE AAAA \052.apps eks-blueprint-blue 100
+        CREATE TXT a-any.apps eks-blueprint-blue 100 owner eks-blueprint-blue
+        CREATE TXT aaaa-any.apps eks-blueprint-blue 100 owner eks-blueprint-blue
+    "#]],
+    );
+    controller.remove_all();
+    check_quiet(&controller, &zone);
+}
+
+/// The blueprint's zone with an instance of blue that has it in its cache.
+fn cached(zone: &Zone, cached_passes: u32) -> Controller {
+    let settings = Settings {
+        cached_passes,
+        ..blue(zone).settings().clone()
+    };
+    let controller = Controller::of(settings, &zone.0.lock().unwrap());
+    let first = block_on(controller.reconcile_once(zone));
+    assert!(first.is_quiet());
+    controller
+}
+
+fn lease_burnham(zone: &Zone) {
+    let all = [RecordType::A, RecordType::Aaaa, RecordType::Txt];
+    zone.set_weights(BLUE, "burnham", &all, 50);
+    zone.rewrite_texts(BLUE, "burnham", |value| value.replace("=eks-", "=cutover/"));
+}
+
+#[test]
+fn cache_notices_a_change_of_the_zone_when_it_expires() {
+    let zone = Zone::blueprint();
+    let controller = cached(&zone, 2);
+    zone.set_weights(BLUE, "burnham", &[RecordType::A, RecordType::Txt], 80);
+    for _ in 0..2 {
+        assert!(block_on(controller.reconcile_once(&zone)).is_quiet());
+    }
+    check(
+        &controller,
+        &zone,
+        &expect![[r#"
+        UPSERT A burnham eks-blueprint-blue 100
+        UPSERT TXT cname-burnham eks-blueprint-blue 100 owner eks-blueprint-blue
+    "#]],
+    );
+}
+
+/// Until its cache expires, an instance does not know that a record has another owner now.
+#[test]
+fn annotation_changed_before_the_cache_expires_is_written_over_a_lease() {
+    let zone = Zone::blueprint();
+    let controller = cached(&zone, 1);
+    lease_burnham(&zone);
+    controller.set_weight(&name("burnham"), 7);
+    let outcome = block_on(controller.reconcile_once(&zone));
+    expect![[r#"
+        UPSERT TXT aaaa-burnham eks-blueprint-blue 7 owner eks-blueprint-blue
+        UPSERT A burnham eks-blueprint-blue 7
+        UPSERT AAAA burnham eks-blueprint-blue 7
+        UPSERT TXT cname-burnham eks-blueprint-blue 7 owner eks-blueprint-blue
+    "#]]
+    .assert_eq(&shown_outcome(&outcome));
+
+    let zone = Zone::blueprint();
+    let controller = cached(&zone, 1);
+    lease_burnham(&zone);
+    assert!(block_on(controller.reconcile_once(&zone)).is_quiet());
+    controller.set_weight(&name("burnham"), 7);
+    check_quiet(&controller, &zone);
+}
+
+/// The cache has what was planned, and the zone has not.
+#[test]
+fn refused_change_is_not_tried_again_before_the_cache_expires() {
+    let zone = Zone::blueprint();
+    let controller = cached(&zone, 2);
+    lease_burnham(&zone);
+    controller.remove(&name("burnham"));
+    let outcome = block_on(controller.reconcile_once(&zone));
+    assert_eq!(outcome.refused.len(), 1, "{}", shown_outcome(&outcome));
+    assert!(block_on(controller.reconcile_once(&zone)).is_quiet());
+}
+
+/// Its DELETE has the default TTL.
+#[test]
+fn record_with_a_ttl_of_zero_cannot_be_deleted() {
+    let zone = Zone::new(Vec::new());
+    let desired = vec![endpoint("shared", RecordType::A, values(0, "192.0.2.1"))];
+    let controller = Controller::new(Settings::new(BLUE, Generation::OwnType), desired);
+    block_on(controller.reconcile_once(&zone));
+    zone.edit(|record_sets| {
+        for record_set in record_sets {
+            if record_set.record_type == RecordType::A {
+                record_set.data = values(0, "192.0.2.1");
+            }
+        }
+    });
+    check_quiet(&controller, &zone);
+    controller.remove_all();
+    check(
+        &controller,
+        &zone,
+        &expect![[r#"
+            refused 2 changes: A shared eks-blueprint-blue 100 does not exist
+        "#]],
+    );
+}
+
 #[test]
 fn cname_has_one_txt() {
     let settings = Settings::new(BLUE, Generation::CnameForAlias);
