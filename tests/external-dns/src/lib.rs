@@ -6,6 +6,8 @@
 //! changes from current to desired records ([`reconcile()`]). A [`Controller`] repeats
 //! this with any [`Provider`]. Only the controller does I/O.
 //!
+//! [`Version`] is the real ExternalDNS, with which `tests/program.rs` compares the model.
+//!
 //! It follows kubernetes-sigs/external-dns at commit 2bf1bf8 (v0.22):
 //!
 //! | module       | source in ExternalDNS                                        |
@@ -18,17 +20,20 @@
 //! | `controller` | `controller/controller.go`, `submitChanges` of `aws.go`      |
 //!
 //! A [`Generation`] is the behaviour of older versions, from the source of the tags
-//! v0.16.1 to v0.21.0.
+//! v0.15.1 to v0.21.0.
 //!
-//! Not modelled: caches (`--txt-cache-interval`, `--provider-cache-time`),
-//! encryption, registries other than TXT, `--migrate-from-txt-owner`, routing
-//! other than simple and weighted, domain filters, more than one zone, and
-//! splitting of large batches.
+//! Not modelled: `--provider-cache-time`, encryption, registries other than TXT,
+//! `--migrate-from-txt-owner`, routing other than simple and weighted, domain filters,
+//! more than one zone, and splitting of large batches. Nor the ends of ExternalDNS by its
+//! own mistakes: up to v0.21, where a suffix has a dot and the name of a TXT has fewer
+//! labels than that; from v0.16 to v0.20, where an alias A and AAAA have different owners
+//! and both are updated.
 
 mod controller;
 mod labels;
 mod names;
 mod planner;
+mod program;
 mod reconcile;
 mod registry;
 mod settings;
@@ -40,5 +45,6 @@ pub use controller::{Controller, Outcome, Provider, Refusal};
 pub use labels::Labels;
 pub use names::{Affix, NameMapper};
 pub use planner::Endpoint;
+pub use program::{Version, source_endpoints};
 pub use reconcile::{Action, Change, reconcile};
 pub use settings::{Generation, Policy, Settings};
