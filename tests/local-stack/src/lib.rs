@@ -6,7 +6,8 @@
 //! functions run with their own roles, and the emulator enforces the roles' policies. The stack
 //! ends with the process that started it, however that process ends.
 //!
-//! [`ExternalDns`] runs a model of each cluster's ExternalDNS in the zone.
+//! [`ExternalDns`] runs a model of each cluster's ExternalDNS in the zone, and
+//! [`ExternalDnsProgram`] the real one, where there is Go to build it with.
 //!
 //! [`Scenario`] plays a migration on a stack, from a console input to a check of how it ended.
 //! [`Follower`] reports what happens meanwhile, for display. The demo and the end-to-end tests play
@@ -23,6 +24,7 @@ mod emulator;
 mod events;
 mod execution;
 mod external_dns;
+mod external_dns_program;
 mod follower;
 mod functions;
 mod http;
@@ -37,6 +39,7 @@ mod workspace;
 mod zone;
 
 pub use crate::external_dns::ExternalDns;
+pub use crate::external_dns_program::{ExternalDnsProgram, Pass};
 pub use emulated_route53::EmulatedRoute53;
 pub use events::{alarm_event, cluster_created_event, status_event};
 pub use execution::{Execution, ExecutionResult};

@@ -1,5 +1,8 @@
 //! A proxy in front of the emulator's Route 53 in which a test can hold a call.
 //!
+//! It escapes a `*` in the names of changes as Route 53 does, because the emulator keeps names as
+//! they came: ExternalDNS writes `*.example.com`, and the functions write `\052.example.com`.
+//!
 //! A change of records is held before Route 53 receives it or before its response is returned. If
 //! the caller dies at either point, it cannot know whether the change was applied. A listing of the
 //! zone is held between two pages.
@@ -162,6 +165,10 @@ async fn proxy(
     let Some(request) = read_request(&mut stream).await? else {
         return Ok(());
     };
+    let request = match call(&request) {
+        Some(Call::Change) => with_escaped_names(&request)?,
+        _ => request,
+    };
     let response = match call(&request).and_then(|call| take_due_rule(rules, call)) {
         None => forward(&request, emulator).await?,
         Some(rule) => {
@@ -240,6 +247,36 @@ fn length(request: &[u8]) -> Option<usize> {
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.trim().parse().ok());
     Some(head + body.unwrap_or(0))
+}
+
+/// The request for a change with every `*` in a name escaped.
+///
+/// Source: Route 53 Developer Guide, "DNS domain name format".
+fn with_escaped_names(request: &[u8]) -> Result<Vec<u8>> {
+    const NAME: &str = "<Name>";
+    let text = std::str::from_utf8(request).context("the request is not UTF-8")?;
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .context("the request has no end of its headers")?;
+    let mut parts = body.split(NAME);
+    let mut escaped = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('<').context("a name has no end")?;
+        escaped.push_str(NAME);
+        escaped.push_str(&name.replace('*', "\\052"));
+        escaped.push('<');
+        escaped.push_str(rest);
+    }
+    let headers: Vec<String> = head
+        .split("\r\n")
+        .map(|line| match line.split_once(':') {
+            Some((name, _)) if name.eq_ignore_ascii_case("content-length") => {
+                format!("{name}: {}", escaped.len())
+            }
+            _ => line.to_owned(),
+        })
+        .collect();
+    Ok(format!("{}\r\n\r\n{escaped}", headers.join("\r\n")).into_bytes())
 }
 
 /// Forwards a request unchanged except for an added `Connection: close`, which makes the end of

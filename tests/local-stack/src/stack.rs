@@ -1,7 +1,7 @@
 //! A running stack: emulator, functions, load balancers, zone and the deployed template.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -370,6 +370,11 @@ impl Stack {
     /// A Step Functions client with a role.
     pub(crate) async fn step_functions_with_role(&self, role: &str) -> Result<aws_sdk_sfn::Client> {
         Ok(aws_sdk_sfn::Client::new(&self.sdk_with_role(role).await?))
+    }
+
+    /// The directory of the emulator's files, which is deleted with it.
+    pub(crate) fn directory(&self) -> &Path {
+        self.emulator.directory()
     }
 
     /// The address of the emulator.

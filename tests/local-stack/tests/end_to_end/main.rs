@@ -20,6 +20,7 @@ mod interpreted;
 mod kills;
 mod late;
 mod permissions;
+mod real_external_dns;
 mod records;
 mod refusals;
 mod rollbacks;
