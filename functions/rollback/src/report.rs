@@ -359,3 +359,21 @@ pub(crate) fn limit_findings(mut findings: Vec<String>) -> Vec<String> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_findings_the_first_and_the_number_of_the_others_are_kept() {
+        for (count, last) in [
+            (MOST_FINDINGS, "x"),
+            (MOST_FINDINGS + 1, "and 1 more"),
+            (MOST_FINDINGS + 5, "and 5 more"),
+        ] {
+            let limited = limit_findings(vec!["x".to_owned(); count]);
+            assert_eq!(limited.len(), count.min(MOST_FINDINGS + 1));
+            assert_eq!(limited.last().map(String::as_str), Some(last));
+        }
+    }
+}

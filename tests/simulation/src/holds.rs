@@ -165,6 +165,13 @@ fn an_alarm_from_before_the_start_keeps_a_held_migration() {
     check_kept(&held(&watching_alarm(), hold), &event);
 }
 
+#[test]
+fn an_alarm_rolls_a_migration_back_that_has_held_for_almost_30_days() {
+    let simulation = held(&watching_alarm(), hold);
+    simulation.world.clock.pass(Duration::from_hours(29 * 24));
+    check_rolled_back(&simulation, &alarm_event_now(&simulation, ALARM));
+}
+
 /// The lookup of held executions is limited.
 #[test]
 fn an_alarm_keeps_a_migration_that_has_held_for_longer_than_30_days() {

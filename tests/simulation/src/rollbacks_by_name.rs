@@ -28,6 +28,18 @@ fn a_rollback_by_name_of_a_held_migration_reports_how_many_names_it_does_not_res
     "#]].assert_eq(&format!("{:#}\n", answer["migrations"][0]["found"]));
 }
 
+#[test]
+fn a_rollback_by_name_of_all_names_of_a_held_migration_reports_none_that_is_left() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.fail("run", "Held", "Drift");
+    let request = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["restored"], 7);
+    assert_eq!(answer["migrations"][0]["found"], json!([]));
+}
+
 /// Its other names would keep their traffic on the new side, and nothing would watch them.
 #[test]
 fn a_rollback_by_name_of_a_running_migration_restores_all_of_its_names_and_says_so() {
