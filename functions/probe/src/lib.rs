@@ -60,7 +60,7 @@ use crate::target::targets;
 const MAX_FAILURES: usize = 10;
 /// Maximum characters of a problem. The error for a wrong certificate lists the names in
 /// it, which may be hundreds.
-const MAX_PROBLEM_CHARACTERS: usize = 300;
+const MAX_PROBLEM_CHARACTERS: usize = 600;
 
 impl Prober {
     /// Succeeds if `name` is healthy on side `to`.

@@ -77,6 +77,7 @@ const STATES: &[(&str, Setup, Expected)] = &[
     ("Dry run?", Setup::Undisturbed, Expected::Untouched),
     ("Dry run?", Setup::DryRun, Expected::Untouched),
     ("Ask the observers", Setup::DryRun, Expected::Untouched),
+    ("Add the findings to the plan", Setup::DryRun, Expected::Untouched),
     ("Any warning to refuse?", Setup::Undisturbed, Expected::Untouched),
     ("Any warning to refuse?", Setup::DryRun, Expected::Untouched),
     ("Planned", Setup::DryRun, Expected::Untouched),

@@ -110,6 +110,9 @@ async fn dry_run_returns_the_plan_and_writes_nothing() {
     assert_eq!(ended.output["leased"], 5);
     let owners = &ended.output["externalDnsOwners"];
     assert_eq!(owners[BLUE]["AAAA"][BLUE], 5, "{owners}");
+    let observers = ended.output["observers"].as_array().unwrap();
+    let verdicts: Vec<_> = observers.iter().map(|it| &it["verdict"]).collect();
+    assert_eq!(verdicts, ["pass", "pass"], "{observers:?}");
     let warnings = ended.output["warnings"].to_string();
     assert!(warnings.contains("named differently"), "{warnings}");
 }

@@ -4,8 +4,8 @@ use local_stack::{Stack, blueprint, without_registry};
 use serde_json::{Value, json};
 
 use crate::{
-    ALARM, BURNHAM, GREEN, assert_cause, assert_failed, input, long_bake, migrate, stack,
-    stack_with, until_weight,
+    ALARM, BLUE, BURNHAM, GREEN, assert_cause, assert_failed, assert_succeeded, input, long_bake,
+    migrate, stack, stack_with, until_weight,
 };
 
 /// Checks that `input` is refused while planning, without a write, with a cause that contains `parts`.
@@ -106,27 +106,28 @@ async fn invalid_input_is_refused_before_any_write() {
     .await;
 }
 
+/// In the local stack, load balancers have IPv4 addresses only: an AAAA record answers nothing, an A record does.
 #[tokio::test]
-async fn record_type_of_only_one_side_is_refused() {
-    let mut record_sets = without_registry(blueprint());
-    record_sets.retain(|record_set| {
-        let is_of_green = record_set
-            .weighted()
-            .is_some_and(|(side, _)| side.as_str() == GREEN);
-        !(is_of_green
-            && record_set.name.as_str() == BURNHAM
-            && record_set.record_type.as_str() == "AAAA")
-    });
-    let stack = stack_with(record_sets).await;
-    let input = input(&stack, json!({}));
-    check_refused(
-        &stack,
-        "no-ipv6",
-        &input,
-        "NoSuchPair",
-        &[BURNHAM, "AAAA", GREEN],
-    )
-    .await;
+async fn record_type_of_only_one_side_stops_a_migration_if_its_load_balancer_has_addresses() {
+    for (missing, has_addresses) in [("AAAA", false), ("A", true)] {
+        let mut record_sets = without_registry(blueprint());
+        record_sets.retain(|record_set| {
+            let is_of_blue = record_set
+                .weighted()
+                .is_some_and(|(side, _)| side.as_str() == BLUE);
+            !(is_of_blue
+                && record_set.name.as_str() == BURNHAM
+                && record_set.record_type.as_str() == missing)
+        });
+        let stack = stack_with(record_sets).await;
+        let ended = migrate(&stack, "one-sided", &input(&stack, json!({}))).await;
+        if has_addresses {
+            assert_failed(&ended, "Not started", "NotReady");
+            assert_cause(&ended, &[BURNHAM, "A record", BLUE, "acceptOneSidedTypes"]);
+        } else {
+            assert_succeeded(&ended, "Completed");
+        }
+    }
 }
 
 #[tokio::test]

@@ -127,16 +127,16 @@ fn plan() -> Vec<Row> {
         ),
         (
             MIGRATION,
-            "Ask the observers",
+            "Add the findings to the plan",
             "a new side that is not ready is always a warning",
             Replace(" and $migration.readyTimeoutSeconds = 0", ""),
             history!(plans::a_dry_run_asks_every_observer_once),
         ),
         (
             MIGRATION,
-            "Ask the observers",
+            "Add the findings to the plan",
             "the warnings of observers replace those of the plan",
-            Replace("$append($states.input.warnings, ", "$append([], "),
+            Replace("$append($plan.warnings, ", "$append([], "),
             history!(plans::fail_on_warnings_refuses_what_it_names),
         ),
         (

@@ -55,6 +55,7 @@ const STATES: &[(&str, Course)] = &[
     ("Dry run?", Course::Completes),
     ("Dry run?", Course::IsDryRun),
     ("Ask the observers", Course::IsDryRun),
+    ("Add the findings to the plan", Course::IsDryRun),
     ("Any warning to refuse?", Course::Completes),
     ("Any warning to refuse?", Course::IsDryRun),
     ("Planned", Course::IsDryRun),
@@ -411,6 +412,7 @@ fn a_redrive_in_any_state_leaves_nothing_half_shifted() {
         Dry run? (Completes): Redriven at 0; with another migration: Redriven at 100
         Dry run? (IsDryRun): Completed at 0; with another migration: Completed at 100
         Ask the observers (IsDryRun): Completed at 0; with another migration: Completed at 100
+        Add the findings to the plan (IsDryRun): Completed at 0; with another migration: Completed at 100
         Any warning to refuse? (Completes): Redriven at 0; with another migration: Redriven at 100
         Any warning to refuse? (IsDryRun): Completed at 0; with another migration: Completed at 100
         Planned (IsDryRun): Completed at 0; with another migration: Completed at 100
