@@ -34,3 +34,4 @@ pub use network::{CHANGE, Edit, Fault, LIST, Network, Time};
 pub use record_sets::RecordSets;
 pub use route53::{BatchObserver, FakeRoute53, WrittenChange};
 pub use signing_keys::FakeSigningKeys;
+pub use values::is_txt_value;

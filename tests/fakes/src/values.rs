@@ -45,7 +45,7 @@ pub(crate) fn check_values(created: &RecordSet) -> Result<(), String> {
             RecordType::A => value.parse::<Ipv4Addr>().is_ok(),
             RecordType::Aaaa => value.parse::<Ipv6Addr>().is_ok(),
             RecordType::Cname => value.parse::<RecordName>().is_ok(),
-            RecordType::Txt => is_text(value),
+            RecordType::Txt => is_txt_value(value),
             RecordType::Other(_) => true,
         };
         if !is_valid || value.chars().count() > LONGEST_VALUE {
@@ -57,10 +57,11 @@ pub(crate) fn check_values(created: &RecordSet) -> Result<(), String> {
     Ok(())
 }
 
-/// A TXT value is one or more quoted strings, with the escapes `\"`, `\\`, and `\ooo` for any byte.
+/// Whether Route 53 accepts `value` as the value of a TXT record: one or more quoted strings, with the escapes `\"`,
+/// `\\`, and `\ooo` for any byte.
 ///
 /// Source: Route 53 Developer Guide, "TXT record type".
-fn is_text(value: &str) -> bool {
+pub fn is_txt_value(value: &str) -> bool {
     let mut rest = value;
     loop {
         let Some(after) = rest.strip_prefix('"').and_then(after_string) else {

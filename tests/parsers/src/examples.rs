@@ -65,11 +65,13 @@ const JOURNALS: [&str; 3] = [
     r#""cutover=2" "execution=0123456789abcdef/x" "from=a" "to=b" "sequence=0" "percent=100" "original.A=0/0" "original.CNAME=0/0" "written.A=0/0" "written.CNAME=0/0" "owner.from.A+AAAA+CNAME+ANY=" "adopted=0123456789abcdef/a%2Cfedcba9876543210/b" "redrives=1" "signature=00""#,
 ];
 
-const REGISTRY_TEXTS: [&str; 4] = [
+const REGISTRY_TEXTS: [&str; 6] = [
     r#""external-dns/owner=blue,more,heritage=external-dns""#,
     r#""heritage=external-dns,external-dns/owner=a,external-dns/owner=b""#,
     r#""heritage=external-dns,external-dns/owner=cutover/0123456789abcdef/run,external-dns/resource=ingress/a/b""#,
     r#""h8UQ6jelUFUsEIn7SbFktc2MYXPx/q8lySqI4VwNfVp6Lg8m""#,
+    r#""heritage=external-dns,external-dns/owner=bl\134ue\\,external-dns/resource=ingress/a/b""#,
+    r#""heritage=external-dns,external-dns/owner=blue\,external-dns/resource=ingress/a/b""#,
 ];
 
 const NAMES: [&str; 9] = [

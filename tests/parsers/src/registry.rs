@@ -1,6 +1,7 @@
 //! Properties of ExternalDNS's registry TXT records, and of the flags that determine their names.
 
 use external_dns::Labels;
+use fakes::is_txt_value;
 use migration::Error;
 use migration::dns::RecordName;
 use migration::dns::{RecordData, RecordSet, RecordType};
@@ -38,21 +39,10 @@ pub fn registry_text(bytes: &[u8]) {
     if let Some(Owner::ExternalDns(before)) = &found {
         lease_and_give_back(&read, before);
     }
-    if is_valid_in_route53(&value) {
+    // A zone can only have values that Route 53 accepts.
+    if is_txt_value(&value) {
         migrate_and_roll_back(&value);
     }
-}
-
-/// Whether Route 53 accepts the value: quoted strings of at most 255 characters.
-fn is_valid_in_route53(value: &str) -> bool {
-    let quoted = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    quoted.is_some_and(|strings| {
-        strings
-            .split("\" \"")
-            .all(|string| string.len() <= 255 && !string.contains('"'))
-    })
 }
 
 fn lease_and_give_back(read: &RecordSet, before: &str) {
