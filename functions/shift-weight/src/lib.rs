@@ -276,14 +276,13 @@ async fn plan_migration(
             plan: Some(plan),
             awaited: None,
         }),
-        Err(Error::NoSuchPair(missing)) => match awaited(&input, &missing)? {
+        Err(problem) => match awaited(&input, &problem)? {
             Some(awaited) => Ok(Planned {
                 awaited: Some(awaited),
                 ..Planned::default()
             }),
-            None => Err(Error::NoSuchPair(missing)),
+            None => Err(problem),
         },
-        Err(error) => Err(error),
     }
 }
 

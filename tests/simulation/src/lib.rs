@@ -71,6 +71,8 @@ pub mod zones;
 #[cfg(test)]
 mod alarm_storm;
 #[cfg(test)]
+mod all_problems;
+#[cfg(test)]
 mod attackers;
 #[cfg(test)]
 mod cases;

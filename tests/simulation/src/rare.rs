@@ -95,7 +95,7 @@ impl Player<'_> {
             json!({"from": 1}),
             json!({"steps": [100], "bakeSeconds": 0}),
             json!({"externalDns": {"mode": "ignore"}}),
-            json!({"names": ["absent.example.com"], "recordsTimeoutSeconds": 600}),
+            json!({"to": "eks-blueprint-absent", "recordsTimeoutSeconds": 600}),
             // A watch that goes on in a new execution.
             json!({"bakeSeconds": 6000, "checkSeconds": 10}),
         ] {

@@ -160,7 +160,7 @@ fn names_without_records_of_the_new_side_are_reported() {
         },
         &json!({}),
         &expect![[r#"
-            names-without-to: 1 of the names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved, such as burnham.eks-blueprint.example.com; if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
+            names-without-to: names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved: burnham.eks-blueprint.example.com (1 in all); if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
         "#]],
     );
 }

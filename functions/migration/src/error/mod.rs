@@ -16,6 +16,7 @@ mod aws;
 mod input;
 mod journal;
 mod records;
+mod refusal;
 
 pub use aws::{
     AlarmNotFound, ChangeRefused, ExecutionNotFound, NoSuchHostedZone, NotPermitted, Redriven,
@@ -25,6 +26,7 @@ pub use input::InvalidInput;
 pub use journal::{Busy, Conflict, Drift, FoundWeights, SnappedBack, UntrustedJournal};
 pub(crate) use records::NO_RECORDS;
 pub use records::{AllZeroWeights, NoSuchPair, PresentSides, UnsupportedRouting};
+pub use refusal::{Reason, Refusal};
 
 use crate::text::shortened;
 
@@ -44,6 +46,9 @@ macro_rules! errors {
                 #[error(transparent)]
                 $kind(Box<$kind>),
             )+
+            /// Several of these, in a plan. Its name is that of its first reason.
+            #[error(transparent)]
+            Refused(Box<Refusal>),
         }
 
         impl Error {
@@ -54,6 +59,9 @@ macro_rules! errors {
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$kind(_) => stringify!($kind),)+
+                    Self::Refused(refusal) => {
+                        refusal.reasons.first().map_or("InvalidInput", |reason| reason.error.name())
+                    }
                 }
             }
         }
@@ -105,6 +113,18 @@ errors! {
 }
 
 impl Error {
+    /// Whether nothing but records of `to` is missing, so that they may be waited for.
+    pub fn is_missing_to(&self) -> bool {
+        match self {
+            Self::NoSuchPair(problem) => problem.is_missing_to(),
+            Self::Refused(refusal) => refusal
+                .reasons
+                .iter()
+                .all(|reason| reason.error.is_missing_to()),
+            _ => false,
+        }
+    }
+
     /// The message for a person, of at most 4,000 characters.
     pub fn message(&self) -> String {
         shortened(&self.to_string(), LONGEST_MESSAGE)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::dns::{RecordName, RecordType, SetIdentifier};
+use crate::dns::{RecordName, RecordType, SetIdentifier, Side};
 
 /// Advice for names with records of `from` and none of `to`.
 pub(crate) const NO_RECORDS: &str = "if the cluster of the new side runs these workloads, check their annotations: from \
@@ -49,6 +49,7 @@ pub enum NoSuchPair {
         record_type: RecordType,
         present: SetIdentifier,
         missing: SetIdentifier,
+        missing_side: Side,
         sides: PresentSides,
     },
     #[error(
@@ -80,11 +81,13 @@ pub enum NoSuchPair {
         from: SetIdentifier,
         to: SetIdentifier,
         sides: PresentSides,
+        /// Whether it matches names with records of `from`.
+        has_from: bool,
     },
     #[error(
         "the zone {zone_name} has no name with weighted records of both {from} and {to}{}; {sides}{}",
         if *has_exclusions { " that is not excluded" } else { "" },
-        if *has_no_record_of_to { format!("; {NO_RECORDS}") } else { String::new() }
+        if *has_from { format!("; {NO_RECORDS}") } else { String::new() }
     )]
     NoName {
         zone_name: RecordName,
@@ -92,19 +95,31 @@ pub enum NoSuchPair {
         to: SetIdentifier,
         has_exclusions: bool,
         sides: PresentSides,
-        /// Whether the zone has no record of `to`, although it has some of `from`.
-        has_no_record_of_to: bool,
+        /// Whether selected names have records of `from`.
+        has_from: bool,
     },
     #[error(
-        "{count} of the names with records of {from} have none of {to} yet, such as {first}; create the records, exclude \
-         the names, or leave recordsTimeoutSeconds out to move the other names without waiting for these"
+        "names with records of {from} have none of {to} yet: {names}; create the records, exclude the names, or leave \
+         recordsTimeoutSeconds out to move the other names without waiting for these"
     )]
     StillMissing {
-        count: usize,
-        first: RecordName,
+        /// The first of them, and how many there are.
+        names: String,
         from: SetIdentifier,
         to: SetIdentifier,
     },
+}
+
+impl NoSuchPair {
+    /// Whether only records of `to` are missing.
+    pub(super) fn is_missing_to(&self) -> bool {
+        match self {
+            Self::OneSide { missing_side, .. } => *missing_side == Side::To,
+            Self::NoMatch { has_from, .. } | Self::NoName { has_from, .. } => *has_from,
+            Self::StillMissing { .. } => true,
+            Self::NoSide { .. } | Self::OneSidedWithoutProbe { .. } => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

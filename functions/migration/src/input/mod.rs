@@ -80,8 +80,9 @@ pub struct Input {
     #[serde(default = "defaults::ready_timeout_seconds")]
     pub ready_timeout_seconds: BoundedInteger<0, 86_400>,
     /// How long the migration waits until every name has records of `to`, in seconds: for a migration
-    /// that starts while that cluster is still being created. With 0 it does not wait: a name in
-    /// `names` without records of `to` is refused, and names that only a pattern selects are skipped.
+    /// that starts while that cluster is still being created. It waits only if nothing but records of `to` is
+    /// missing. With 0 it does not wait: a name in `names` without records of `to` is refused, and names that only
+    /// a pattern selects are skipped.
     #[serde(default = "defaults::records_timeout_seconds")]
     pub records_timeout_seconds: BoundedInteger<0, 86_400>,
     /// The probe of `to`.

@@ -60,11 +60,33 @@ impl Writer<'_> {
         &self,
         paired: &'n PairedName<'z>,
     ) -> Result<Option<&'n JournalEntry<'z>>, Error> {
-        let entry = paired.journal.as_ref();
+        let Some(entry) = self.adoptable(paired.name, &paired.journal)? else {
+            return Ok(None);
+        };
+        let journal = &entry.journal;
+        reject_changes(paired, journal).map_err(|drift| {
+            if self.is_own(journal) {
+                Error::Drift(drift)
+            } else {
+                Error::from(Busy::Changed(drift))
+            }
+        })?;
+        Ok(Some(entry))
+    }
+
+    /// The same as [`own_or_adoptable`](Self::own_or_adoptable), without comparing the journal with the zone.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the journal is another migration's, or is untrusted.
+    pub fn adoptable<'n, 'z>(
+        &self,
+        name: &RecordName,
+        journal: &'n Result<Option<JournalEntry<'z>>, UntrustedJournal>,
+    ) -> Result<Option<&'n JournalEntry<'z>>, Error> {
+        let entry = journal.as_ref();
         let Some(entry) = entry.map_err(|it| Busy::UntrustedJournal(it.clone()))? else {
             return Ok(None);
         };
-        let name = paired.name;
         let journal = &entry.journal;
         let Journal {
             execution,
@@ -107,13 +129,6 @@ impl Writer<'_> {
                 percent: *percent,
             }));
         }
-        reject_changes(paired, journal).map_err(|drift| {
-            if is_own {
-                Error::Drift(drift)
-            } else {
-                Error::from(Busy::Changed(drift))
-            }
-        })?;
         Ok(Some(entry))
     }
 

@@ -64,15 +64,16 @@ pub fn pair<'a>(
         reject_unsupported(record_set)?;
     }
     let one_side = |record_type: &RecordType, side| {
-        let (present, missing) = match side {
-            Side::From => (from, to),
-            Side::To => (to, from),
+        let (present, missing, missing_side) = match side {
+            Side::From => (from, to, Side::To),
+            Side::To => (to, from, Side::From),
         };
         Error::from(NoSuchPair::OneSide {
             name: name.clone(),
             record_type: record_type.clone(),
             present: present.clone(),
             missing: missing.clone(),
+            missing_side,
             sides: present_sides(zone, name),
         })
     };

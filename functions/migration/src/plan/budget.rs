@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::migration::Migration;
 use crate::Error;
 use crate::change::Calls;
-use crate::error::{InvalidInput, NoSuchPair};
+use crate::error::InvalidInput;
 use crate::input::Input;
 use crate::json::to_json;
 use crate::route53::PROPAGATION_SECONDS;
@@ -70,15 +70,15 @@ pub struct Awaited {
     pub timeout_seconds: u32,
 }
 
-/// What to wait for after a plan failed because records of `to` are `missing`; none if `input` does not
-/// ask to wait.
+/// What to wait for after a plan failed with `problem`; none if anything but records of `to` stands in its way, or
+/// if `input` does not ask to wait.
 ///
 /// # Errors
 /// [`InvalidInput::TooManyReads`] if the reads would exceed the events of an execution.
-pub fn awaited(input: &Input, missing: &NoSuchPair) -> Result<Option<Awaited>, Error> {
+pub fn awaited(input: &Input, problem: &Error) -> Result<Option<Awaited>, Error> {
     let timeout_seconds = input.records_timeout_seconds.get();
     let check_seconds = input.check_seconds.get();
-    if timeout_seconds == 0 || input.dry_run {
+    if timeout_seconds == 0 || input.dry_run || !problem.is_missing_to() {
         return Ok(None);
     }
     let polls = polls(timeout_seconds, check_seconds);
@@ -92,7 +92,7 @@ pub fn awaited(input: &Input, missing: &NoSuchPair) -> Result<Option<Awaited>, E
         }));
     }
     Ok(Some(Awaited {
-        reason: missing.to_string(),
+        reason: problem.message(),
         check_seconds,
         timeout_seconds,
     }))

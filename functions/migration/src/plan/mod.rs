@@ -9,6 +9,7 @@ mod budget;
 mod external_dns_warnings;
 mod migration;
 mod one_sided;
+mod problems;
 mod selection;
 mod stack_settings;
 mod stays;
@@ -31,12 +32,11 @@ use crate::Error;
 use crate::dns::{RecordName, WeightTotal, Zone, ZoneNames};
 use crate::error::{AllZeroWeights, Busy, InvalidInput};
 use crate::input::{Input, Step};
-use crate::journal::{
-    ExecutionIdentity, Journal, JournalEntry, PairedName, Writer, lowest_percent, pair,
-};
+use crate::journal::{ExecutionIdentity, Journal, PairedName, Writer, lowest_percent, pair};
 use budget::reject_too_large;
 use external_dns_warnings::external_dns_warnings;
 use one_sided::one_sided_warning;
+use problems::Problems;
 use selection::select_names;
 use stays::stay_warnings;
 use step_table::describe;
@@ -48,24 +48,32 @@ use step_table::describe;
 const MOST_ADOPTED: usize = 10;
 
 /// Plans the migration of `input` by the execution `writer`, in a stack with these `settings`.
+///
+/// # Errors
+/// The problem that stands in the way, or [`Error::Refused`] with all problems of the input and of the names.
 pub fn plan(
     input: &Input,
     writer: &Writer<'_>,
     settings: &StackSettings,
 ) -> Result<(Migration, Plan), Error> {
-    settings.check_input(input)?;
     let zone = writer.journals.zone;
     let mut warnings = Vec::new();
-    let names = select_names(input, zone, &mut warnings)?;
-    let (paired_names, adoption) = pair_names(input, &names, writer)?;
-    adoption.reject_too_many()?;
+    let mut problems = Problems::default();
+    problems.take(settings.check_input(input));
+    let names = select_names(input, zone, &mut warnings, &mut problems);
+    let (paired_names, adoption) = pair_names(input, &names, writer, &mut problems);
+    problems.take(adoption.reject_too_many());
     let Adoption {
         executions: adopted,
         journals: adopted_journals,
         completed,
     } = adoption;
     let mut steps = input.steps.with_default_bake(input.bake_seconds.get());
-    let weight_total = weight_total(&steps, &paired_names)?;
+    // Without it, no step of any name could be expressed.
+    let weight_total = match weight_total(&steps, &paired_names) {
+        Ok(total) => total,
+        Err(problem) => return Err(problems.refused_with(problem)),
+    };
     let last_step = steps.last().copied();
     steps.retain(|step| {
         !paired_names
@@ -75,9 +83,9 @@ pub fn plan(
     if let Some(execution) = completed.first()
         && !(steps.is_empty() && adopted == completed)
     {
-        return Err(Error::from(Busy::JournalsLeft {
+        problems.add(Busy::JournalsLeft {
             execution: execution.name().to_owned(),
-        }));
+        });
     }
     if steps.is_empty() && adopted != completed {
         // The adopted execution ended at 100 percent without completing. The last step is made again, so
@@ -92,10 +100,11 @@ pub fn plan(
         .unwrap_or_default();
     let max_bake_seconds = match input.max_bake_seconds {
         Some(max_bake) if max_bake.get() < longest_bake => {
-            return Err(Error::from(InvalidInput::MaxBakeTooShort {
+            problems.add(InvalidInput::MaxBakeTooShort {
                 longest_bake,
                 found: max_bake.get(),
-            }));
+            });
+            max_bake.get()
         }
         Some(max_bake) => max_bake.get(),
         None => (2 * longest_bake).max(3_600),
@@ -127,8 +136,9 @@ pub fn plan(
         accept_one_sided_types: input.accept_one_sided_types,
         dry_run: input.dry_run,
     };
-    reject_too_large(&migration)?;
-    warnings.extend(one_sided_warning(input, &paired_names)?);
+    problems.take(reject_too_large(&migration));
+    let one_sided = problems.take(one_sided_warning(input, &paired_names));
+    warnings.extend(one_sided.flatten());
     warnings.extend(stay_warnings(input, zone, &names));
     warnings.extend(external_dns_warnings(input, zone, &paired_names));
     warnings.extend(settings.alarm_warning(&input.alarms));
@@ -136,45 +146,69 @@ pub fn plan(
         adopted: &migration.adopted,
         ..*writer
     };
-    let plan = describe(&migration, input, zone, &paired_names, &writer, warnings)?;
+    let plan = describe(
+        &migration,
+        input,
+        zone,
+        &paired_names,
+        &writer,
+        warnings,
+        &mut problems,
+    );
+    problems.refuse()?;
     Ok((migration, plan))
 }
 
-/// Pairs the records of the names, in their order, and collects which journals the migration adopts.
+/// Pairs the records of the names, in their order, and collects which journals the migration adopts. Names with a
+/// problem are left out.
 fn pair_names<'a>(
     input: &Input,
     names: &'a [RecordName],
     writer: &Writer<'a>,
-) -> Result<(Vec<PairedName<'a>>, Adoption), Error> {
-    let zone = writer.journals.zone;
+    problems: &mut Problems,
+) -> (Vec<PairedName<'a>>, Adoption) {
     let mut adoption = Adoption::default();
     let mut paired_names = Vec::with_capacity(names.len());
     for name in names {
-        if name.is_too_long_for_a_journal() {
-            return Err(Error::from(InvalidInput::TooLongForJournal {
-                name: name.clone(),
-            }));
-        }
-        if let Some(other) = name.journal().journaled().filter(|other| other != name) {
-            return Err(Error::from(InvalidInput::AmbiguousJournal {
-                name: name.clone(),
-                other,
-            }));
-        }
-        let paired = pair(
-            &writer.journals,
-            name,
-            &input.from,
-            &input.to,
-            &input.external_dns,
-        )?;
-        reject_all_zero(zone, &paired, input)?;
-        if let Some(JournalEntry { journal, .. }) = writer.own_or_adoptable(&paired)? {
-            adoption.add(journal);
+        let Some((paired, journal)) = problems.take_of(name, pair_name(input, name, writer)) else {
+            continue;
+        };
+        if let Some(journal) = journal {
+            adoption.add(&journal);
         }
         paired_names.push(paired);
     }
-    Ok((paired_names, adoption))
+    (paired_names, adoption)
+}
+
+/// Pairs the records of a name. Returns also the journal that the migration adopts, or its own.
+fn pair_name<'a>(
+    input: &Input,
+    name: &'a RecordName,
+    writer: &Writer<'a>,
+) -> Result<(PairedName<'a>, Option<Journal>), Error> {
+    if name.is_too_long_for_a_journal() {
+        return Err(Error::from(InvalidInput::TooLongForJournal {
+            name: name.clone(),
+        }));
+    }
+    if let Some(other) = name.journal().journaled().filter(|other| other != name) {
+        return Err(Error::from(InvalidInput::AmbiguousJournal {
+            name: name.clone(),
+            other,
+        }));
+    }
+    let journals = &writer.journals;
+    let paired = pair(journals, name, &input.from, &input.to, &input.external_dns);
+    if let Err(Error::NoSuchPair(_)) = paired {
+        // Another migration is in the way first: it may end, and its records may come or go with it.
+        writer.adoptable(name, &journals.at(name))?;
+    }
+    let paired = paired?;
+    reject_all_zero(journals.zone, &paired, input)?;
+    let journal = writer.own_or_adoptable(&paired)?;
+    let journal = journal.map(|entry| entry.journal.clone());
+    Ok((paired, journal))
 }
 
 /// What a migration adopts.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::problems::Problems;
 use super::stays::listed;
 use super::warning::Warning;
 use crate::Error;
@@ -21,15 +22,15 @@ pub fn literal_names(input: &Input) -> Option<Vec<RecordName>> {
 
 /// The names that `input` selects in `zone`, in order.
 ///
-/// # Errors
-/// [`Error::InvalidInput`] for a name of another zone; [`Error::UnsupportedRouting`] if simple records stand where
-/// those of both sides are expected; [`Error::NoSuchPair`] if no name is selected, or the migration is to wait for
-/// records of `to`.
+/// Problems are [`Error::InvalidInput`] for a name of another zone; [`Error::UnsupportedRouting`] if simple records
+/// stand where those of both sides are expected; [`Error::NoSuchPair`] if no name is selected, or the migration is to
+/// wait for records of `to`.
 pub(super) fn select_names(
     input: &Input,
     zone: &Zone,
     warnings: &mut Vec<Warning>,
-) -> Result<Vec<RecordName>, Error> {
+    problems: &mut Problems,
+) -> Vec<RecordName> {
     let of_from = zone.names_of(&input.from);
     let of_to = zone.names_of(&input.to);
     let of_both: BTreeSet<_> = of_from.intersection(&of_to).copied().collect();
@@ -38,31 +39,37 @@ pub(super) fn select_names(
     let mut selected: BTreeSet<RecordName> = BTreeSet::new();
     for (index, pattern) in input.names.iter().flatten().enumerate() {
         if let Some(name) = pattern.literal() {
-            if !name.is_in(&zone.name) {
-                return Err(Error::from(InvalidInput::NotInZone {
+            if name.is_in(&zone.name) {
+                selected.insert(name);
+            } else {
+                let problem = InvalidInput::NotInZone {
                     index,
-                    name,
+                    name: name.clone(),
                     zone_name: zone.name.clone(),
                     zone_id: zone.id.clone(),
-                }));
+                };
+                problems.add_of(&name, problem);
             }
-            selected.insert(name);
             continue;
         }
-        let mut matching = of_both
-            .iter()
-            .filter(|name| pattern.matches(name))
-            .peekable();
+        let matches = |name: &&&RecordName| pattern.matches(name);
+        let mut matching = of_both.iter().filter(matches).peekable();
         if matching.peek().is_none() {
-            reject_simple(input, zone, |name| pattern.matches(name))?;
-            return Err(Error::from(NoSuchPair::NoMatch {
-                index,
-                pattern: pattern.to_string(),
-                zone_name: zone.name.clone(),
-                from: input.from.clone(),
-                to: input.to.clone(),
-                sides: present_sides(zone),
-            }));
+            let problem = simple_only(input, zone, |name| pattern.matches(name)).map_or_else(
+                || {
+                    Error::from(NoSuchPair::NoMatch {
+                        index,
+                        pattern: pattern.to_string(),
+                        zone_name: zone.name.clone(),
+                        from: input.from.clone(),
+                        to: input.to.clone(),
+                        sides: present_sides(zone),
+                        has_from: of_from.iter().any(|name| pattern.matches(name)),
+                    })
+                },
+                Error::from,
+            );
+            problems.add_of(pattern, problem);
         }
         selected.extend(matching.map(|name| (*name).clone()));
     }
@@ -70,38 +77,41 @@ pub(super) fn select_names(
         selected.extend(of_both.iter().map(|name| (*name).clone()));
     }
     selected.retain(|name| !is_excluded(name));
-    if selected.is_empty() {
-        reject_simple(input, zone, |_| true)?;
-        return Err(Error::from(NoSuchPair::NoName {
-            zone_name: zone.name.clone(),
-            from: input.from.clone(),
-            to: input.to.clone(),
-            has_exclusions: !input.exclude.is_empty(),
-            sides: present_sides(zone),
-            has_no_record_of_to: of_to.is_empty() && !of_from.is_empty(),
-        }));
+    if selected.is_empty() && problems.is_empty() {
+        let problem = simple_only(input, zone, |_| true).map_or_else(
+            || {
+                Error::from(NoSuchPair::NoName {
+                    zone_name: zone.name.clone(),
+                    from: input.from.clone(),
+                    to: input.to.clone(),
+                    has_exclusions: !input.exclude.is_empty(),
+                    sides: present_sides(zone),
+                    has_from: of_from.iter().any(|name| input.selects(name)),
+                })
+            },
+            Error::from,
+        );
+        problems.add(problem);
     }
     let without_to: Vec<_> = of_from
         .difference(&of_to)
-        .copied()
-        .filter(|name| input.selects(name))
+        .filter(|name| input.selects(name) && !selected.contains(**name))
+        .map(ToString::to_string)
         .collect();
-    if let [first, ..] = without_to.as_slice() {
+    if let Some(names) = listed(&without_to).filter(|_| !selected.is_empty()) {
         if input.records_timeout_seconds.get() > 0 {
-            return Err(Error::from(NoSuchPair::StillMissing {
-                count: without_to.len(),
-                first: RecordName::clone(first),
+            problems.add(NoSuchPair::StillMissing {
+                names,
                 from: input.from.clone(),
                 to: input.to.clone(),
-            }));
+            });
+        } else {
+            let message = format!(
+                "names with records of {} have none of {} and are not moved: {names}; {NO_RECORDS}",
+                input.from, input.to
+            );
+            warnings.push(Warning::new(WarningCode::NamesWithoutTo, message));
         }
-        let message = format!(
-            "{} of the names with records of {} have none of {} and are not moved, such as {first}; {NO_RECORDS}",
-            without_to.len(),
-            input.from,
-            input.to
-        );
-        warnings.push(Warning::new(WarningCode::NamesWithoutTo, message));
     }
     for (index, pattern) in input.exclude.iter().enumerate() {
         let is_movable =
@@ -112,41 +122,35 @@ pub(super) fn select_names(
             warnings.push(Warning::new(WarningCode::ExcludeWithoutMatch, message));
         }
     }
-    Ok(selected.into_iter().collect())
+    selected.into_iter().collect()
 }
 
-/// Refuses a zone of which no selected name has a weighted record, but some have simple ones. Waiting for records of
-/// `to` would be in vain: Route 53 accepts none beside a simple record.
-///
-/// # Errors
-/// [`Error::UnsupportedRouting`] with these names.
+/// Of the selected names, those with simple records, if none has a weighted one. Waiting for records of `to` would be
+/// in vain: Route 53 accepts none beside a simple record.
 ///
 /// Source: Route 53 Developer Guide, "Weighted routing"; ExternalDNS's issue 1411.
-fn reject_simple(
+fn simple_only(
     input: &Input,
     zone: &Zone,
     matches: impl Fn(&RecordName) -> bool,
-) -> Result<(), Error> {
+) -> Option<UnsupportedRouting> {
     let mut simple = Vec::new();
     for (name, record_sets) in &zone.record_sets {
         let is_selected = matches(name) && input.selects(name);
         let mut moving = record_sets.iter().filter(|it| it.record_type.moves());
         if let (true, Some(first)) = (is_selected, moving.next()) {
             match first.routing {
-                Routing::Weighted { .. } => return Ok(()),
+                Routing::Weighted { .. } => return None,
                 Routing::Simple => simple.push(name.to_string()),
                 Routing::Other(_) => {}
             }
         }
     }
-    match listed(&simple) {
-        None => Ok(()),
-        Some(names) => Err(Error::from(UnsupportedRouting::SimpleOnly {
-            names,
-            from: input.from.clone(),
-            to: input.to.clone(),
-        })),
-    }
+    Some(UnsupportedRouting::SimpleOnly {
+        names: listed(&simple)?,
+        from: input.from.clone(),
+        to: input.to.clone(),
+    })
 }
 
 /// The maximum number of set identifiers that a message lists.

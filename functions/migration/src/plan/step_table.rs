@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::budget::{duration_and_checks, further_calls};
 use super::external_dns_warnings::OwnerCounts;
 use super::migration::Migration;
+use super::problems::Problems;
 use super::warning::Warning;
-use crate::Error;
 use crate::change::{CHANGES_PER_SECOND, Moment, NameChange, Shift, batches, calls_for, shift};
 use crate::dns::{Percent, Zone, count_weights};
 use crate::error::InvalidInput;
@@ -65,6 +65,8 @@ pub struct PlannedStep {
     pub approval: bool,
 }
 
+/// Describes the plan, with these `warnings` and more. Adds a problem for each name whose weights or registry TXT
+/// records can't be written, and for what exceeds the limits of an execution.
 pub(super) fn describe(
     migration: &Migration,
     input: &Input,
@@ -72,7 +74,8 @@ pub(super) fn describe(
     paired_names: &[PairedName<'_>],
     writer: &Writer<'_>,
     mut warnings: Vec<Warning>,
-) -> Result<Plan, Error> {
+    problems: &mut Problems,
+) -> Plan {
     let pairs = || paired_names.iter().flat_map(|paired| paired.pairs.values());
     let ttl_seconds = migration.ttl_seconds(zone);
     let wait_seconds = migration.ttl_factor.times(ttl_seconds);
@@ -93,14 +96,14 @@ pub(super) fn describe(
                 moment,
                 migration.weight_total,
                 false,
-            )?;
+            );
+            let shift = problems.take_of(paired.name, shift).flatten();
             let Some(Shift { change, written }) = shift else {
                 continue;
             };
             if !change.fits_a_batch() {
-                return Err(Error::from(InvalidInput::NameTooLargeForBatch {
-                    name: paired.name.clone(),
-                }));
+                let name = paired.name.clone();
+                problems.add_of(paired.name, InvalidInput::NameTooLargeForBatch { name });
             }
             count_weights(&mut weights, &written);
             changes.push(change);
@@ -122,12 +125,14 @@ pub(super) fn describe(
             approval: step.approval,
         });
     }
-    let (expected_duration_seconds, checks) = duration_and_checks(
+    let duration_and_checks = duration_and_checks(
         migration,
         wait_seconds,
         input.records_timeout_seconds.get(),
         &calls_of_steps,
-    )?;
+    );
+    let (expected_duration_seconds, checks) =
+        problems.take(duration_and_checks).unwrap_or_default();
     let record_set_count: usize = zone.record_sets.values().map(Vec::len).sum();
     let calls_of_a_read = 1 + migration
         .record_names()
@@ -162,7 +167,7 @@ pub(super) fn describe(
         );
         warnings.push(Warning::new(WarningCode::SlowWrites, message));
     }
-    Ok(Plan {
+    Plan {
         current_percent: migration.start_percent,
         steps,
         names: paired_names.len(),
@@ -175,5 +180,5 @@ pub(super) fn describe(
         external_dns_owners: OwnerCounts::of(paired_names, &migration.from, &migration.to),
         warnings,
         fail_on_warnings: input.fail_on_warnings.clone(),
-    })
+    }
 }

@@ -31,7 +31,7 @@ fn events_of_a_poll(field: &str, fields: &Value, prepare: fn(&World)) -> usize {
 
 #[test]
 pub(super) fn a_poll_has_as_many_events_as_the_plan_counts() {
-    let absent = json!({"names": ["absent.example.com"]});
+    let absent = json!({"to": "eks-blueprint-absent"});
     let polls = [
         events_of_a_poll("recordsTimeoutSeconds", &absent, |_| {}),
         events_of_a_poll("readyTimeoutSeconds", &json!({}), World::become_unhealthy),

@@ -155,7 +155,7 @@ impl Course {
             Self::AsksForApproval => json!({"steps": [{"percent": 10, "approval": true}, 100]}),
             Self::IsDryRun => json!({"dryRun": true}),
             Self::WaitsForRecords => {
-                json!({"names": ["absent.example.com"], "recordsTimeoutSeconds": 600})
+                json!({"to": "eks-blueprint-absent", "recordsTimeoutSeconds": 600})
             }
             Self::IsRefused => json!({"from": 1}),
             Self::IsNotReady => json!({"readyTimeoutSeconds": 180}),
