@@ -33,6 +33,12 @@ pub trait Route53 {
         id: &HostedZoneId,
     ) -> impl Future<Output = Result<HostedZone, Error>> + Send;
 
+    /// `GetHostedZoneLimit` of `MAX_RRSETS_BY_ZONE`.
+    fn record_limit(
+        &self,
+        id: &HostedZoneId,
+    ) -> impl Future<Output = Result<RecordLimit, Error>> + Send;
+
     /// `ListResourceRecordSets`: the record sets from `start` on, in Route 53's order.
     fn list_resource_record_sets(
         &self,
@@ -79,6 +85,13 @@ pub enum ChangeStatus {
 pub struct HostedZone {
     pub name: RecordName,
     pub record_set_count: usize,
+}
+
+/// How many record sets a zone has, and how many it may have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RecordLimit {
+    pub count: usize,
+    pub limit: usize,
 }
 
 /// The position at which a page begins.

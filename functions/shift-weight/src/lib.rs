@@ -54,7 +54,9 @@ use migration::journal::{
     lowest_percent, pair,
 };
 use migration::json::{from_json, to_json};
-use migration::plan::{self, Awaited, Migration, Plan, StackSettings, awaited, literal_names};
+use migration::plan::{
+    self, Awaited, Migration, Plan, StackSettings, ZoneFacts, awaited, literal_names,
+};
 use migration::route53::{
     OpenChanges, PROPAGATION_SECONDS, Route53, open_changes, read_names, read_zone,
 };
@@ -247,8 +249,10 @@ async fn plan_migration(
             None => read_zone(route53, &input.hosted_zone_id).await,
         }
     };
-    let (zone, described, key) =
-        tokio::try_join!(read, executions.describe(&name), keys.signing_key())?;
+    let limit = async { Ok(route53.record_limit(&input.hosted_zone_id).await) };
+    let (zone, described, key, record_limit) =
+        tokio::try_join!(read, executions.describe(&name), keys.signing_key(), limit)?;
+    let facts = ZoneFacts { record_limit };
     let started_at = described
         .ok_or_else(|| unknown_execution(&name))?
         .started_at;
@@ -270,7 +274,7 @@ async fn plan_migration(
         journals,
     };
 
-    match plan::plan(&input, &writer, settings) {
+    match plan::plan(&input, &writer, settings, &facts) {
         Ok((migration, plan)) => Ok(Planned {
             migration: Some(migration),
             plan: Some(plan),

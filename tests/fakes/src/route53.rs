@@ -8,7 +8,7 @@ use migration::change::{LARGEST_BATCH_CHARACTERS, LARGEST_BATCH_RECORDS};
 use migration::dns::{HostedZoneId, RecordData, RecordName, RecordSet, RecordType, Routing};
 use migration::error::{ChangeRefused, InvalidInput, NoSuchHostedZone};
 use migration::route53::{
-    Change, ChangeId, ChangeStatus, HostedZone, LARGEST_PAGE, ListStart, Page, Route53,
+    Change, ChangeId, ChangeStatus, HostedZone, LARGEST_PAGE, ListStart, Page, RecordLimit, Route53,
 };
 use serde_json::json;
 
@@ -45,9 +45,14 @@ pub struct FakeRoute53 {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+/// The quota of an account that has asked for no other.
+///
+/// Source: Route 53 Developer Guide, "Quotas".
+const DEFAULT_RECORD_LIMIT: usize = 10_000;
+
 struct State {
     record_sets: RecordSets,
+    record_limit: usize,
     batches: Vec<Vec<WrittenChange>>,
     comments: Vec<String>,
     /// How often was asked for a change, by the id without its prefix.
@@ -84,7 +89,15 @@ impl FakeRoute53 {
             observer: None,
             state: Mutex::new(State {
                 record_sets: record_sets.into_iter().collect(),
-                ..State::default()
+                record_limit: DEFAULT_RECORD_LIMIT,
+                batches: Vec::new(),
+                comments: Vec::new(),
+                polls: BTreeMap::new(),
+                lost: BTreeSet::new(),
+                losing: None,
+                protected: BTreeSet::new(),
+                gone: BTreeMap::new(),
+                limits: None,
             }),
         }
     }
@@ -137,6 +150,11 @@ impl FakeRoute53 {
         edit_all(&mut state.record_sets, edit);
     }
 
+    /// Sets how many record sets the zone may have.
+    pub fn set_record_limit(&self, limit: usize) {
+        self.lock().record_limit = limit;
+    }
+
     /// Refuses every batch with a change of this name from now on.
     pub fn protect(&self, name: &RecordName) {
         self.lock().protected.insert(name.clone());
@@ -172,7 +190,8 @@ impl FakeRoute53 {
     /// Applies a batch of another writer, with Route 53's checks. It is not a call with a number, and not
     /// among [`Self::batches`].
     pub fn change_as_another_writer(&self, changes: &[Change<'_>]) -> Result<(), String> {
-        self.apply(&mut self.lock().record_sets, changes)
+        let state = &mut *self.lock();
+        self.apply(&mut state.record_sets, state.record_limit, changes)
     }
 
     /// The record sets in Route 53's order.
@@ -241,7 +260,12 @@ impl FakeRoute53 {
     }
 
     /// Applies all of the changes, or none.
-    fn apply(&self, record_sets: &mut RecordSets, changes: &[Change<'_>]) -> Result<(), String> {
+    fn apply(
+        &self,
+        record_sets: &mut RecordSets,
+        record_limit: usize,
+        changes: &[Change<'_>],
+    ) -> Result<(), String> {
         let records: usize = changes
             .iter()
             .map(|change| values_of(change).len().max(1))
@@ -270,7 +294,9 @@ impl FakeRoute53 {
                 }
             }
         }
-        let result = result.and_then(|()| self.check_result(record_sets, changes));
+        let result = result
+            .and_then(|()| self.check_result(record_sets, changes))
+            .and_then(|()| check_limit(record_sets, record_limit));
         if result.is_err() {
             for revert in applied.into_iter().rev() {
                 match revert {
@@ -438,6 +464,18 @@ impl Route53 for FakeRoute53 {
         .await
     }
 
+    async fn record_limit(&self, id: &HostedZoneId) -> Result<RecordLimit, Error> {
+        const ACTION: &str = "GetHostedZoneLimit";
+        self.wait_for_limits(ACTION, 0).await?;
+        self.call(ACTION, Some(id), |state| {
+            Ok(RecordLimit {
+                count: state.record_sets.len(),
+                limit: state.record_limit,
+            })
+        })
+        .await
+    }
+
     async fn list_resource_record_sets(
         &self,
         id: &HostedZoneId,
@@ -496,7 +534,7 @@ impl Route53 for FakeRoute53 {
             if let Some(reason) = state.missing_targets(changes) {
                 return Err(Error::from(ChangeRefused { reason }));
             }
-            self.apply(&mut state.record_sets, changes)
+            self.apply(&mut state.record_sets, state.record_limit, changes)
                 .map_err(|reason| ChangeRefused { reason })?;
             let batch: Vec<WrittenChange> = changes
                 .iter()
@@ -593,6 +631,16 @@ impl State {
             }
         }
     }
+}
+
+fn check_limit(record_sets: &RecordSets, limit: usize) -> Result<(), String> {
+    let count = record_sets.len();
+    if count <= limit {
+        return Ok(());
+    }
+    Err(format!(
+        "the zone would have {count} record sets, and its limit is {limit}"
+    ))
 }
 
 fn edit_all(record_sets: &mut RecordSets, edit: impl FnOnce(&mut Vec<RecordSet>)) {

@@ -1,7 +1,8 @@
 //! A proxy in front of the emulator's Route 53 in which a test can hold a call.
 //!
 //! It escapes a `*` in the names of changes as Route 53 does, because the emulator keeps names as
-//! they came: ExternalDNS writes `*.example.com`, and the functions write `\052.example.com`.
+//! they came: ExternalDNS writes `*.example.com`, and the functions write `\052.example.com`. It answers
+//! `GetHostedZoneLimit`, which the emulator does not know.
 //!
 //! A change of records is held before Route 53 receives it or before its response is returned. If
 //! the caller dies at either point, it cannot know whether the change was applied. A listing of the
@@ -25,6 +26,11 @@ const REFUSAL: &str = "<?xml version=\"1.0\"?>\n\
     <ErrorResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><Error>\
     <Type>Sender</Type><Code>AccessDenied</Code><Message>Refused by the proxy</Message>\
     </Error><RequestId>proxy</RequestId></ErrorResponse>";
+
+const RECORD_LIMIT: &str = "<?xml version=\"1.0\"?>\n\
+    <GetHostedZoneLimitResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><Limit>\
+    <Type>MAX_RRSETS_BY_ZONE</Type><Value>10000</Value></Limit><Count>100</Count>\
+    </GetHostedZoneLimitResponse>";
 
 /// When a call is held.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -169,6 +175,10 @@ async fn proxy(
         Some(Call::Change) => with_escaped_names(&request)?,
         _ => request,
     };
+    if is_limit(&request) {
+        stream.write_all(&record_limit()).await?;
+        return Ok(stream.shutdown().await?);
+    }
     let response = match call(&request).and_then(|call| take_due_rule(rules, call)) {
         None => forward(&request, emulator).await?,
         Some(rule) => {
@@ -201,17 +211,28 @@ fn take_due_rule(rules: &Mutex<Vec<HoldRule>>, call: Call) -> Option<HoldRule> {
     None
 }
 
-fn call(request: &[u8]) -> Option<Call> {
+/// The method, the path and the query of a request.
+fn target(request: &[u8]) -> Option<(String, String, String)> {
     let line = request.split(|byte| *byte == b'\r').next()?;
     let line = String::from_utf8_lossy(line);
     let mut parts = line.split(' ');
     let (method, target) = (parts.next()?, parts.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    Some((method.to_owned(), path.to_owned(), query.to_owned()))
+}
+
+/// Whether it is a request of `GetHostedZoneLimit`.
+fn is_limit(request: &[u8]) -> bool {
+    target(request).is_some_and(|(_, path, _)| path.contains("/hostedzonelimit/"))
+}
+
+fn call(request: &[u8]) -> Option<Call> {
+    let (method, path, query) = target(request)?;
     if !path.trim_end_matches('/').ends_with("/rrset") {
         return None;
     }
     let is_later = query.split('&').any(|field| field.starts_with("name="));
-    match method {
+    match method.as_str() {
         "POST" => Some(Call::Change),
         "GET" if is_later => Some(Call::LaterPage),
         _ => None,
@@ -296,9 +317,18 @@ async fn forward(request: &[u8], emulator: SocketAddr) -> Result<Vec<u8>> {
 }
 
 fn refusal() -> Vec<u8> {
+    response("403 Forbidden", REFUSAL)
+}
+
+/// The answer of `GetHostedZoneLimit` for a zone far from its limit.
+fn record_limit() -> Vec<u8> {
+    response("200 OK", RECORD_LIMIT)
+}
+
+fn response(status: &str, body: &str) -> Vec<u8> {
     format!(
-        "HTTP/1.1 403 Forbidden\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{REFUSAL}",
-        REFUSAL.len()
+        "HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
     )
     .into_bytes()
 }

@@ -144,8 +144,8 @@ fn steps_that_names_cannot_express_are_listed_with_the_other_problems() {
         &[skiapp_has_no_green_record],
         &input,
         &expect![[r#"
-        InvalidInput: 3 problems: (1) maxBakeSeconds: expected at least the longest bake time (300), found 1; (2) steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: the weights of the pair must keep their total of 90, because records with other set identifiers have a share, and the nearest share is 0 percent; choose another percent, or exclude the name; (3) skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green (the set identifiers of its weighted records are eks-blueprint-blue), so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name
-    "#]],
+            InvalidInput: 3 problems: (1) maxBakeSeconds: expected at least the longest bake time (300), found 1; (2) steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: the weights of the pair must keep their total of 90, because records with other set identifiers have a share, and the nearest share is 0 percent; give the records of the name weights with the same shares: eks-blueprint-blue 189, eks-blueprint-green 0, eks-dr 21 (in the tool that writes them, such as Terraform), or exclude the name; (3) skiapp.eks-blueprint.example.com has a weighted A record of eks-blueprint-blue but none of eks-blueprint-green (the set identifiers of its weighted records are eks-blueprint-blue), so its A traffic could not move; create the record of eks-blueprint-green, or exclude the name
+        "#]],
     );
 }
 

@@ -280,7 +280,7 @@ fn a_step_too_small_for_the_weights_beside_another_identifier_is_refused() {
         unchanged,
         &json!({"steps": [0.5, 100], "names": ["shared.eks-blueprint.example.com"]}),
         &expect![[r#"
-            InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: the weights of the pair must keep their total of 90, because records with other set identifiers have a share, and the nearest share is 0 percent; choose another percent, or exclude the name
+            InvalidInput: steps: 0.5 percent can't be expressed at shared.eks-blueprint.example.com A: the weights of the pair must keep their total of 90, because records with other set identifiers have a share, and the nearest share is 0 percent; give the records of the name weights with the same shares: eks-blueprint-blue 189, eks-blueprint-green 0, eks-dr 21 (in the tool that writes them, such as Terraform), or exclude the name
         "#]],
     );
 }

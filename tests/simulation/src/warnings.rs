@@ -1,7 +1,8 @@
 //! Warnings of the plan about the records and registry of ExternalDNS.
 
 use expect_test::{Expect, expect};
-use migration::dns::{RecordSet, Routing};
+use fakes::Fault;
+use migration::dns::{RecordData, RecordSet, Routing};
 use serde_json::{Value, json};
 
 use crate::Simulation;
@@ -57,6 +58,64 @@ fn a_watched_alarm_whose_event_starts_no_rollback_is_reported() {
         alarm-outside-prefix: the events of some watched alarms do not start a rollback, because their names need not begin with "green-", the parameter AlarmNamePrefix of the stack: "errors", "green"; only the health checks notice these alarms; watch alarms with that prefix, or change the parameter
     "#]]
     .assert_eq(&format!("{}\n", warning.unwrap()));
+}
+
+#[test]
+fn a_long_ttl_is_reported_with_the_time_by_which_it_delays_a_rollback() {
+    let give_a_ttl = |seconds| {
+        move |record_sets: &mut Vec<RecordSet>| {
+            edit_records_of(record_sets, "legacy", |record_set| {
+                if let RecordData::Values { ttl_seconds, .. } = &mut record_set.data {
+                    *ttl_seconds = seconds;
+                }
+            });
+        }
+    };
+    let mut input = json!({"names": ["legacy.eks-blueprint.example.com"]});
+    check_warnings(
+        give_a_ttl(600),
+        &input,
+        &expect![[r#"
+        no-registry: these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights back, which the migration reports as drift: run it with --policy=create-only until the migration has ended
+    "#]],
+    );
+    input["ttlFactor"] = 2.into();
+    check_warnings(
+        give_a_ttl(7_200),
+        &input,
+        &expect![[r#"
+        no-registry: these names have no registry TXT of ExternalDNS; a registry in DynamoDB, or none (noop), can't be seen in the zone, and an ExternalDNS that owns the records and runs with policy sync or upsert-only puts weights back, which the migration reports as drift: run it with --policy=create-only until the migration has ended
+        long-ttl: names have long TTLs: legacy.eks-blueprint.example.com (7200 seconds) (1 in all); each step waits for 7200 seconds times ttlFactor, and for 7200 seconds after a rollback resolvers may still send clients to the new side; give the records a TTL of 60 seconds, and start 7200 seconds after that
+    "#]],
+    );
+}
+
+/// Without the permission, or if Route 53 does not answer.
+#[test]
+fn an_unknown_limit_of_the_zone_is_reported() {
+    let simulation = Simulation::blueprint();
+    simulation
+        .route53
+        .inject_fault_into("GetHostedZoneLimit", 0, Fault::Refused);
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    let warnings = Simulation::warnings(&planned);
+    expect![[r#"
+        txt-names-differ: the registry TXT records of the two sides are named differently: \052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
+        record-limit-unknown: it is unknown whether the zone has room for 7 journals, one more record set for each name (GetHostedZoneLimit is not permitted (AccessDenied); the stack's template grants this permission: deploy the stack again, and look for a service control policy that denies it); compare its number of record sets with its quota, 10000 by default, before the start
+    "#]].assert_eq(&format!("{}\n", warnings.join("\n")));
+}
+
+#[test]
+fn a_zone_without_room_for_the_journals_is_refused_and_one_with_room_is_planned() {
+    let simulation = Simulation::blueprint();
+    let count = simulation.route53.record_sets().len();
+    simulation.route53.set_record_limit(count + 6);
+    let error = run(simulation.plan("run", &canary())).unwrap_err();
+    expect![[r#"
+        InvalidInput: names: the zone has 49 of at most 55 record sets, and the migration would add 7 journals, one for each name; delete records that nobody needs, move fewer names in one migration, or ask AWS for a higher quota
+    "#]].assert_eq(&format!("{}: {error}\n", error.name()));
+    simulation.route53.set_record_limit(count + 7);
+    simulation.migrate("run", &canary()).unwrap();
 }
 
 #[test]

@@ -10,7 +10,9 @@ use migration::dns::{HostedZoneId, RecordData, RecordSet, RecordType, Routing};
 use migration::error::{
     ChangeRefused, NoSuchHostedZone, NotPermitted, Unavailable, UnsupportedRouting,
 };
-use migration::route53::{Change, ChangeId, ChangeStatus, HostedZone, ListStart, Page, Route53};
+use migration::route53::{
+    Change, ChangeId, ChangeStatus, HostedZone, ListStart, Page, RecordLimit, Route53,
+};
 use migration::text::shortened;
 
 /// The error codes with which Route 53 refuses a change that is not valid for the zone.
@@ -70,6 +72,24 @@ impl Route53 for Route53Client {
                 // it, name by name is right for few names.
                 .unwrap_or(usize::MAX),
         })
+    }
+
+    async fn record_limit(&self, id: &HostedZoneId) -> Result<RecordLimit, Error> {
+        const ACTION: &str = "route53:GetHostedZoneLimit";
+        let output = self
+            .0
+            .get_hosted_zone_limit()
+            .hosted_zone_id(id.as_str())
+            .r#type(sdk::HostedZoneLimitType::MaxRrsetsByZone)
+            .send()
+            .await
+            .map_err(|error| zone_error(ACTION, id, &error))?;
+        let limit = output.limit().map(sdk::HostedZoneLimit::value);
+        let number = |number: Option<i64>| number.and_then(|number| usize::try_from(number).ok());
+        match (number(Some(output.count())), number(limit)) {
+            (Some(count), Some(limit)) => Ok(RecordLimit { count, limit }),
+            _ => Err(unusable(ACTION, "it does not contain the limit".to_owned())),
+        }
     }
 
     async fn list_resource_record_sets(

@@ -147,6 +147,7 @@ fn weights_to_write(
                     name: name.clone(),
                     record_type: record_type.clone(),
                     problem,
+                    remedy: None,
                 })?
             };
             if weights.are_zero() {

@@ -173,7 +173,7 @@ pub fn weights_at(
     if (to * all).abs_diff(scaled) * 10 > scaled {
         return Err(format!(
             "the weights of the pair must keep their total of {total}, because records with other set identifiers have a share, and \
-             the nearest share is {} percent; choose another percent, or exclude the name",
+             the nearest share is {} percent",
             Percent::share(u16::try_from(to).unwrap_or(total), total)
         ));
     }
@@ -181,8 +181,7 @@ pub fn weights_at(
         u8::try_from(weight).map_err(|_| {
             format!(
                 "the weights of the pair must keep their total of {total}, because records with other set identifiers have a share, \
-                 and one of them would be {weight}, above the maximum of 255; lower all weights of the name in \
-                 proportion, or exclude the name"
+                 and one of them would be {weight}, above the maximum of 255"
             )
         })
     };
@@ -269,13 +268,13 @@ mod tests {
             1.0,
             "10/0",
             true,
-            "the weights of the pair must keep their total of 10, because records with other set identifiers have a share, and the nearest share is 0 percent; choose another percent, or exclude the name",
+            "the weights of the pair must keep their total of 10, because records with other set identifiers have a share, and the nearest share is 0 percent",
         );
         check(
             100.0,
             "200/100",
             true,
-            "the weights of the pair must keep their total of 300, because records with other set identifiers have a share, and one of them would be 300, above the maximum of 255; lower all weights of the name in proportion, or exclude the name",
+            "the weights of the pair must keep their total of 300, because records with other set identifiers have a share, and one of them would be 300, above the maximum of 255",
         );
     }
 

@@ -85,6 +85,16 @@ pub enum InvalidInput {
         largest: usize,
     },
     #[error(
+        "names: the zone has {count} of at most {limit} record sets, and the migration would add {journals} journals, one \
+         for each name; delete records that nobody needs, move fewer names in one migration, or ask AWS for a higher \
+         quota"
+    )]
+    TooManyRecords {
+        count: usize,
+        journals: usize,
+        limit: usize,
+    },
+    #[error(
         "names: the record sets of {name} do not fit into one ChangeBatch of Route 53 (1000 records, 32000 characters); \
          exclude the name"
     )]
@@ -142,12 +152,17 @@ pub enum InvalidInput {
     /// No total of weights makes every step exact.
     #[error("steps: {problem}")]
     InexactSteps { problem: String },
-    #[error("steps: {percent} percent can't be expressed at {name} {record_type}: {problem}")]
+    #[error(
+        "steps: {percent} percent can't be expressed at {name} {record_type}: {problem}; {}, or exclude the name",
+        remedy.as_deref().unwrap_or("choose another percent")
+    )]
     InexactStep {
         percent: Percent,
         name: RecordName,
         record_type: RecordType,
         problem: String,
+        /// Which other weights would express all steps; none if there are none.
+        remedy: Option<String>,
     },
 
     #[error(

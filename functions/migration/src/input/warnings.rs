@@ -36,6 +36,8 @@ warning_codes! {
     AlarmOutsidePrefix = "alarm-outside-prefix",
     /// An item of `exclude` matches no name.
     ExcludeWithoutMatch = "exclude-without-match",
+    /// Records of the names have long TTLs, which delay each step and a rollback.
+    LongTtl = "long-ttl",
     /// Names with records of `from` have none of `to` and are not moved.
     NamesWithoutTo = "names-without-to",
     /// The names have no registry TXT of an ExternalDNS.
@@ -54,6 +56,8 @@ warning_codes! {
     OtherRouting = "other-routing",
     /// HTTPS, SVCB or SRV records point at moved names and are not moved.
     PointingRecords = "pointing-records",
+    /// It is unknown whether the zone has room for the journals.
+    RecordLimitUnknown = "record-limit-unknown",
     /// The ExternalDNS of both sides have the same owner id.
     SameOwner = "same-owner",
     /// An ExternalDNS of the two clusters owns a simple record.

@@ -10,11 +10,14 @@ mod external_dns_warnings;
 mod migration;
 mod one_sided;
 mod problems;
+mod record_limit;
+mod rollback_time;
 mod selection;
 mod stack_settings;
 mod stays;
 mod step_table;
 mod warning;
+mod weight_remedy;
 
 pub use budget::{
     Awaited, EVENTS_OF_A_FURTHER_CALL, EVENTS_OF_A_POLL, EVENTS_OF_A_STEP, HISTORY_BUDGET, awaited,
@@ -33,10 +36,13 @@ use crate::dns::{RecordName, WeightTotal, Zone, ZoneNames};
 use crate::error::{AllZeroWeights, Busy, InvalidInput};
 use crate::input::{Input, Step};
 use crate::journal::{ExecutionIdentity, Journal, PairedName, Writer, lowest_percent, pair};
+use crate::route53::RecordLimit;
 use budget::reject_too_large;
 use external_dns_warnings::external_dns_warnings;
 use one_sided::one_sided_warning;
 use problems::Problems;
+use record_limit::record_limit_warning;
+use rollback_time::long_ttl_warning;
 use selection::select_names;
 use stays::stay_warnings;
 use step_table::describe;
@@ -47,6 +53,13 @@ use step_table::describe;
 /// Source: Route 53 API Reference, `ResourceRecord`.
 const MOST_ADOPTED: usize = 10;
 
+/// What Route 53 says about a zone besides its record sets. What it did not answer is an error, and no reason to
+/// refuse a plan.
+#[derive(Clone, Debug)]
+pub struct ZoneFacts {
+    pub record_limit: Result<RecordLimit, Error>,
+}
+
 /// Plans the migration of `input` by the execution `writer`, in a stack with these `settings`.
 ///
 /// # Errors
@@ -55,6 +68,7 @@ pub fn plan(
     input: &Input,
     writer: &Writer<'_>,
     settings: &StackSettings,
+    facts: &ZoneFacts,
 ) -> Result<(Migration, Plan), Error> {
     let zone = writer.journals.zone;
     let mut warnings = Vec::new();
@@ -93,22 +107,7 @@ pub fn plan(
         steps.extend(last_step);
     }
 
-    let longest_bake = steps
-        .iter()
-        .map(|step| step.bake_seconds)
-        .max()
-        .unwrap_or_default();
-    let max_bake_seconds = match input.max_bake_seconds {
-        Some(max_bake) if max_bake.get() < longest_bake => {
-            problems.add(InvalidInput::MaxBakeTooShort {
-                longest_bake,
-                found: max_bake.get(),
-            });
-            max_bake.get()
-        }
-        Some(max_bake) => max_bake.get(),
-        None => (2 * longest_bake).max(3_600),
-    };
+    let max_bake_seconds = problems.take(max_bake_seconds(input, &steps));
     let migration = Migration {
         execution: writer.execution.clone(),
         redrives: writer.redrives,
@@ -121,7 +120,7 @@ pub fn plan(
         adopted_journals,
         steps,
         weight_total,
-        max_bake_seconds,
+        max_bake_seconds: max_bake_seconds.unwrap_or_default(),
         check_seconds: input.check_seconds.get(),
         failure_threshold: input.failure_threshold.get(),
         ttl_factor: input.ttl_factor,
@@ -142,6 +141,12 @@ pub fn plan(
     warnings.extend(stay_warnings(input, zone, &names));
     warnings.extend(external_dns_warnings(input, zone, &paired_names));
     warnings.extend(settings.alarm_warning(&input.alarms));
+    warnings.extend(long_ttl_warning(zone, &names));
+    warnings.extend(record_limit_warning(
+        &facts.record_limit,
+        &paired_names,
+        &mut problems,
+    ));
     let writer = Writer {
         adopted: &migration.adopted,
         ..*writer
@@ -157,6 +162,25 @@ pub fn plan(
     );
     problems.refuse()?;
     Ok((migration, plan))
+}
+
+/// How long a step may bake.
+///
+/// # Errors
+/// [`InvalidInput::MaxBakeTooShort`] if it is shorter than the bake time of one of `steps`.
+fn max_bake_seconds(input: &Input, steps: &[Step]) -> Result<u32, Error> {
+    let longest_bake = steps.iter().map(|step| step.bake_seconds).max();
+    let longest_bake = longest_bake.unwrap_or_default();
+    match input.max_bake_seconds {
+        Some(max_bake) if max_bake.get() < longest_bake => {
+            Err(Error::from(InvalidInput::MaxBakeTooShort {
+                longest_bake,
+                found: max_bake.get(),
+            }))
+        }
+        Some(max_bake) => Ok(max_bake.get()),
+        None => Ok((2 * longest_bake).max(3_600)),
+    }
 }
 
 /// Pairs the records of the names, in their order, and collects which journals the migration adopts. Names with a

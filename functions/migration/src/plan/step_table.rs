@@ -8,8 +8,10 @@ use super::budget::{duration_and_checks, further_calls};
 use super::external_dns_warnings::OwnerCounts;
 use super::migration::Migration;
 use super::problems::Problems;
+use super::rollback_time::slow_writes_warning;
 use super::warning::Warning;
-use crate::change::{CHANGES_PER_SECOND, Moment, NameChange, Shift, batches, calls_for, shift};
+use super::weight_remedy::with_remedy;
+use crate::change::{Moment, NameChange, Shift, batches, calls_for, shift};
 use crate::dns::{Percent, Zone, count_weights};
 use crate::error::InvalidInput;
 use crate::external_dns::{Mode, RegistryText};
@@ -97,6 +99,7 @@ pub(super) fn describe(
                 migration.weight_total,
                 false,
             );
+            let shift = shift.map_err(|error| with_remedy(error, zone, paired, &migration.steps));
             let shift = problems.take_of(paired.name, shift).flatten();
             let Some(Shift { change, written }) = shift else {
                 continue;
@@ -146,27 +149,16 @@ pub(super) fn describe(
             |text: &RegistryText<'_>| text.record_type.is_some() && text.external_dns().is_some();
         migration.external_dns.mode == Mode::Lease && paired.registry.iter().flatten().any(is_owned)
     };
-    if !migration.probe.enabled && migration.alarms.are_none() {
-        warnings.push(Warning::new(
-            WarningCode::NothingObserved,
-            "no failure can be noticed, because the migration has no alarms and its probe is disabled; add alarms to \
-             `alarms.names`",
-        ));
-    }
+    warnings.extend(nothing_observed_warning(migration));
     let lone = paired_names
         .iter()
         .map(|paired| paired.lone.len())
         .sum::<usize>();
     let write_seconds = calls_of_steps.iter().map(|calls| calls.seconds).max();
-    let write_seconds = write_seconds.unwrap_or_default();
-    if write_seconds > 0 {
-        let message = format!(
-            "Route 53 permits {CHANGES_PER_SECOND} changes a second in an account, so writing one step takes about \
-             {write_seconds} seconds, in which names stand at different percents, and a rollback of all names about \
-             {rollback_seconds} seconds; for shorter times, move fewer names in one migration"
-        );
-        warnings.push(Warning::new(WarningCode::SlowWrites, message));
-    }
+    warnings.extend(slow_writes_warning(
+        write_seconds.unwrap_or_default(),
+        rollback_seconds,
+    ));
     Plan {
         current_percent: migration.start_percent,
         steps,
@@ -181,4 +173,11 @@ pub(super) fn describe(
         warnings,
         fail_on_warnings: input.fail_on_warnings.clone(),
     }
+}
+
+fn nothing_observed_warning(migration: &Migration) -> Option<Warning> {
+    let is_observed = migration.probe.enabled || !migration.alarms.are_none();
+    let message = "no failure can be noticed, because the migration has no alarms and its probe is disabled; add alarms to \
+                   `alarms.names`";
+    (!is_observed).then(|| Warning::new(WarningCode::NothingObserved, message))
 }
