@@ -22,6 +22,44 @@ pub fn first_of(items: &[String], most: usize) -> String {
     }
 }
 
+/// A time for people, such as `45 s`, `5 min` or `1 h 30 min`. Of hours, seconds are left out.
+pub fn duration(seconds: u64) -> String {
+    let (hours, minutes, rest) = (seconds / 3_600, seconds % 3_600 / 60, seconds % 60);
+    let parts = match (hours, minutes) {
+        (0, 0) => vec![(rest, "s")],
+        (0, _) => vec![(minutes, "min"), (rest, "s")],
+        _ => vec![(hours, "h"), (minutes, "min")],
+    };
+    let is_shown = |(index, (number, _)): &(usize, (u64, &str))| *index == 0 || *number > 0;
+    let shown: Vec<_> = parts
+        .into_iter()
+        .enumerate()
+        .filter(is_shown)
+        .map(|(_, (number, unit))| format!("{number} {unit}"))
+        .collect();
+    shown.join(" ")
+}
+
+/// Rows of cells as lines, each column as wide as its widest cell. The last cell of a row is not padded.
+pub fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let line = |row: &Vec<String>| {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            // Writing to a String can't fail.
+            let _ = write!(line, "{cell:<width$}  ", width = width(column));
+        }
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
 /// The maximum length of an execution's name, in characters.
 ///
 /// Source: Step Functions API Reference, `StartExecution`.
@@ -94,5 +132,31 @@ mod tests {
         assert_eq!(shortened("", 0), "");
         assert_eq!(quoted("gr\"ün"), "\"gr\\\"ün\"");
         assert_eq!(quoted(&"x".repeat(1_000)).chars().count(), 303);
+    }
+
+    #[test]
+    fn a_time_has_at_most_two_units() {
+        let shown = [0, 59, 60, 90, 3_600, 5_400, 5_401, 90_000].map(duration);
+        assert_eq!(
+            shown,
+            [
+                "0 s",
+                "59 s",
+                "1 min",
+                "1 min 30 s",
+                "1 h",
+                "1 h 30 min",
+                "1 h 30 min",
+                "25 h"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_cells_of_a_column_begin_at_the_same_place() {
+        let rows =
+            [["a", "grün", "x"], ["long", "b", ""]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), ["a     grün  x", "long  b"]);
+        assert!(table(&[]).is_empty());
     }
 }

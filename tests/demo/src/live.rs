@@ -65,18 +65,10 @@ impl Live {
             Seen::Plan(plan) => {
                 let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress.plan(plan);
-                let steps = progress.steps();
-                let left = wording::duration(progress.left());
                 drop(progress);
-                self.line(&format!(
-                    "Planned: {steps} steps, about {left} if every check passes"
-                ));
-                let warnings = plan.get("warnings").and_then(serde_json::Value::as_array);
-                for warning in warnings.into_iter().flatten() {
-                    let field = |key| warning.get(key).and_then(serde_json::Value::as_str);
-                    if let (Some(code), Some(message)) = (field("code"), field("message")) {
-                        self.line(&format!("Warning {code}: {message}"));
-                    }
+                let summary = plan.get("summary").and_then(serde_json::Value::as_array);
+                for line in summary.into_iter().flatten() {
+                    self.line(line.as_str().unwrap_or_default());
                 }
             }
             Seen::Moment(moment) => self.show_moment(moment),

@@ -87,11 +87,6 @@ impl Progress {
         }
     }
 
-    /// The number of steps in the plan.
-    pub(crate) fn steps(&self) -> usize {
-        self.steps.len()
-    }
-
     /// The unscaled time left if every check passes.
     pub(crate) fn left(&self) -> Duration {
         let ahead: Duration = self

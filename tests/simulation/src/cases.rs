@@ -35,11 +35,8 @@ fn check_plan(simulation: &Simulation, input: &Value, expect: &Expect) {
     let mut shown = String::new();
     match run(simulation.plan("plan", input)) {
         Ok(planned) => {
-            for step in planned["plan"]["steps"].as_array().unwrap() {
-                let _ = writeln!(shown, "{} percent: {}", step["percent"], step["weights"]);
-            }
-            for warning in Simulation::warnings(&planned) {
-                let _ = writeln!(shown, "warning {warning}");
+            for line in planned["plan"]["summary"].as_array().unwrap() {
+                let _ = writeln!(shown, "{}", line.as_str().unwrap());
             }
         }
         Err(error) => {
@@ -87,10 +84,20 @@ fn a_third_record_at_weight_0_leaves_the_total_free_and_keeps_its_weight() {
         &simulation,
         &input,
         &expect![[r#"
-        10 percent: {"90/10":1}
-        50 percent: {"50/50":1}
-        100 percent: {"0/1":1}
-    "#]],
+            1 name of example.com from cluster1 to cluster2
+            2 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+            percent  weights    write  wait   bake   approval
+            10       90/10 x 1  0 s    1 min  5 min  no
+            50       50/50 x 1  0 s    1 min  5 min  no
+            100      0/1 x 1    0 s    1 min  5 min  no
+
+            name             types  weights  outcome
+            app.example.com  A      1/0      moves
+
+            A rollback writes all original weights in one call; resolvers follow within 1 min
+            1 name leased from ExternalDNS until the release
+        "#]],
     );
     let mut input = input;
     input["bakeSeconds"] = 0.into();
@@ -165,12 +172,24 @@ fn a_type_that_only_one_side_has_moves_with_its_side() {
         &simulation,
         &input,
         &expect![[r#"
-        10 percent: {"90/10":3}
-        50 percent: {"50/50":3}
-        100 percent: {"0/100":3}
-        warning one-sided-type: records of one type that only one side has get the weights of that side: api.example.com (AAAA of eks-green), app.example.com (AAAA of eks-green) (2 in all); before the start, the probe finds out whether their load balancers have addresses of that type: with an address, the migration does not start, because clients of that type would be on that side, whatever the weights are; to have the same types on both sides, run the ExternalDNS of that side with --exclude-record-types, or let that of the other side write the type, too
-        warning txt-names-differ: the registry TXT records of the two sides are named differently: api.example.com (CNAME and ANY of eks-blue, A and AAAA of eks-green) (and 1 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
-    "#]],
+            3 names of example.com from eks-blue to eks-green
+            8 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+            percent  weights    write  wait   bake   approval
+            10       90/10 x 3  0 s    1 min  5 min  no
+            50       50/50 x 3  0 s    1 min  5 min  no
+            100      0/100 x 3  0 s    1 min  5 min  no
+
+            name              types    weights  outcome
+            api.example.com   A, AAAA  100/0    moves
+            app.example.com   A, AAAA  100/0    moves
+            docs.example.com  A        100/0    moves
+
+            A rollback writes all original weights in one call; resolvers follow within 1 min
+            2 names leased from ExternalDNS until the release
+            Warning one-sided-type: records of one type that only one side has get the weights of that side: api.example.com (AAAA of eks-green), app.example.com (AAAA of eks-green) (2 in all); before the start, the probe finds out whether their load balancers have addresses of that type: with an address, the migration does not start, because clients of that type would be on that side, whatever the weights are; to have the same types on both sides, run the ExternalDNS of that side with --exclude-record-types, or let that of the other side write the type, too
+            Warning txt-names-differ: the registry TXT records of the two sides are named differently: api.example.com (CNAME and ANY of eks-blue, A and AAAA of eks-green) (and 1 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
+        "#]],
     );
     input["bakeSeconds"] = 0.into();
     let before = simulation.route53.record_sets();
@@ -318,10 +337,22 @@ fn names_with_another_routing_policy_are_said_to_stay() {
         &simulation,
         &input,
         &expect![[r#"
-            10 percent: {"90/10":1}
-            50 percent: {"50/50":1}
-            100 percent: {"0/100":1}
-            warning other-routing: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
+            1 name of example.com from eks-blue to eks-green
+            2 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+            percent  weights    write  wait   bake   approval
+            10       90/10 x 1  0 s    1 min  5 min  no
+            50       50/50 x 1  0 s    1 min  5 min  no
+            100      0/100 x 1  0 s    1 min  5 min  no
+
+            name                  types  weights  outcome
+            app.example.com       A      100/0    moves
+            grafana.example.com   A               stays: failover routing
+            kubecost.example.com  A               stays: latency routing
+
+            A rollback writes all original weights in one call; resolvers follow within 1 min
+            1 name leased from ExternalDNS until the release
+            Warning other-routing: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
         "#]],
     );
     // They were left out on purpose.
@@ -333,10 +364,22 @@ fn names_with_another_routing_policy_are_said_to_stay() {
         &simulation,
         &input,
         &expect![[r#"
-        10 percent: {"90/10":1}
-        50 percent: {"50/50":1}
-        100 percent: {"0/100":1}
-    "#]],
+            1 name of example.com from eks-blue to eks-green
+            2 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+            percent  weights    write  wait   bake   approval
+            10       90/10 x 1  0 s    1 min  5 min  no
+            50       50/50 x 1  0 s    1 min  5 min  no
+            100      0/100 x 1  0 s    1 min  5 min  no
+
+            name                  types  weights  outcome
+            app.example.com       A      100/0    moves
+            grafana.example.com   A               stays: not selected
+            kubecost.example.com  A               stays: not selected
+
+            A rollback writes all original weights in one call; resolvers follow within 1 min
+            1 name leased from ExternalDNS until the release
+        "#]],
     );
     input.as_object_mut().unwrap().remove("exclude");
     input["names"] = ["app.example.com"].as_slice().into();
@@ -344,10 +387,22 @@ fn names_with_another_routing_policy_are_said_to_stay() {
         &simulation,
         &input,
         &expect![[r#"
-        10 percent: {"90/10":1}
-        50 percent: {"50/50":1}
-        100 percent: {"0/100":1}
-    "#]],
+            1 name of example.com from eks-blue to eks-green
+            2 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+            percent  weights    write  wait   bake   approval
+            10       90/10 x 1  0 s    1 min  5 min  no
+            50       50/50 x 1  0 s    1 min  5 min  no
+            100      0/100 x 1  0 s    1 min  5 min  no
+
+            name                  types  weights  outcome
+            app.example.com       A      100/0    moves
+            grafana.example.com   A               stays: not selected
+            kubecost.example.com  A               stays: not selected
+
+            A rollback writes all original weights in one call; resolvers follow within 1 min
+            1 name leased from ExternalDNS until the release
+        "#]],
     );
 }
 
@@ -387,11 +442,26 @@ fn records_that_point_at_a_moved_name_are_said_to_stay() {
         &simulation,
         &input,
         &expect![[r#"
-            10 percent: {"90/10":1}
-            50 percent: {"50/50":1}
-            100 percent: {"0/100":1}
-            warning other-routing: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
-            warning pointing-records: records that point at moved names are not moved: _8443._https.app.example.com SVCB, _web._tcp.app.example.com SRV, app.example.com HTTPS (3 in all); if their hints (ipv4hint, ipv6hint) or targets name servers of one side, clients that follow them stay there, whatever the weights: remove the hints, or let the targets be names that move
+            1 name of example.com from eks-blue to eks-green
+            2 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+            percent  weights    write  wait   bake   approval
+            10       90/10 x 1  0 s    1 min  5 min  no
+            50       50/50 x 1  0 s    1 min  5 min  no
+            100      0/100 x 1  0 s    1 min  5 min  no
+
+            name                          types  weights  outcome
+            app.example.com               A      100/0    moves
+            grafana.example.com           A               stays: failover routing
+            kubecost.example.com          A               stays: latency routing
+            _8443._https.app.example.com  SVCB            stays: has no weights, points at a name that moves
+            _web._tcp.app.example.com     SRV             stays: has no weights, points at a name that moves
+            app.example.com               HTTPS           stays: has no weights, points at a name that moves
+
+            A rollback writes all original weights in one call; resolvers follow within 1 min
+            1 name leased from ExternalDNS until the release
+            Warning other-routing: names with another routing policy than weighted are not moved: grafana.example.com (failover), kubecost.example.com (latency) (2 in all); their traffic stays where it is: make them weighted, with one record of each side, or move them in another way
+            Warning pointing-records: records that point at moved names are not moved: _8443._https.app.example.com SVCB, _web._tcp.app.example.com SRV, app.example.com HTTPS (3 in all); if their hints (ipv4hint, ipv6hint) or targets name servers of one side, clients that follow them stay there, whatever the weights: remove the hints, or let the targets be names that move
         "#]],
     );
 }

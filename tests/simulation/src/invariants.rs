@@ -95,11 +95,36 @@ fn a_step_adds_one_journal_with_original_and_written_weights() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a whole plan as an expected text")]
 fn the_plan_lists_steps_weights_duration_and_owners() {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     expect![[r#"
         {
+          "summary": [
+            "7 names of eks-blueprint.example.com from eks-blueprint-blue to eks-blueprint-green",
+            "24 record sets at 0 percent now; 3 steps, about 24 min if every check passes",
+            "",
+            "percent  weights                          write  wait   bake   approval",
+            "10       81/9 x 1, 90/10 x 11             0 s    2 min  5 min  no",
+            "50       45/45 x 1, 50/50 x 11            0 s    2 min  5 min  no",
+            "100      0/100 x 10, 0/255 x 1, 0/90 x 1  0 s    2 min  5 min  no",
+            "",
+            "name                                   types    weights  outcome",
+            "\\052.apps.eks-blueprint.example.com    A, AAAA  100/0    moves",
+            "argocd.eks-blueprint.example.com       A, AAAA  100/0    moves",
+            "burnham.eks-blueprint.example.com      A, AAAA  100/0    moves",
+            "ecsfrontend.eks-blueprint.example.com  A, AAAA  100/0    moves",
+            "legacy.eks-blueprint.example.com       CNAME    255/0    moves",
+            "shared.eks-blueprint.example.com       A        90/0     moves",
+            "skiapp.eks-blueprint.example.com       A, AAAA  100/0    moves",
+            "_9f2c.eks-blueprint.example.com        CNAME             stays: simple routing",
+            "plain.eks-blueprint.example.com        A                 stays: simple routing",
+            "",
+            "A rollback writes all original weights in one call; resolvers follow within 2 min",
+            "5 names leased from ExternalDNS until the release",
+            "Warning txt-names-differ: the registry TXT records of the two sides are named differently: \\052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations"
+          ],
           "currentPercent": 0,
           "steps": [
             {
@@ -135,6 +160,63 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
             }
           ],
           "names": 7,
+          "nameTable": {
+            "rows": [
+              {
+                "name": "\\052.apps.eks-blueprint.example.com",
+                "types": "A, AAAA",
+                "weights": "100/0",
+                "outcome": "moves"
+              },
+              {
+                "name": "argocd.eks-blueprint.example.com",
+                "types": "A, AAAA",
+                "weights": "100/0",
+                "outcome": "moves"
+              },
+              {
+                "name": "burnham.eks-blueprint.example.com",
+                "types": "A, AAAA",
+                "weights": "100/0",
+                "outcome": "moves"
+              },
+              {
+                "name": "ecsfrontend.eks-blueprint.example.com",
+                "types": "A, AAAA",
+                "weights": "100/0",
+                "outcome": "moves"
+              },
+              {
+                "name": "legacy.eks-blueprint.example.com",
+                "types": "CNAME",
+                "weights": "255/0",
+                "outcome": "moves"
+              },
+              {
+                "name": "shared.eks-blueprint.example.com",
+                "types": "A",
+                "weights": "90/0",
+                "outcome": "moves"
+              },
+              {
+                "name": "skiapp.eks-blueprint.example.com",
+                "types": "A, AAAA",
+                "weights": "100/0",
+                "outcome": "moves"
+              },
+              {
+                "name": "_9f2c.eks-blueprint.example.com",
+                "types": "CNAME",
+                "outcome": "stays: simple routing"
+              },
+              {
+                "name": "plain.eks-blueprint.example.com",
+                "types": "A",
+                "outcome": "stays: simple routing"
+              }
+            ],
+            "more": {}
+          },
           "recordSets": 24,
           "ttlSeconds": 120,
           "expectedDurationSeconds": 1440,

@@ -99,6 +99,8 @@ mod later_formats;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod name_tables;
+#[cfg(test)]
 mod put_back;
 #[cfg(test)]
 mod refusals;

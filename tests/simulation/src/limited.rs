@@ -74,13 +74,20 @@ fn others(route53: &FakeRoute53) -> [OtherLoad; 3] {
     [external_dns, external_dns, alarms]
 }
 
+/// A zone with so many names. 2,000 names have more record sets than Route 53 allows by default.
+fn simulation(names: usize) -> Simulation {
+    let simulation = Simulation::new(&zones::registered(names));
+    simulation.route53.set_record_limit(100_000);
+    simulation
+}
+
 /// A migration of so many names that has shifted once and failed.
 ///
 /// # Panics
 /// If it can't be shifted.
 #[expect(clippy::unwrap_used, reason = "nothing disturbs it")]
 pub fn shifted(names: usize) -> Simulation {
-    let simulation = Simulation::new(&zones::registered(names));
+    let simulation = simulation(names);
     let planned = simulation.block_on(simulation.plan(EXECUTION, &input(names)));
     let planned = planned.unwrap();
     simulation.shift_all(&planned, 0).unwrap();
@@ -113,7 +120,7 @@ pub fn roll_back_shifted(simulation: &Simulation, refused: &BTreeSet<RecordName>
 
 /// The first step of a migration of so many names.
 pub fn shift(names: usize) -> Measured {
-    let simulation = Simulation::new(&zones::registered(names));
+    let simulation = simulation(names);
     simulation.limit(&others(&simulation.route53));
     let mut input = input(names);
     input["steps"] = json!([100]);

@@ -30,6 +30,11 @@ impl ZoneNames {
         Self { zone, names }
     }
 
+    /// The name of their zone.
+    pub fn zone(&self) -> &RecordName {
+        &self.zone
+    }
+
     fn relative(&self, name: &RecordName) -> String {
         let within = name.as_str().strip_suffix(self.zone.as_str());
         match within {

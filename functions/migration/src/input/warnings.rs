@@ -25,6 +25,13 @@ macro_rules! warning_codes {
         impl WarningCode {
             /// Every code, as inputs and plans write it.
             pub const ALL: &'static [&'static str] = &[$($code),+];
+
+            /// The code as inputs and plans write it.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $code,)+
+                }
+            }
         }
     };
 }

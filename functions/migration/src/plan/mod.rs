@@ -8,6 +8,7 @@
 mod budget;
 mod external_dns_warnings;
 mod migration;
+mod name_table;
 mod one_sided;
 mod problems;
 mod record_limit;
@@ -16,6 +17,7 @@ mod selection;
 mod stack_settings;
 mod stays;
 mod step_table;
+mod summary;
 mod warning;
 mod weight_remedy;
 
@@ -24,6 +26,7 @@ pub use budget::{
 };
 pub use external_dns_warnings::OwnerCounts;
 pub use migration::Migration;
+pub use name_table::{NameRow, NameTable, Outcome};
 pub use selection::literal_names;
 pub use stack_settings::StackSettings;
 pub use step_table::{Plan, PlannedStep};

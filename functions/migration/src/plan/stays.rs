@@ -1,5 +1,7 @@
 //! What stays as it is although a reader of the input may expect it to move.
 
+use std::collections::BTreeSet;
+
 use super::warning::Warning;
 use crate::dns::{RecordName, RecordSet, RecordType, Routing, Zone};
 use crate::input::{Input, WarningCode};
@@ -43,25 +45,9 @@ fn other_routing(input: &Input, zone: &Zone) -> Option<Warning> {
     Some(Warning::new(WarningCode::OtherRouting, message))
 }
 
-/// Records that point clients at a moved name's servers: at the name itself, or at a name below it that begins with
-/// an underscore, such as `_8443._https.app.example.com`.
 fn pointing(zone: &Zone, names: &[RecordName]) -> Option<Warning> {
-    let points = |record_set: &RecordSet| match &record_set.record_type {
-        RecordType::Other(record_type) => POINTING.contains(&record_type.as_str()),
-        _ => false,
-    };
-    let is_of_moved_name = |record_set: &RecordSet| {
-        let parents = record_set.name.as_str().split_inclusive('.');
-        let underscored = parents
-            .take_while(|label| label.starts_with('_'))
-            .map(str::len)
-            .sum::<usize>();
-        let of = record_set.name.as_str().get(underscored..);
-        names.iter().any(|name| of == Some(name.as_str()))
-    };
-    let record_sets = zone.record_sets.values().flatten();
-    let staying: Vec<_> = record_sets
-        .filter(|it| points(it) && is_of_moved_name(it))
+    let names = names.iter().collect();
+    let staying: Vec<_> = pointing_records(zone, &names)
         .map(|it| format!("{} {}", it.name, it.record_type))
         .collect();
     let message = format!(
@@ -71,6 +57,29 @@ fn pointing(zone: &Zone, names: &[RecordName]) -> Option<Warning> {
         listed(&staying)?
     );
     Some(Warning::new(WarningCode::PointingRecords, message))
+}
+
+/// Records that point clients at the servers of the `names` that move: at such a name itself, or at a name below it
+/// that begins with an underscore, such as `_8443._https.app.example.com`.
+pub(super) fn pointing_records<'z>(
+    zone: &'z Zone,
+    names: &BTreeSet<&RecordName>,
+) -> impl Iterator<Item = &'z RecordSet> {
+    let points = |record_set: &RecordSet| match &record_set.record_type {
+        RecordType::Other(record_type) => POINTING.contains(&record_type.as_str()),
+        _ => false,
+    };
+    let is_of_moved_name = move |record_set: &RecordSet| {
+        let parents = record_set.name.as_str().split_inclusive('.');
+        let underscored = parents
+            .take_while(|label| label.starts_with('_'))
+            .map(str::len)
+            .sum::<usize>();
+        let of = record_set.name.as_str().get(underscored..);
+        names.iter().any(|name| of == Some(name.as_str()))
+    };
+    let record_sets = zone.record_sets.values().flatten();
+    record_sets.filter(move |it| points(it) && is_of_moved_name(it))
 }
 
 /// The first of the items and the number of all; none without items.

@@ -7,8 +7,10 @@ use serde::Serialize;
 use super::budget::{duration_and_checks, further_calls};
 use super::external_dns_warnings::OwnerCounts;
 use super::migration::Migration;
+use super::name_table::NameTable;
 use super::problems::Problems;
 use super::rollback_time::slow_writes_warning;
+use super::summary::summary;
 use super::warning::Warning;
 use super::weight_remedy::with_remedy;
 use crate::change::{Moment, NameChange, Shift, batches, calls_for, shift};
@@ -23,11 +25,15 @@ use crate::route53::LARGEST_PAGE;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
+    /// The plan as lines of text.
+    pub summary: Vec<String>,
     /// The lowest share of `to` among the names now.
     pub current_percent: Percent,
     pub steps: Vec<PlannedStep>,
     /// The number of names that move.
     pub names: usize,
+    /// Which names move, and which stay.
+    pub name_table: NameTable,
     /// The number of A, AAAA and CNAME record sets that move.
     pub record_sets: usize,
     /// The longest TTL among them, in seconds.
@@ -159,10 +165,12 @@ pub(super) fn describe(
         write_seconds.unwrap_or_default(),
         rollback_seconds,
     ));
-    Plan {
+    let mut plan = Plan {
+        summary: Vec::new(),
         current_percent: migration.start_percent,
         steps,
         names: paired_names.len(),
+        name_table: NameTable::of(input, zone, paired_names),
         record_sets: pairs().count() * 2 + lone,
         ttl_seconds,
         expected_duration_seconds,
@@ -172,7 +180,9 @@ pub(super) fn describe(
         external_dns_owners: OwnerCounts::of(paired_names, &migration.from, &migration.to),
         warnings,
         fail_on_warnings: input.fail_on_warnings.clone(),
-    }
+    };
+    plan.summary = summary(migration, &plan);
+    plan
 }
 
 fn nothing_observed_warning(migration: &Migration) -> Option<Warning> {
