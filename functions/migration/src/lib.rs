@@ -15,10 +15,12 @@
 //! This crate uses no AWS SDK, no clock, no environment and no randomness. It reaches AWS through three
 //! interfaces only: [`route53::Route53`], [`executions::Executions`] and
 //! [`health::cloudwatch::CloudWatch`]. The crates in `functions/aws` (`route53`, `step-functions` and
-//! `cloudwatch`) implement them with the SDKs, the crate `fakes` in memory. The dependencies between
+//! `cloudwatch`) implement them with the SDKs, the crate `fakes` in memory. It reaches the DNS through
+//! [`delegation::Resolver`]. The dependencies between
 //! modules have no cycles; `tests/architecture` checks that.
 
 pub mod change;
+pub mod delegation;
 pub mod dns;
 pub mod error;
 pub mod executions;

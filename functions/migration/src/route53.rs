@@ -33,6 +33,12 @@ pub trait Route53 {
         id: &HostedZoneId,
     ) -> impl Future<Output = Result<HostedZone, Error>> + Send;
 
+    /// `ListHostedZonesByName`: the zones of this account with exactly this name.
+    fn hosted_zones_by_name(
+        &self,
+        name: &RecordName,
+    ) -> impl Future<Output = Result<Vec<HostedZoneId>, Error>> + Send;
+
     /// `GetHostedZoneLimit` of `MAX_RRSETS_BY_ZONE`.
     fn record_limit(
         &self,
@@ -85,6 +91,9 @@ pub enum ChangeStatus {
 pub struct HostedZone {
     pub name: RecordName,
     pub record_set_count: usize,
+    pub is_private: bool,
+    /// The names of its delegation set; empty for a private zone.
+    pub name_servers: BTreeSet<RecordName>,
 }
 
 /// How many record sets a zone has, and how many it may have.

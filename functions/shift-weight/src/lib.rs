@@ -34,10 +34,12 @@
 //! | `MIGRATION_STATE_MACHINE_ARN` | the migration state machine, to look up whether a journal's execution is still running |
 //! | `ROLLED_BACK_STATE_MACHINE_ARN` | the state machine whose executions record successful rollbacks: the journals of a migration that was rolled back are not adopted |
 //! | `JOURNAL_KEY_ARN` | the KMS key from which the key is derived that signs the journals |
+//! | `DNS_SERVER` | address and port of the resolver that is asked for name servers; by default those of the system |
 //! | `AWS_LAMBDA_FUNCTION_NAME` | set by Lambda; metrics are written only if it is set |
 //! | `RUST_LOG` | log level, `info` by default |
 
 mod release;
+mod resolver;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +48,7 @@ use aws::metrics;
 use migration::change::{
     Allowance, Applied, Closed, Closing, Moment, Shift, apply, complete, journals_to_delete, shift,
 };
+use migration::delegation::{Resolver, delegation};
 use migration::dns::{Percent, RecordName, Zone, count_weights};
 use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
 use migration::executions::{Execution, ExecutionName, Executions, Status, recorded_rollbacks};
@@ -150,6 +153,7 @@ pub struct Shifted {
     pub pause_seconds: u32,
 }
 
+pub use crate::resolver::DnsResolver;
 pub use crate::settings::stack_settings;
 
 pub use crate::release::{GivenBack, LeaseReacquired, Release, ReleasePlanned, Released};
@@ -199,13 +203,15 @@ pub struct Completion {
 pub async fn handle(
     event: &Value,
     route53: &impl Route53,
+    resolver: &impl Resolver,
     executions: &impl Executions,
     keys: &impl SigningKeys,
     settings: &StackSettings,
 ) -> Result<Value, Error> {
     match from_json::<AnyRequest>(event)?.operation {
         Operation::Plan => {
-            to_json(&plan_migration(from_json(event)?, route53, executions, keys, settings).await?)
+            let request = from_json(event)?;
+            to_json(&plan_migration(request, route53, resolver, executions, keys, settings).await?)
         }
         Operation::Shift => {
             to_json(&shift_weights(from_json(event)?, route53, executions, keys, settings).await?)
@@ -230,6 +236,7 @@ pub async fn handle(
 async fn plan_migration(
     request: PlanRequest,
     route53: &impl Route53,
+    resolver: &impl Resolver,
     executions: &impl Executions,
     keys: &impl SigningKeys,
     settings: &StackSettings,
@@ -249,10 +256,18 @@ async fn plan_migration(
             None => read_zone(route53, &input.hosted_zone_id).await,
         }
     };
-    let limit = async { Ok(route53.record_limit(&input.hosted_zone_id).await) };
-    let (zone, described, key, record_limit) =
-        tokio::try_join!(read, executions.describe(&name), keys.signing_key(), limit)?;
-    let facts = ZoneFacts { record_limit };
+    let facts = async {
+        let (delegation, record_limit) = tokio::join!(
+            delegation(route53, resolver, &input.hosted_zone_id),
+            route53.record_limit(&input.hosted_zone_id),
+        );
+        Ok(ZoneFacts {
+            delegation,
+            record_limit,
+        })
+    };
+    let (zone, described, key, facts) =
+        tokio::try_join!(read, executions.describe(&name), keys.signing_key(), facts)?;
     let started_at = described
         .ok_or_else(|| unknown_execution(&name))?
         .started_at;

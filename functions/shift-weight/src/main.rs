@@ -5,6 +5,7 @@ use kms_adapter::KmsSigningKeys;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use route53_adapter::Route53Client;
 use serde_json::Value;
+use shift_weight::DnsResolver;
 use step_functions_adapter::StepFunctionsClient;
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,6 +13,7 @@ async fn main() -> Result<(), Error> {
     init_logging();
     let config = sdk_config().await;
     let route53 = &Route53Client::new(&config);
+    let resolver = &DnsResolver::from_env()?;
     let executions = &StepFunctionsClient::from_env(&config)?;
     let keys = &KmsSigningKeys::from_env(&config)?;
     let settings = &shift_weight::stack_settings(|name| std::env::var(name).ok())?;
@@ -20,6 +22,7 @@ async fn main() -> Result<(), Error> {
         Box::pin(shift_weight::handle(
             &event.payload,
             route53,
+            resolver,
             executions,
             keys,
             settings,

@@ -16,6 +16,7 @@ use crate::cli_json::{record_set_to_cli_json, record_sets_from_cli_json};
 use crate::limits::{Limits, OtherLoad, Usage};
 use crate::network::{Before, CHANGE, Fault, LIST, Network};
 use crate::record_sets::RecordSets;
+use crate::resolver::{NAME_SERVERS, names};
 use crate::values::check_values;
 
 /// The prefix of a change's id. Source: Route 53 API Reference, `ChangeInfo`.
@@ -53,6 +54,9 @@ const DEFAULT_RECORD_LIMIT: usize = 10_000;
 struct State {
     record_sets: RecordSets,
     record_limit: usize,
+    is_private: bool,
+    /// Other zones of the account, which have no records.
+    other_zones: BTreeMap<HostedZoneId, HostedZone>,
     batches: Vec<Vec<WrittenChange>>,
     comments: Vec<String>,
     /// How often was asked for a change, by the id without its prefix.
@@ -90,6 +94,8 @@ impl FakeRoute53 {
             state: Mutex::new(State {
                 record_sets: record_sets.into_iter().collect(),
                 record_limit: DEFAULT_RECORD_LIMIT,
+                is_private: false,
+                other_zones: BTreeMap::new(),
                 batches: Vec::new(),
                 comments: Vec::new(),
                 polls: BTreeMap::new(),
@@ -148,6 +154,22 @@ impl FakeRoute53 {
     pub fn edit(&self, edit: impl FnOnce(&mut Vec<RecordSet>)) {
         let state = &mut *self.lock();
         edit_all(&mut state.record_sets, edit);
+    }
+
+    /// Makes the zone a private one.
+    pub fn make_private(&self) {
+        self.lock().is_private = true;
+    }
+
+    /// Adds a public zone of the same name with other name servers.
+    pub fn add_zone_of_same_name(&self, id: &str, name_servers: &[&str]) {
+        let zone = HostedZone {
+            name: self.name.clone(),
+            record_set_count: 2,
+            is_private: false,
+            name_servers: names(name_servers),
+        };
+        self.lock().other_zones.insert(id.parse().unwrap(), zone);
     }
 
     /// Sets how many record sets the zone may have.
@@ -455,11 +477,33 @@ impl FakeRoute53 {
 impl Route53 for FakeRoute53 {
     async fn get_hosted_zone(&self, id: &HostedZoneId) -> Result<HostedZone, Error> {
         self.wait_for_limits("GetHostedZone", 0).await?;
+        let other = self.lock().other_zones.get(id).cloned();
+        if let Some(other) = other {
+            return Ok(other);
+        }
         self.call("GetHostedZone", Some(id), |state| {
             Ok(HostedZone {
                 name: self.name.clone(),
                 record_set_count: state.record_sets.len(),
+                is_private: state.is_private,
+                name_servers: names(&NAME_SERVERS),
             })
+        })
+        .await
+    }
+
+    async fn hosted_zones_by_name(&self, name: &RecordName) -> Result<Vec<HostedZoneId>, Error> {
+        const ACTION: &str = "ListHostedZonesByName";
+        self.wait_for_limits(ACTION, 0).await?;
+        self.call(ACTION, None, |state| {
+            let others = state.other_zones.iter();
+            let others = others.filter(|(_, zone)| zone.name == *name);
+            let own = (self.name == *name).then_some(&self.id);
+            Ok(own
+                .into_iter()
+                .chain(others.map(|(id, _)| id))
+                .cloned()
+                .collect())
         })
         .await
     }

@@ -20,7 +20,7 @@ pub struct EmulatedRoute53 {
 impl EmulatedRoute53 {
     pub async fn start() -> Result<Self> {
         let python = tokio::task::spawn_blocking(virtual_environment::python).await??;
-        let emulator = Emulator::start(&python, None).await?;
+        let emulator = Emulator::start(&python, &[]).await?;
         let root = Credentials::new(
             http::ACCESS_KEY,
             http::SECRET_KEY,

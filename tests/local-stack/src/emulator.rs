@@ -30,12 +30,11 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts the emulator and waits until it is ready. Its functions reach Route 53 at `route53`,
-    /// or at the emulator if that is `None`.
-    pub(crate) async fn start(python: &Path, route53: Option<SocketAddr>) -> Result<Self> {
+    /// Starts the emulator and waits until it is ready. Its functions have these environment variables, too.
+    pub(crate) async fn start(python: &Path, environment: &[(&str, String)]) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            let mut emulator = Self::spawn(python, route53)?;
+            let mut emulator = Self::spawn(python, environment)?;
             match emulator.ready().await {
                 Ok(()) => return Ok(emulator),
                 Err(_) if attempt < MAX_START_ATTEMPTS => attempt += 1,
@@ -44,7 +43,7 @@ impl Emulator {
         }
     }
 
-    fn spawn(python: &Path, route53: Option<SocketAddr>) -> Result<Self> {
+    fn spawn(python: &Path, environment: &[(&str, String)]) -> Result<Self> {
         let directory = make_directory()?;
         let endpoint = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let path_in_directory = |name: &str| directory.join(name).into_os_string();
@@ -67,7 +66,7 @@ impl Emulator {
             .env("MINISTACK_REGION", http::REGION)
             // Without it, functions would call AWS.
             .env("AWS_ENDPOINT_URL", format!("http://{endpoint}"))
-            .envs(route53.map(|proxy| ("AWS_ENDPOINT_URL_ROUTE_53", format!("http://{proxy}"))))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("AUTH", "true")
             .env("AWS_ACCESS_KEY_ID", http::ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", http::SECRET_KEY)

@@ -18,6 +18,7 @@ use crate::execution::Execution;
 use crate::functions::{self, Function};
 use crate::http;
 use crate::load_balancer::{Authority, LoadBalancer};
+use crate::name_server::NameServer;
 use crate::route53_proxy::Route53Proxy;
 use crate::virtual_environment;
 use crate::zone::Zone;
@@ -31,8 +32,6 @@ const THRESHOLD_CROSSED: &str =
 pub struct Settings {
     /// Additional parameters of the template. `$ZONE` in a value is replaced with the zone's id.
     pub parameters: Vec<(&'static str, String)>,
-    /// Whether the functions call Route 53 through a [`Route53Proxy`].
-    pub has_route53_proxy: bool,
 }
 
 /// Cutover deployed on this machine. The stack is stopped on drop.
@@ -48,7 +47,10 @@ pub struct Stack {
     deployment: Deployment,
     pub(crate) step_functions: aws_sdk_sfn::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
-    route53_proxy: Option<Route53Proxy>,
+    /// In front of Route 53.
+    pub route53_proxy: Route53Proxy,
+    /// Answers the functions' look-ups of name servers.
+    pub name_server: NameServer,
     // The last field, so that it is dropped after everything that uses it.
     emulator: Emulator,
 }
@@ -65,15 +67,18 @@ impl Stack {
             anyhow::Ok((functions::build()?, virtual_environment::python()?))
         })
         .await??;
-        let proxy_listener = if settings.has_route53_proxy {
-            Some(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
-        } else {
-            None
-        };
-        let proxy_address = proxy_listener.as_ref().map(TcpListener::local_addr);
-        let emulator = Emulator::start(&python, proxy_address.transpose()?).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let name_server = NameServer::start().await?;
+        let environment = [
+            (
+                "AWS_ENDPOINT_URL_ROUTE_53",
+                format!("http://{}", listener.local_addr()?),
+            ),
+            ("DNS_SERVER", name_server.address().to_string()),
+        ];
+        let emulator = Emulator::start(&python, &environment).await?;
         let endpoint = emulator.endpoint;
-        let route53_proxy = proxy_listener.map(|listener| Route53Proxy::start(listener, endpoint));
+        let route53_proxy = Route53Proxy::start(listener, endpoint);
         let sdk = sdk_config(
             endpoint,
             Credentials::new(
@@ -120,6 +125,7 @@ impl Stack {
             step_functions: aws_sdk_sfn::Client::new(&sdk),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
             route53_proxy,
+            name_server,
             emulator,
         };
         stack.subscribe().await?;
@@ -275,13 +281,6 @@ impl Stack {
             .send()
             .await?;
         Ok(())
-    }
-
-    /// The proxy in front of Route 53. Fails if the settings did not ask for one.
-    pub fn route53_proxy(&self) -> Result<&Route53Proxy> {
-        self.route53_proxy
-            .as_ref()
-            .context("the stack has no Route 53 proxy")
     }
 
     /// The deployed definition of the migration state machine.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use fakes::{FakeExecutions, FakeRoute53, FakeSigningKeys};
+use fakes::{FakeExecutions, FakeResolver, FakeRoute53, FakeSigningKeys};
 use migration::Error;
 use migration::dns::{RecordSet, RecordType};
 use migration::plan::StackSettings;
@@ -82,6 +82,7 @@ impl World {
         ready(shift_weight::handle(
             event,
             &self.route53,
+            &FakeResolver::default(),
             &self.executions,
             &FakeSigningKeys::default(),
             &settings,

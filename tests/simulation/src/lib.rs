@@ -77,6 +77,8 @@ mod attackers;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod delegations;
+#[cfg(test)]
 mod deletions;
 #[cfg(test)]
 mod events;
@@ -366,7 +368,16 @@ impl Simulation {
     pub(crate) async fn shift_weight(&self, event: &Value) -> Result<Value, Error> {
         let keys = &self.world.signing_keys.borrow().clone();
         let settings = &self.world.settings.borrow().clone();
-        shift_weight::handle(event, &*self.route53, &*self.executions, keys, settings).await
+        let resolver = &self.world.resolver;
+        shift_weight::handle(
+            event,
+            &*self.route53,
+            resolver,
+            &*self.executions,
+            keys,
+            settings,
+        )
+        .await
     }
 
     /// Makes one pass of a rollback.

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use fakes::{
-    FakeExecutions, FakeRoute53, FakeSigningKeys, Network, Time, record_sets_from_cli_json,
+    FakeExecutions, FakeResolver, FakeRoute53, FakeSigningKeys, Network, Time,
+    record_sets_from_cli_json,
 };
 use migration::Error;
 use migration::dns::RecordSet;
@@ -87,6 +88,7 @@ impl<'z> Stack<'z> {
         shift_weight::handle(
             &event,
             self.route53,
+            &FakeResolver::default(),
             &self.executions,
             &self.keys,
             &settings,

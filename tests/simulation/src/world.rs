@@ -12,7 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use fakes::{FakeCloudWatch, FakeExecutions, FakeRoute53, FakeSigningKeys, Fault, Network, Time};
+use fakes::{
+    FakeCloudWatch, FakeExecutions, FakeResolver, FakeRoute53, FakeSigningKeys, Fault, Network,
+    Time,
+};
 use fastrand::Rng;
 use futures_executor::LocalSpawner;
 use futures_util::FutureExt;
@@ -105,6 +108,7 @@ pub struct World {
     pub cloudwatch: FakeCloudWatch,
     /// The key with which the functions sign journals.
     pub signing_keys: RefCell<FakeSigningKeys>,
+    pub resolver: FakeResolver,
     pub oracle: Arc<Mutex<Oracle>>,
     /// Whether the probes of the new side pass.
     pub is_healthy: Cell<bool>,
@@ -252,6 +256,7 @@ impl World {
             ),
             cloudwatch: FakeCloudWatch::new(network.clone(), &[ALARM]),
             signing_keys: RefCell::default(),
+            resolver: FakeResolver::default(),
             clock,
             network,
             oracle,
@@ -941,7 +946,8 @@ impl World {
         let answer = match function {
             Function::ShiftWeight => {
                 let settings = self.settings.borrow().clone();
-                shift_weight::handle(event, route53, executions, &keys, &settings).await
+                let resolver = &self.resolver;
+                shift_weight::handle(event, route53, resolver, executions, &keys, &settings).await
             }
             Function::Rollback => {
                 let idle = self.memories.borrow_mut().pop();

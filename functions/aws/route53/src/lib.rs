@@ -6,7 +6,7 @@ use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_route53::types as sdk;
 use migration::Error;
-use migration::dns::{HostedZoneId, RecordData, RecordSet, RecordType, Routing};
+use migration::dns::{HostedZoneId, RecordData, RecordName, RecordSet, RecordType, Routing};
 use migration::error::{
     ChangeRefused, NoSuchHostedZone, NotPermitted, Unavailable, UnsupportedRouting,
 };
@@ -71,7 +71,31 @@ impl Route53 for Route53Client {
                 // The count only chooses between reading the whole zone and reading name by name. Without
                 // it, name by name is right for few names.
                 .unwrap_or(usize::MAX),
+            is_private: zone
+                .config()
+                .is_some_and(sdk::HostedZoneConfig::private_zone),
+            name_servers: output
+                .delegation_set()
+                .map(sdk::DelegationSet::name_servers)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect(),
         })
+    }
+
+    async fn hosted_zones_by_name(&self, name: &RecordName) -> Result<Vec<HostedZoneId>, Error> {
+        // The zones come in the order of their names, so those with this one come first.
+        let output = self
+            .0
+            .list_hosted_zones_by_name()
+            .dns_name(name.fully_qualified())
+            .send()
+            .await
+            .map_err(|error| classify("route53:ListHostedZonesByName", &error))?;
+        let is_named = |zone: &&sdk::HostedZone| zone.name().parse().as_ref() == Ok(name);
+        let zones = output.hosted_zones().iter().filter(is_named);
+        Ok(zones.filter_map(|zone| zone.id().parse().ok()).collect())
     }
 
     async fn record_limit(&self, id: &HostedZoneId) -> Result<RecordLimit, Error> {

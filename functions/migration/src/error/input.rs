@@ -85,6 +85,29 @@ pub enum InvalidInput {
         largest: usize,
     },
     #[error(
+        "hostedZoneId: nobody asks the zone {zone_name} ({zone_id}): {zone_name} has no NS records, so its weights have no \
+         effect; delegate it to this zone's name servers (NS records in the parent zone, or at the registrar)"
+    )]
+    NotDelegated {
+        zone_name: RecordName,
+        zone_id: HostedZoneId,
+    },
+    #[error(
+        "hostedZoneId: nobody asks the zone {zone_name} ({zone_id}): {zone_name} is delegated to other name servers \
+         ({name_servers}), so its weights have no effect; {}",
+        match delegated {
+            Some(id) => format!("these are of the zone {id} of the same name: move its records"),
+            None => "find out which zone they serve, or delegate the name to this zone's name servers".to_owned(),
+        }
+    )]
+    DelegatedElsewhere {
+        zone_name: RecordName,
+        zone_id: HostedZoneId,
+        name_servers: String,
+        /// The zone of these name servers, if it is in the same account.
+        delegated: Option<HostedZoneId>,
+    },
+    #[error(
         "names: the zone has {count} of at most {limit} record sets, and the migration would add {journals} journals, one \
          for each name; delete records that nobody needs, move fewer names in one migration, or ask AWS for a higher \
          quota"

@@ -41,6 +41,8 @@ warning_codes! {
     AlarmActive = "alarm-active",
     /// The events of some watched alarms start no rollback.
     AlarmOutsidePrefix = "alarm-outside-prefix",
+    /// It is unknown whether the world asks this zone.
+    DelegationUnknown = "delegation-unknown",
     /// An item of `exclude` matches no name.
     ExcludeWithoutMatch = "exclude-without-match",
     /// Records of the names have long TTLs, which delay each step and a rollback.

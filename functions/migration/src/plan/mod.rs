@@ -6,6 +6,7 @@
 //! of Step Functions. Planning reads and writes nothing itself.
 
 mod budget;
+mod delegated;
 mod external_dns_warnings;
 mod migration;
 mod name_table;
@@ -35,12 +36,14 @@ pub use warning::Warning;
 use std::collections::BTreeSet;
 
 use crate::Error;
+use crate::delegation::Delegation;
 use crate::dns::{RecordName, WeightTotal, Zone, ZoneNames};
 use crate::error::{AllZeroWeights, Busy, InvalidInput};
 use crate::input::{Input, Step};
 use crate::journal::{ExecutionIdentity, Journal, PairedName, Writer, lowest_percent, pair};
 use crate::route53::RecordLimit;
 use budget::reject_too_large;
+use delegated::delegation_warning;
 use external_dns_warnings::external_dns_warnings;
 use one_sided::one_sided_warning;
 use problems::Problems;
@@ -49,6 +52,7 @@ use rollback_time::long_ttl_warning;
 use selection::select_names;
 use stays::stay_warnings;
 use step_table::describe;
+use summary::summary;
 
 /// The most executions whose journals one execution adopts. Each of its journals lists them, and a TXT value
 /// has at most 4,000 characters.
@@ -60,6 +64,7 @@ const MOST_ADOPTED: usize = 10;
 /// refuse a plan.
 #[derive(Clone, Debug)]
 pub struct ZoneFacts {
+    pub delegation: Result<Delegation, Error>,
     pub record_limit: Result<RecordLimit, Error>,
 }
 
@@ -145,6 +150,7 @@ pub fn plan(
     warnings.extend(external_dns_warnings(input, zone, &paired_names));
     warnings.extend(settings.alarm_warning(&input.alarms));
     warnings.extend(long_ttl_warning(zone, &names));
+    warnings.extend(delegation_warning(&facts.delegation, zone, &mut problems));
     warnings.extend(record_limit_warning(
         &facts.record_limit,
         &paired_names,
@@ -154,7 +160,7 @@ pub fn plan(
         adopted: &migration.adopted,
         ..*writer
     };
-    let plan = describe(
+    let mut plan = describe(
         &migration,
         input,
         zone,
@@ -164,6 +170,7 @@ pub fn plan(
         &mut problems,
     );
     problems.refuse()?;
+    plan.summary = summary(&migration, &plan);
     Ok((migration, plan))
 }
 

@@ -10,7 +10,6 @@ use super::migration::Migration;
 use super::name_table::NameTable;
 use super::problems::Problems;
 use super::rollback_time::slow_writes_warning;
-use super::summary::summary;
 use super::warning::Warning;
 use super::weight_remedy::with_remedy;
 use crate::change::{Moment, NameChange, Shift, batches, calls_for, shift};
@@ -73,7 +72,7 @@ pub struct PlannedStep {
     pub approval: bool,
 }
 
-/// Describes the plan, with these `warnings` and more. Adds a problem for each name whose weights or registry TXT
+/// Describes the plan without its summary, with these `warnings` and more. Adds a problem for each name whose weights or registry TXT
 /// records can't be written, and for what exceeds the limits of an execution.
 pub(super) fn describe(
     migration: &Migration,
@@ -165,7 +164,7 @@ pub(super) fn describe(
         write_seconds.unwrap_or_default(),
         rollback_seconds,
     ));
-    let mut plan = Plan {
+    Plan {
         summary: Vec::new(),
         current_percent: migration.start_percent,
         steps,
@@ -180,9 +179,7 @@ pub(super) fn describe(
         external_dns_owners: OwnerCounts::of(paired_names, &migration.from, &migration.to),
         warnings,
         fail_on_warnings: input.fail_on_warnings.clone(),
-    };
-    plan.summary = summary(migration, &plan);
-    plan
+    }
 }
 
 fn nothing_observed_warning(migration: &Migration) -> Option<Warning> {

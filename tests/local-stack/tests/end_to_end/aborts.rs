@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ALARM, BURNHAM, LATE_WAIT_SCALE, PROMOTE, WAIT_SCALE, answer, assert_failed, assert_succeeded,
-    input, long_bake, roll_back, stack_with_proxy, until_entered, until_rollback_by_status_event,
+    input, long_bake, roll_back, stack_with, until_entered, until_rollback_by_status_event,
     until_weight, weight_of,
 };
 
@@ -178,7 +178,7 @@ fn table_has_every_state_of_the_definition_and_no_other() {
 }
 
 async fn check_part(part: usize) {
-    let stack = stack_with_proxy_and_alarm().await;
+    let stack = stack_with_alarm().await;
     let definition = stack.migration_definition().await.unwrap();
     for (index, (state, setup, expected)) in STATES.iter().enumerate().skip(part).step_by(PARTS) {
         eprintln!("aborting before {state:?}: {setup:?}, expecting {expected:?}");
@@ -208,7 +208,7 @@ async fn check_part(part: usize) {
 /// Aborts migrations while a change is held. The function that makes the change runs on, because an
 /// abort does not stop it.
 async fn check_changes(point: HoldPoint) {
-    let stack = stack_with_proxy_and_alarm().await;
+    let stack = stack_with_alarm().await;
     for (state, nth, setup, [at_request, at_response]) in CHANGES {
         let expected = match point {
             HoldPoint::Request => at_request,
@@ -216,7 +216,7 @@ async fn check_changes(point: HoldPoint) {
         };
         eprintln!("aborting in {state:?}, at change {nth} {point:?}, expecting {expected:?}");
         let before = stack.zone.to_cli_json().await.unwrap();
-        let pending = stack.route53_proxy().unwrap().hold(*nth, point);
+        let pending = stack.route53_proxy.hold(*nth, point);
         let migration = setup
             .start(&stack, &format!("migration-{nth}-{setup:?}"))
             .await;
@@ -253,8 +253,8 @@ async fn abort_before_the_response_to_a_change_leaves_the_expected_zone() {
     check_changes(HoldPoint::Response).await;
 }
 
-async fn stack_with_proxy_and_alarm() -> Stack {
-    let stack = stack_with_proxy(local_stack::without_registry(blueprint())).await;
+async fn stack_with_alarm() -> Stack {
+    let stack = stack_with(local_stack::without_registry(blueprint())).await;
     stack.create_alarm(ALARM).await.unwrap();
     stack
 }
@@ -354,7 +354,7 @@ impl Setup {
                 } else {
                     4
                 };
-                let pending = stack.route53_proxy().unwrap().hold(nth, HoldPoint::Request);
+                let pending = stack.route53_proxy.hold(nth, HoldPoint::Request);
                 let migration = start(json!({})).await;
                 pending.held().await.unwrap().refuse();
                 migration

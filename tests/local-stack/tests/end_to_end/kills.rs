@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ALARM, BURNHAM, LATE_WAIT_SCALE, WAIT_SCALE, assert_succeeded, input, long_bake, migrate,
-    stack_with_proxy, until_entered, until_rollback_by_status_event,
+    stack_with, until_entered, until_rollback_by_status_event,
 };
 
 /// So many names that a step takes two changes; between them the zone is half-shifted.
@@ -70,7 +70,7 @@ async fn killed_shift_of_an_aborted_migration_is_rolled_back() {
 /// A completion makes two changes: it marks one journal as completed, then deletes all journals.
 #[tokio::test]
 async fn killed_completion_is_retried_and_completes() {
-    let stack = stack_with_proxy(without_registry(blueprint())).await;
+    let stack = stack_with(without_registry(blueprint())).await;
     let before = stack.zone.to_cli_json().await.unwrap();
     for (step, nth) in [("mark", 2), ("deletion", 3)] {
         for change in [
@@ -80,10 +80,7 @@ async fn killed_completion_is_retried_and_completes() {
         ] {
             eprintln!("killing the completion at its {step}: {change:?}");
             let name = format!("{step}-{change:?}");
-            let pending = stack
-                .route53_proxy()
-                .unwrap()
-                .hold(nth, change.hold_point());
+            let pending = stack.route53_proxy.hold(nth, change.hold_point());
             let input_there = input(&stack, json!({ "steps": [100], "bakeSeconds": 0 }));
             let migration = stack.start_migration(&name, &input_there).await.unwrap();
             let held = pending.held().await.unwrap();
@@ -131,10 +128,7 @@ async fn killed_rollback_is_retried_and_restores_the_zone() {
         let by_event = until_rollback_by_status_event(&stack, &migration).await;
         assert_succeeded(&by_event.wait().await.unwrap(), "Nothing to roll back");
 
-        let pending = stack
-            .route53_proxy()
-            .unwrap()
-            .hold(nth, change.hold_point());
+        let pending = stack.route53_proxy.hold(nth, change.hold_point());
         let request = json!({ "execution": name });
         let rollback = stack.start_rollback(&name, &request).await.unwrap();
         let held = pending.held().await.unwrap();
@@ -226,7 +220,7 @@ async fn start_with_held_change(
     nth: usize,
     point: HoldPoint,
 ) -> (Execution, HeldCall) {
-    let pending = stack.route53_proxy().unwrap().hold(nth, point);
+    let pending = stack.route53_proxy.hold(nth, point);
     let input = many_names_input(stack, json!({ "bakeSeconds": 0 }));
     let migration = stack.start_migration(name, &input).await.unwrap();
     let held = pending.held().await.unwrap();
@@ -316,5 +310,5 @@ pub(crate) async fn stack_with_many_names() -> Stack {
             ..record_set.clone()
         }));
     }
-    stack_with_proxy(record_sets).await
+    stack_with(record_sets).await
 }

@@ -15,7 +15,7 @@ async fn change_between_two_pages_that_a_rollback_reads_is_restored() {
     let stack = stack_with_many_names().await;
     let before = stack.zone.to_cli_json().await.unwrap();
     let (migration, held) = start_with_first_change_held(&stack, "late").await;
-    let page = stack.route53_proxy().unwrap().hold_later_page();
+    let page = stack.route53_proxy.hold_later_page();
     migration.stop().await.unwrap();
     let rollback = until_rollback_by_status_event(&stack, &migration).await;
     let page = page.held().await.unwrap();
@@ -53,7 +53,7 @@ async fn late_write_of_an_aborted_adopting_execution_is_rolled_back() {
     second.stop().await.unwrap();
     let rollback = until_rollback_by_status_event(&stack, &second).await;
     until_entered(&rollback, "Wait out the TTL").await;
-    let next = stack.route53_proxy().unwrap().hold(1, HoldPoint::Request);
+    let next = stack.route53_proxy.hold(1, HoldPoint::Request);
     held.release();
     next.held().await.unwrap().refuse();
     until_entered(&rollback, "Confirm the rollback").await;
@@ -67,7 +67,7 @@ async fn late_write_of_an_aborted_adopting_execution_is_rolled_back() {
 /// Starts a migration, waits until its first change is held, and slows down waits so that the change
 /// can arrive during its rollback's wait.
 async fn start_with_first_change_held(stack: &Stack, name: &str) -> (Execution, HeldCall) {
-    let pending = stack.route53_proxy().unwrap().hold(1, HoldPoint::Request);
+    let pending = stack.route53_proxy.hold(1, HoldPoint::Request);
     let input = many_names_input(stack, json!({}));
     let migration = stack.start_migration(name, &input).await.unwrap();
     let held = pending.held().await.unwrap();

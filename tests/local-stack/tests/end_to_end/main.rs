@@ -60,15 +60,6 @@ async fn stack_with_settings(record_sets: Vec<RecordSet>, settings: Settings) ->
     stack
 }
 
-/// A stack with a proxy that can hold changes of records.
-async fn stack_with_proxy(record_sets: Vec<RecordSet>) -> Stack {
-    let settings = Settings {
-        has_route53_proxy: true,
-        ..Settings::default()
-    };
-    stack_with_settings(record_sets, settings).await
-}
-
 /// The input of a migration of one name in two steps, with the fields of `overrides` replaced.
 fn input(stack: &Stack, overrides: Value) -> Value {
     let mut input = json!({

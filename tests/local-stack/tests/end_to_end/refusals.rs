@@ -1,6 +1,6 @@
 //! Migrations that are refused, do not start or fail, and the causes that say what to do.
 
-use local_stack::{Stack, blueprint, without_registry};
+use local_stack::{NameServer, Stack, blueprint, without_registry};
 use serde_json::{Value, json};
 
 use crate::{
@@ -90,6 +90,15 @@ async fn invalid_input_is_refused_before_any_write() {
         &[plain, "simple"],
     )
     .await;
+
+    stack.name_server.delegate(&["ns-9.awsdns-9.com."]);
+    let elsewhere = input(&stack, json!({}));
+    let parts = ["delegated to other name servers (ns-9.awsdns-9.com)"];
+    check_refused(&stack, "elsewhere", &elsewhere, "InvalidInput", &parts).await;
+    stack.name_server.delegate(&[]);
+    let parts = ["has no NS records"];
+    check_refused(&stack, "nowhere", &elsewhere, "InvalidInput", &parts).await;
+    stack.name_server.delegate(&NameServer::EMULATED);
 
     let nowhere = "nowhere.eks-blueprint.example.com";
     let missing = input(&stack, json!({ "names": [nowhere] }));
