@@ -3,7 +3,9 @@
 //! [`Stack::start`] builds the functions and starts an AWS emulator on a free port of the loopback
 //! address. It starts two HTTPS servers in place of the clusters' load balancers, loads a hosted
 //! zone, and deploys `infra/template.yaml` through CloudFormation as `sam deploy` does. The
-//! functions run with their own roles, and the emulator enforces the roles' policies. The stack
+//! functions run with their own roles, and the emulator enforces the roles' policies. They reach Route 53
+//! through a [`Route53Proxy`], and ask a [`NameServer`] of the stack to which name servers a zone is
+//! delegated. The stack
 //! ends with the process that started it, however that process ends.
 //!
 //! [`ExternalDns`] runs a model of each cluster's ExternalDNS in the zone, and
