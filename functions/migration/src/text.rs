@@ -60,6 +60,14 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
+/// The number of names in words.
+pub(crate) fn count_of_names(count: usize) -> String {
+    match count {
+        1 => "1 name".to_owned(),
+        _ => format!("{count} names"),
+    }
+}
+
 /// The maximum length of an execution's name, in characters.
 ///
 /// Source: Step Functions API Reference, `StartExecution`.

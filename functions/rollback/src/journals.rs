@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use migration::Error;
-use migration::dns::{Percent, RecordName, Weights, Zone, count_weights};
+use migration::dns::{Percent, RecordName, Sides, Weights, Zone, count_weights};
 use migration::error::UntrustedJournal;
 use migration::executions::{Execution, Executions, recorded_rollbacks};
 use migration::input::Input;
@@ -100,9 +100,9 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
         let problems = put_back.map(|entry| describe_put_back(&entry));
         selected.problems.extend(problems);
     }
-    if let Some(migration) = target.migration().filter(|it| it.is_swept) {
+    if target.migration().is_some_and(|it| it.is_swept) {
         let mut problems = Vec::new();
-        entries.retain(|entry| match changed(migration, &journals, entry) {
+        entries.retain(|entry| match changed(&journals, entry) {
             None => true,
             Some(problem) => {
                 problems.push(format!("{} is not restored: {problem}", entry.name));
@@ -123,14 +123,18 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
 }
 
 /// What differs between the records of a name and its journal.
-fn changed(
-    migration: &MigrationScope,
-    journals: &Journals<'_>,
-    entry: &JournalEntry<'_>,
-) -> Option<String> {
-    let Journal { from, to, .. } = &entry.journal;
-    let external_dns = &migration.input.as_ref()?.external_dns;
-    match pair(journals, &entry.name, from, to, external_dns) {
+fn changed(journals: &Journals<'_>, entry: &JournalEntry<'_>) -> Option<String> {
+    let Journal {
+        from,
+        to,
+        saved_owners,
+        ..
+    } = &entry.journal;
+    let registry_names = Sides {
+        from: &saved_owners.from.names,
+        to: &saved_owners.to.names,
+    };
+    match pair(journals, &entry.name, from, to, registry_names) {
         Ok(paired) => reject_changed_records(&paired, &entry.journal)
             .err()
             .map(|drift| drift.to_string()),

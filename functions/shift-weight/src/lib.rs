@@ -52,14 +52,13 @@ use migration::delegation::{Resolver, delegation};
 use migration::dns::{Percent, RecordName, Zone, count_weights};
 use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
 use migration::executions::{Execution, ExecutionName, Executions, Status, recorded_rollbacks};
+use migration::external_dns::ExternalDns;
 use migration::journal::{
     EndedExecutions, ExecutionIdentity, Journals, PairedName, SigningKey, SigningKeys, Writer,
     lowest_percent, pair,
 };
 use migration::json::{from_json, to_json};
-use migration::plan::{
-    self, Awaited, Migration, Plan, StackSettings, ZoneFacts, awaited, literal_names,
-};
+use migration::plan::{self, Awaited, Migration, Plan, StackSettings, ZoneFacts, awaited};
 use migration::route53::{
     OpenChanges, PROPAGATION_SECONDS, Route53, open_changes, read_names, read_zone,
 };
@@ -247,15 +246,6 @@ async fn plan_migration(
         input,
     } = request;
     let input = input::parse(&input)?;
-    let read = async {
-        match literal_names(&input) {
-            Some(names) => {
-                let record_names = input.external_dns.record_names(&names);
-                read_names(route53, &input.hosted_zone_id, record_names).await
-            }
-            None => read_zone(route53, &input.hosted_zone_id).await,
-        }
-    };
     let facts = async {
         let (delegation, record_limit) = tokio::join!(
             delegation(route53, resolver, &input.hosted_zone_id),
@@ -266,8 +256,12 @@ async fn plan_migration(
             record_limit,
         })
     };
-    let (zone, described, key, facts) =
-        tokio::try_join!(read, executions.describe(&name), keys.signing_key(), facts)?;
+    let (zone, described, key, facts) = tokio::try_join!(
+        read_zone(route53, &input.hosted_zone_id),
+        executions.describe(&name),
+        keys.signing_key(),
+        facts,
+    )?;
     let started_at = described
         .ok_or_else(|| unknown_execution(&name))?
         .started_at;
@@ -285,7 +279,7 @@ async fn plan_migration(
         to: &input.to,
         ended: &ended,
         adopted: &BTreeSet::new(),
-        external_dns: &input.external_dns,
+        external_dns: &ExternalDns::default(),
         journals,
     };
 
@@ -666,7 +660,7 @@ fn paired_names<'a>(
                 name,
                 &migration.from,
                 &migration.to,
-                &migration.external_dns,
+                migration.external_dns.names(),
             )
         })
         .collect()

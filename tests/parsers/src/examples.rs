@@ -184,7 +184,7 @@ fn resolved_plans() -> Vec<Vec<u8>> {
     let migration = migration_of(SHIFTED_INPUT);
     let [named, flags] = [
         json!({"names": ["burnham.eks-blueprint.example.com"]}),
-        json!({"externalDns": {"mode": "ignore", "from": {"txtPrefix": "blue-%{record_type}-"}}}),
+        json!({"externalDns": {"mode": "ignore", "from": {"txtPrefix": "%{record_type}-"}}}),
     ]
     .map(|more| {
         let mut input = parsed(SHIFTED_INPUT);

@@ -7,10 +7,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
+use external_dns::{Affix, Controller, Generation, Settings};
 use fakes::{Time, record_sets_from_cli_json};
 use migration::dns::{RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
+use crate::events::at_50_percent;
+use crate::external_dns::Clusters;
+use crate::invariants::replace_in_values;
 use crate::{Simulation, ZONE_ID};
 
 /// The zone and the input of a case, in `tests/cases`.
@@ -74,6 +78,154 @@ fn a_url_an_at_sign_and_a_bare_label_are_refused_with_what_to_write() {
         input["names"] = [name].as_slice().into();
         check_plan(&simulation, &input, expect);
     }
+}
+
+/// The TXT records of former flags are told from those that ExternalDNS keeps up.
+#[test]
+fn registry_txt_of_former_flags_in_the_input_are_refused() {
+    let (simulation, input) = case("06-two-txt-prefixes-dead-one-told");
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+            InvalidInput: externalDns.from: two registry TXT records of dns-blue are for the A record of alertmanager.apps.example.com and for ingress/monitoring/alertmanager: _external_dns.alertmanager.apps.example.com (by {"txtPrefix": "_external_dns."}), and _external_dns.cname.alertmanager.apps.example.com (by {"txtPrefix": "_external_dns.%{record_type}."}) (and 1 more); ExternalDNS keeps up only those that its flags name, probably {"txtPrefix": "_external_dns.%{record_type}."}, whose names have the type of the record, as in all versions since v0.12; write the --txt-prefix, --txt-suffix and --txt-wildcard-replacement that the ExternalDNS of dns-blue runs with into externalDns.from, and leave both TXT records as they are
+        "#]],
+    );
+    let mut untold = input.clone();
+    untold.as_object_mut().unwrap().remove("externalDns");
+    check_plan(
+        &simulation,
+        &untold,
+        &expect![[r#"
+            InvalidInput: externalDns.from: two registry TXT records of dns-blue are for the A record of alertmanager.apps.example.com and for ingress/monitoring/alertmanager: _external_dns.cname.alertmanager.apps.example.com (by {"txtPrefix": "_external_dns.%{record_type}."}), and _external_dns.alertmanager.apps.example.com (by {"txtPrefix": "_external_dns."}) (and 1 more); ExternalDNS keeps up only those that its flags name, probably {"txtPrefix": "_external_dns.%{record_type}."}, whose names have the type of the record, as in all versions since v0.12; write the --txt-prefix, --txt-suffix and --txt-wildcard-replacement that the ExternalDNS of dns-blue runs with into externalDns.from, and leave both TXT records as they are
+        "#]],
+    );
+    // As the error says.
+    let mut input = input;
+    input["externalDns"]["from"] = input["externalDns"]["to"].clone();
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+            2 names of example.com from dns-blue to dns-green
+            4 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+            percent  weights    write  wait   bake   approval
+            10       90/10 x 2  0 s    1 min  5 min  no
+            50       50/50 x 2  0 s    1 min  5 min  no
+            100      0/100 x 2  0 s    1 min  5 min  no
+
+            name                           types  weights  outcome
+            alertmanager.apps.example.com  A      100/0    moves
+            prometheus.apps.example.com    A      100/0    moves
+            \052.apps.example.com          A               stays: simple routing
+
+            A rollback writes all original weights in one call; resolvers follow within 1 min
+            2 names leased from ExternalDNS until the release
+            Warning txt-of-other-flags: a registry TXT belongs to no record under the flags of its side's ExternalDNS: _external_dns.alertmanager.apps.example.com of dns-blue ({"txtPrefix": "_external_dns."}) (and 1 more); it is most likely left over from former flags, because ExternalDNS never deletes such records; leave it, it does no harm; if ExternalDNS does run with these flags, write them into externalDns.from or externalDns.to, or it puts the weights back
+        "#]],
+    );
+}
+
+#[test]
+fn registry_txt_of_flags_that_are_not_told_are_leased() {
+    let (simulation, input) = case("07-txt-prefix-not-told");
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+            1 name of example.com from eks-blue to eks-green
+            4 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+            percent  weights    write  wait   bake   approval
+            10       90/10 x 2  0 s    1 min  5 min  no
+            50       50/50 x 2  0 s    1 min  5 min  no
+            100      0/100 x 2  0 s    1 min  5 min  no
+
+            name             types    weights  outcome
+            app.example.com  A, AAAA  100/0    moves
+
+            A rollback writes all original weights in one call; resolvers follow within 1 min
+            1 name leased from ExternalDNS until the release
+            Warning txt-prefix-inferred: externalDns.from does not say how the ExternalDNS of eks-blue names its registry TXT records; those of 1 name show that it is {"txtPrefix": "extdns."}, such as extdns.aaaa-app.example.com; the migration works as if this were in the input: compare it with the --txt-prefix, --txt-suffix and --txt-wildcard-replacement of that ExternalDNS, and write it into externalDns.from
+            Warning txt-prefix-inferred: externalDns.to does not say how the ExternalDNS of eks-green names its registry TXT records; those of 1 name show that it is {"txtPrefix": "extdns."}, such as extdns.aaaa-app.example.com; the migration works as if this were in the input: compare it with the --txt-prefix, --txt-suffix and --txt-wildcard-replacement of that ExternalDNS, and write it into externalDns.to
+        "#]],
+    );
+}
+
+/// A leased TXT shows the flags as well.
+#[test]
+fn a_lease_of_inferred_flags_is_adopted_with_the_same_ones_only() {
+    let (simulation, mut input) = case("07-txt-prefix-not-told");
+    let before = simulation.route53.record_sets();
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.abort("run");
+    let next = run(simulation.plan("next", &input)).unwrap();
+    assert_eq!(
+        next["migration"]["externalDns"],
+        planned["migration"]["externalDns"]
+    );
+    input["externalDns"] = json!({"from": {"txtPrefix": "extdns.%{record_type}-"}});
+    check_plan(&simulation, &input, &expect![[r#"
+        InvalidInput: externalDns.from: app.example.com was leased by an execution for which the registry TXT records were named by {"txtPrefix": "extdns."}, and this one has {"txtPrefix": "extdns.%{record_type}-"}; write the same into externalDns.from
+    "#]]);
+    simulation.roll_back_whole("run").unwrap();
+    assert_eq!(simulation.route53.record_sets(), before);
+}
+
+/// Its journals have the flags, and the input does not.
+#[test]
+fn a_lost_lease_of_inferred_flags_is_not_swept() {
+    for is_lost in [false, true] {
+        let (simulation, input) = case("07-txt-prefix-not-told");
+        let before = simulation.route53.record_sets();
+        at_50_percent(&simulation, "run", &input);
+        simulation.executions.abort("run");
+        if is_lost {
+            let owner = format!("owner=cutover/{}", simulation.identity("run"));
+            simulation.route53.edit(|record_sets| {
+                replace_in_values(record_sets, |_| true, &owner, "owner=eks-blue");
+            });
+        }
+        let left = simulation.route53.record_sets();
+        simulation.world.clock.pass(Duration::from_hours(1));
+        simulation.sweep(&rollback::Memory::default()).unwrap();
+        simulation.settle();
+        let expected = if is_lost { left } else { before };
+        assert_eq!(simulation.route53.record_sets(), expected);
+    }
+}
+
+/// The names and annotations of case 07's clusters, with the prefix that the input does not have.
+#[test]
+fn names_of_an_inferred_prefix_are_moved_rolled_back_and_released_beside_external_dns() {
+    let settings = |owner: &str| Settings {
+        affix: Affix::Prefix("extdns.".to_owned()),
+        ..Settings::new(owner, Generation::CnameForAlias)
+    };
+    let (simulation, mut input) = case("07-txt-prefix-not-told");
+    input["bakeSeconds"] = 0.into();
+    input.as_object_mut().unwrap().remove("alarms");
+    let zone = simulation.route53.record_sets();
+    let clusters = Clusters {
+        blue: Controller::of(settings("eks-blue"), &zone),
+        green: Controller::of(settings("eks-green"), &zone),
+        simulation,
+    };
+    clusters.expect_quiet();
+    clusters.migrate("run", &input);
+    assert_eq!(clusters.zone().matches("owner=cutover/").count(), 4);
+    clusters.simulation.roll_back_whole("run").unwrap();
+    assert_eq!(clusters.simulation.route53.record_sets(), zone);
+    clusters.expect_quiet();
+
+    clusters.migrate("again", &input);
+    clusters.update_annotations();
+    clusters.release("again").unwrap();
+    clusters.expect_quiet();
+    assert!(!clusters.zone().contains("cutover"));
+    clusters.expect_to_be_owned();
 }
 
 /// A neighbour at weight 0 has no share that could change.

@@ -221,7 +221,7 @@ fn the_plan_lists_steps_weights_duration_and_owners() {
           "ttlSeconds": 120,
           "expectedDurationSeconds": 1440,
           "rollbackSeconds": 0,
-          "route53Calls": 210,
+          "route53Calls": 209,
           "leased": 5,
           "externalDnsOwners": {
             "eks-blueprint-blue": {

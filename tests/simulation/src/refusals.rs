@@ -177,7 +177,7 @@ fn a_type_that_only_one_side_has_is_a_warning() {
         &expect![[r#"
             planned, with warnings: one-sided-type: records of one type that only one side has get the weights of that side: burnham.eks-blueprint.example.com (AAAA of eks-blueprint-blue) (1 in all); before the start, the probe finds out whether their load balancers have addresses of that type: with an address, the migration does not start, because clients of that type would be on that side, whatever the weights are; to have the same types on both sides, run the ExternalDNS of that side with --exclude-record-types, or let that of the other side write the type, too
             txt-names-differ: the registry TXT records of the two sides are named differently: burnham.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A of eks-blueprint-green); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
-            txt-without-record: a registry TXT belongs to no record: aaaa-burnham.eks-blueprint.example.com of eks-blueprint-green; if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in externalDns.from and externalDns.to; otherwise delete it
+            txt-without-record: a registry TXT belongs to no record: aaaa-burnham.eks-blueprint.example.com of eks-blueprint-green; leave it to ExternalDNS: its Kubernetes object has other records
         "#]],
     );
 }

@@ -166,23 +166,102 @@ fn a_missing_registry_txt_of_one_side_is_reported() {
         },
         &json!({}),
         &expect![[r#"
-            txt-missing: a record has no registry TXT, although other records of its name have one: skiapp.eks-blueprint.example.com A of eks-blueprint-green (and 1 more); the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and its --txt-prefix (which externalDns.from and externalDns.to must have too)
+            txt-missing: a record has no registry TXT, although other records of its name have one: skiapp.eks-blueprint.example.com A of eks-blueprint-green (and 1 more); the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs and its --registry
         "#]],
     );
 }
 
 #[test]
-fn a_registry_txt_without_a_record_is_reported() {
+fn a_registry_txt_of_a_deleted_object_is_reported() {
     check_warnings(
         |record_sets| {
-            edit_records_of(record_sets, "a-argocd", |text| {
-                text.name = "own-a-argocd.eks-blueprint.example.com".parse().unwrap();
-            });
+            let mut text = text_of_argocd(record_sets);
+            text.name = "a-gone.eks-blueprint.example.com".parse().unwrap();
+            replace_in_values(
+                std::slice::from_mut(&mut text),
+                |_| true,
+                "ingress/argocd/",
+                "ingress/gone/",
+            );
+            record_sets.push(text);
         },
         &json!({}),
         &expect![[r#"
-            txt-missing: a record has no registry TXT, although other records of its name have one: argocd.eks-blueprint.example.com A of eks-blueprint-green; the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and its --txt-prefix (which externalDns.from and externalDns.to must have too)
-            txt-without-record: a registry TXT belongs to no record: own-a-argocd.eks-blueprint.example.com of eks-blueprint-green; if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in externalDns.from and externalDns.to; otherwise delete it
+            txt-without-record: a registry TXT belongs to no record, and no record to its Kubernetes object: a-gone.eks-blueprint.example.com of eks-blueprint-green; if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, write the same into externalDns.from and externalDns.to; if its object has been deleted, it can be deleted, too
+        "#]],
+    );
+}
+
+#[test]
+fn a_registry_txt_without_a_record_is_left_to_external_dns_while_its_object_has_others() {
+    check_warnings(
+        |record_sets| {
+            let mut text = text_of_argocd(record_sets);
+            text.name = "a-gone.eks-blueprint.example.com".parse().unwrap();
+            record_sets.push(text);
+        },
+        &json!({}),
+        &expect![[r#"
+            txt-without-record: a registry TXT belongs to no record: a-gone.eks-blueprint.example.com of eks-blueprint-green; leave it to ExternalDNS: its Kubernetes object has other records
+        "#]],
+    );
+}
+
+fn text_of_argocd(record_sets: &[RecordSet]) -> RecordSet {
+    let is_it = |it: &&RecordSet| it.name.as_str() == "a-argocd.eks-blueprint.example.com";
+    record_sets.iter().find(is_it).unwrap().clone()
+}
+
+#[test]
+fn the_owner_id_default_is_reported() {
+    check_warnings(
+        |record_sets| {
+            replace_in_values(
+                record_sets,
+                |_| true,
+                "owner=eks-blueprint-green",
+                "owner=default",
+            );
+        },
+        &json!({}),
+        &expect![[r#"
+            default-owner: an ExternalDNS has the owner id that every one without --txt-owner-id has (default): 5 names of eks-blueprint-green; another one in any cluster that reaches this zone deletes these records under policy sync: give each cluster its own --txt-owner-id, before the migration or after its release
+        "#]],
+    );
+}
+
+/// A Kubernetes object has one set identifier, so the records of one instance are of different objects.
+#[test]
+fn one_owner_of_different_objects_is_told_apart_from_two_clusters_with_one_id() {
+    check_warnings(
+        |record_sets| {
+            for (of, route) in [("ingress/", "httproute/"), ("service/", "tlsroute/")] {
+                let of = format!("owner=eks-blueprint-green,external-dns/resource={of}");
+                let by = format!("owner=eks-blueprint-blue,external-dns/resource={route}");
+                replace_in_values(record_sets, |_| true, &of, &by);
+            }
+        },
+        &json!({}),
+        &expect![[r#"
+            one-external-dns: both sides have the same ExternalDNS owner id, for different objects: eks-blueprint-blue (\052.apps.eks-blueprint.example.com by service/team-apps/gateway of eks-blueprint-blue and tlsroute/team-apps/gateway of eks-blueprint-green); if one ExternalDNS runs in one cluster with both, the migration leases and releases the records of both as it does for two: update the annotations of the objects of both sides before the release, and delete those of eks-blueprint-blue only after it; if these are two clusters, give each its own --txt-owner-id, because two instances with the same id delete each other's records under policy sync
+        "#]],
+    );
+}
+
+#[test]
+fn a_pending_change_of_an_owner_id_is_reported() {
+    check_warnings(
+        |record_sets| {
+            replace_in_values(
+                record_sets,
+                |it| it.name.as_str().contains("argocd"),
+                "owner=eks-blueprint-green",
+                "owner=green",
+            );
+        },
+        &json!({}),
+        &expect![[r#"
+            several-owners: the registry TXT records of one side have several owners: eks-blueprint-green (4 names), green (1 name) of eks-blueprint-green; if the owner id of an ExternalDNS is being changed (--migrate-from-txt-owner), wait until all of its records have the new one, or keep that flag until the migration is released: each TXT gets back the id that it has now, and no ExternalDNS changes or deletes records with an id that none of them has
         "#]],
     );
 }

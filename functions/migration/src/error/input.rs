@@ -1,5 +1,7 @@
 //! Problems of an operator's input, of an event, or of a request to a function.
 
+use std::fmt;
+
 use crate::dns::{HostedZoneId, Percent, RecordName, RecordType, SetIdentifier};
 use crate::text::{LONGEST_EXECUTION_NAME, quoted, shortened};
 
@@ -189,12 +191,56 @@ pub enum InvalidInput {
     },
 
     #[error(
-        "{field}: {name} was leased by an execution with another txtPrefix, txtSuffix or txtWildcardReplacement; set the \
-         same ones"
+        "{field}: {name} was leased by an execution for which the registry TXT records were named by {saved}, and this one \
+         has {found}; write the same into {field}"
     )]
     OtherRegistryNames {
         field: &'static str,
         name: RecordName,
+        saved: String,
+        found: String,
+    },
+    #[error(
+        "{field}: expected the flags that name the registry TXT records of {side}, found {told}, by which the names \
+         that move have no TXT; the zone has {found}: compare with the --txt-prefix, --txt-suffix and \
+         --txt-wildcard-replacement of the ExternalDNS of {side}, and write these into {field}"
+    )]
+    OtherRegistryFlags {
+        field: &'static str,
+        side: SetIdentifier,
+        told: String,
+        found: NamedText,
+    },
+    #[error(
+        "{field}: two registry TXT records of {side} are for the {record_type} record of {name} and for {resource}: {one}, and \
+         {other}{}; ExternalDNS keeps up only those that its flags name, {}; write the --txt-prefix, --txt-suffix and \
+         --txt-wildcard-replacement that the ExternalDNS of {side} runs with into {field}, and leave both TXT records \
+         as they are",
+        and_more(*more),
+        live_text(live.as_ref())
+    )]
+    TwoRegistryTexts {
+        field: &'static str,
+        side: SetIdentifier,
+        name: RecordName,
+        record_type: RecordType,
+        resource: String,
+        one: NamedText,
+        other: NamedText,
+        /// The number of further records with two.
+        more: usize,
+        live: Option<LiveText>,
+    },
+    #[error(
+        "{field}: the registry TXT records of {side} may be named by several flags: {one}, or {other}; write the \
+         --txt-prefix, --txt-suffix and --txt-wildcard-replacement that the ExternalDNS of {side} runs with into {field}, \
+         and exclude the names whose TXT records have other names"
+    )]
+    SeveralRegistryFlags {
+        field: &'static str,
+        side: SetIdentifier,
+        one: NamedText,
+        other: NamedText,
     },
     #[error(
         "externalDns.mode: the registry TXT {txt} is encrypted (--txt-encrypt-enabled) and can't be leased; run the \
@@ -257,6 +303,52 @@ pub enum InvalidInput {
     NoSuchStep { steps: usize, found: usize },
     #[error("{action} refused the request ({answer})")]
     RefusedByAws { action: String, answer: String },
+}
+
+/// A registry TXT, and the flags that name it, as an input has them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NamedText {
+    pub txt: Option<RecordName>,
+    pub flags: String,
+}
+
+impl fmt::Display for NamedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.txt {
+            Some(txt) => write!(f, "{txt} (by {})", self.flags),
+            None => write!(f, "none (by {})", self.flags),
+        }
+    }
+}
+
+/// Which of two registry TXT records ExternalDNS probably keeps up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LiveText {
+    /// The flags that name it.
+    pub flags: String,
+    /// Whether the weights tell, and not the types in the names.
+    pub by_weight: bool,
+}
+
+fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    }
+}
+
+fn live_text(live: Option<&LiveText>) -> String {
+    match live {
+        None => "and the zone does not show which these are".to_owned(),
+        Some(LiveText { flags, by_weight }) => {
+            let reason = if *by_weight {
+                "whose TXT records have the weights of their records"
+            } else {
+                "whose names have the type of the record, as in all versions since v0.12"
+            };
+            format!("probably {flags}, {reason}")
+        }
+    }
 }
 
 /// A single label is most likely meant relative to the zone.

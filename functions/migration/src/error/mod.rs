@@ -21,7 +21,7 @@ pub use aws::{
     AlarmNotFound, ChangeRefused, ExecutionNotFound, NoSuchHostedZone, NotPermitted, Redriven,
     Throttled, Unavailable,
 };
-pub use input::InvalidInput;
+pub use input::{InvalidInput, LiveText, NamedText};
 pub use journal::{Busy, Conflict, Drift, FoundWeights, SnappedBack, UntrustedJournal};
 pub(crate) use records::NO_RECORDS;
 pub use records::{AllZeroWeights, NoSuchPair, PresentSides, UnsupportedRouting};

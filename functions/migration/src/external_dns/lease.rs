@@ -43,6 +43,8 @@ impl LeaseTerms<'_> {
                 return Err(Error::from(InvalidInput::OtherRegistryNames {
                     field: self.field,
                     name: self.name.clone(),
+                    saved: saved.names.to_string(),
+                    found: names.to_string(),
                 }));
             }
             owners.clone_from(&saved.owners);

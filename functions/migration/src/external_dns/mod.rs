@@ -13,6 +13,7 @@
 //! Sources: ExternalDNS v0.22, `registry/txt/registry.go`, `registry/mapper/mapper.go`,
 //! `endpoint/labels.go`, `plan/plan.go`.
 
+mod explanation;
 mod lease;
 mod lookup;
 mod recorded_side;
@@ -21,6 +22,7 @@ mod registry_txt;
 mod saved_owners;
 mod settings;
 
+pub(crate) use explanation::{Explained, Explanation, SideRegistry};
 pub(crate) use lease::{
     LeaseTerms, LostLease, given_back, leased, leased_texts, leased_without_owner, lost_lease,
     restored_texts,
@@ -28,6 +30,7 @@ pub(crate) use lease::{
 pub use lookup::registry_texts;
 pub(crate) use recorded_side::RecordedSide;
 pub use registry_names::{Affix, RegistryNames, TxtNaming};
+pub(crate) use registry_txt::resource;
 pub use registry_txt::{Owner, RegistryText, owner};
 pub use saved_owners::SavedOwners;
 pub use settings::{ExternalDns, Mode};

@@ -1,5 +1,6 @@
 //! The names of registry TXT records.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use crate::dns::{LONGEST_NAME, RecordName, RecordType};
 use crate::text::{deserialize_from_str, quoted};
 
 /// The placeholder of an affix for the record's type.
-const RECORD_TYPE: &str = "%{record_type}";
+pub(super) const RECORD_TYPE: &str = "%{record_type}";
 /// The record types that ExternalDNS recognizes at the beginning of a registry TXT's name.
 const TYPES_IN_NAMES: [&str; 10] = [
     "a", "aaaa", "cname", "ns", "mx", "ptr", "srv", "naptr", "txt", "dname",
@@ -18,28 +19,28 @@ const LONGEST_AFFIX: usize = LONGEST_NAME;
 
 /// The flags of an ExternalDNS that name its registry TXT records: `--txt-prefix`, `--txt-suffix` and
 /// `--txt-wildcard-replacement`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct RegistryNames {
     /// `--txt-prefix`. `%{record_type}` in it is the record's type.
-    #[cfg_attr(test, schemars(with = "String"))]
     pub txt_prefix: Affix,
     /// `--txt-suffix`, which follows the first label. Not together with a prefix.
-    #[cfg_attr(test, schemars(with = "String"))]
     pub txt_suffix: Affix,
     /// `--txt-wildcard-replacement`, the first label in place of a wildcard record's `*`.
-    #[cfg_attr(test, schemars(with = "String"))]
     pub txt_wildcard_replacement: Affix,
 }
 
 /// A part of a registry TXT's name, in lower case as ExternalDNS converts it.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Affix(String);
 
 impl Affix {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn with_type(&self, record_type: &str) -> String {
@@ -128,12 +129,27 @@ impl FromStr for TxtNaming {
     }
 }
 
-impl RegistryNames {
-    /// Whether both a prefix and a suffix are given, which ExternalDNS refuses.
-    pub fn are_contradictory(&self) -> bool {
-        !self.txt_prefix.0.is_empty() && !self.txt_suffix.0.is_empty()
+/// The flags as an input has them: an object with those that are not empty.
+impl fmt::Display for RegistryNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = [
+            ("txtPrefix", &self.txt_prefix),
+            ("txtSuffix", &self.txt_suffix),
+            ("txtWildcardReplacement", &self.txt_wildcard_replacement),
+        ];
+        let mut shown: Vec<_> = flags
+            .iter()
+            .filter(|(_, affix)| !affix.is_empty())
+            .map(|(field, affix)| format!("\"{field}\": \"{}\"", affix.0))
+            .collect();
+        if shown.is_empty() {
+            shown.push("\"txtPrefix\": \"\"".to_owned());
+        }
+        write!(f, "{{{}}}", shown.join(", "))
     }
+}
 
+impl RegistryNames {
     /// The possible names of the registry TXT records of `name`, with the naming of each.
     pub fn record_names(&self, name: &RecordName) -> Vec<(TxtNaming, RecordName)> {
         let registered = self.registered(name);
@@ -165,13 +181,18 @@ impl RegistryNames {
         record_names
     }
 
+    /// Whether ExternalDNS finds the type of a record in the name of a TXT.
+    pub(crate) fn has_type(&self, txt: &RecordName) -> bool {
+        matches!(self.parse(txt.as_str()), Some((Some(_), _)))
+    }
+
     /// Whether a registry TXT with this name is for a record of a type that no migration moves.
     pub(crate) fn is_of_unmoved_type(&self, txt: &RecordName) -> bool {
         matches!(self.parse(txt.as_str()), Some((Some(record_type), _)) if TxtNaming::of_type(record_type).is_none())
     }
 
     /// The name as it is part of a registry TXT's name: the `*` of a wildcard record is replaced.
-    fn registered(&self, name: &RecordName) -> String {
+    pub(super) fn registered(&self, name: &RecordName) -> String {
         match (
             name.wildcard_parent(),
             self.txt_wildcard_replacement.as_str(),
@@ -183,12 +204,12 @@ impl RegistryNames {
         }
     }
 
-    fn type_is_in_affix(&self) -> bool {
+    pub(super) fn type_is_in_affix(&self) -> bool {
         self.txt_prefix.has_type() || self.txt_suffix.has_type()
     }
 
     /// The naming of a registry TXT, and the name of its record, as ExternalDNS parses them.
-    fn read(&self, txt: &str) -> Option<(TxtNaming, String)> {
+    pub(super) fn read(&self, txt: &str) -> Option<(TxtNaming, String)> {
         let (record_type, name) = self.parse(txt)?;
         let naming = record_type.map_or(Some(TxtNaming::Any), TxtNaming::of_type)?;
         Some((naming, name))
@@ -203,7 +224,7 @@ impl RegistryNames {
             .match_indices('.')
             .nth(labels - 1)
             .map_or(txt.len(), |(position, _)| position);
-        let (affixed, parent) = if self.txt_suffix.0.is_empty() {
+        let (affixed, parent) = if self.txt_suffix.is_empty() {
             (txt, "")
         } else {
             txt.split_at(end)
@@ -230,7 +251,7 @@ impl RegistryNames {
 }
 
 /// The first label, and the rest with the dot.
-fn split_label(name: &str) -> (&str, &str) {
+pub(super) fn split_label(name: &str) -> (&str, &str) {
     name.split_at(name.find('.').unwrap_or(name.len()))
 }
 

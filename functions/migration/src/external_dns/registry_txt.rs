@@ -96,8 +96,7 @@ impl RegistryText<'_> {
 
     /// The Kubernetes object of the record, such as `ingress/team/app`.
     pub fn resource(&self) -> Option<&str> {
-        let value = self.read.values().first()?;
-        value.get(Labels::read(value)?.resource?)
+        resource(self.read)
     }
 }
 
@@ -149,6 +148,12 @@ pub fn owner(record_set: &RecordSet) -> Option<Owner> {
         owner if owner.starts_with(LEASED) => Owner::Migration,
         owner => Owner::ExternalDns(owner.to_owned()),
     })
+}
+
+/// The Kubernetes object in `record_set`; none if it is not a registry TXT, or has none.
+pub(crate) fn resource(record_set: &RecordSet) -> Option<&str> {
+    let value = record_set.values().first()?;
+    value.get(Labels::read(value)?.resource?)
 }
 
 /// Whether the value is Base64, long enough for a nonce, a ciphertext and its tag.

@@ -1,4 +1,4 @@
-//! The settings of an operator about the ExternalDNS of each side.
+//! What a migration knows about the ExternalDNS of each side.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,6 @@ use crate::dns::{RecordName, Sides};
 
 /// How the migration works together with ExternalDNS.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ExternalDns {
     /// Whether the migration leases the registry TXT records.

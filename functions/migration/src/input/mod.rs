@@ -7,6 +7,7 @@
 
 mod alarms;
 mod bounded_integer;
+mod external_dns;
 mod pattern;
 mod probe;
 mod steps;
@@ -15,6 +16,7 @@ mod warnings;
 
 pub use alarms::{Alarms, MissingData};
 pub use bounded_integer::BoundedInteger;
+pub use external_dns::{ExternalDnsInput, ToldFlags};
 pub use pattern::NamePattern;
 pub use probe::{Label, Path, Probe, Scheme, StatusRange};
 pub use steps::{Step, Steps};
@@ -27,7 +29,6 @@ use serde_json::Value;
 use crate::Error;
 use crate::dns::{HostedZoneId, RecordName, SetIdentifier};
 use crate::error::InvalidInput;
-use crate::external_dns::ExternalDns;
 use crate::json::from_json;
 use steps::LONGEST_BAKE_SECONDS;
 
@@ -93,7 +94,7 @@ pub struct Input {
     pub alarms: Alarms,
     /// How the migration works together with ExternalDNS.
     #[serde(default)]
-    pub external_dns: ExternalDns,
+    pub external_dns: ExternalDnsInput,
     /// What the migration does if it fails after the first shift.
     #[serde(default)]
     pub on_failure: Reaction,
@@ -201,11 +202,11 @@ pub fn parse(value: &Value) -> Result<Input, Error> {
         return Err(Error::from(InvalidInput::NoNames));
     }
     reject_contradictory_probe(&input.probe)?;
-    for (side, names) in [
+    for (side, flags) in [
         ("from", &input.external_dns.from),
         ("to", &input.external_dns.to),
     ] {
-        if names.are_contradictory() {
+        if flags.are_contradictory() {
             return Err(Error::from(InvalidInput::PrefixAndSuffix { side }));
         }
     }

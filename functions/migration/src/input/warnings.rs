@@ -41,6 +41,8 @@ warning_codes! {
     AlarmActive = "alarm-active",
     /// The events of some watched alarms start no rollback.
     AlarmOutsidePrefix = "alarm-outside-prefix",
+    /// An ExternalDNS runs with the owner id `default`.
+    DefaultOwner = "default-owner",
     /// It is unknown whether the world asks this zone.
     DelegationUnknown = "delegation-unknown",
     /// An item of `exclude` matches no name.
@@ -59,6 +61,8 @@ warning_codes! {
     NothingObserved = "nothing-observed",
     /// The probe or the check of the alarms has failed in a dry run, and would fail again.
     ObserverFailed = "observer-failed",
+    /// One ExternalDNS owns the records of both sides.
+    OneExternalDns = "one-external-dns",
     /// Only one side of a name has records of a type.
     OneSidedType = "one-sided-type",
     /// Names with another routing policy than weighted are not moved.
@@ -67,8 +71,10 @@ warning_codes! {
     PointingRecords = "pointing-records",
     /// It is unknown whether the zone has room for the journals.
     RecordLimitUnknown = "record-limit-unknown",
-    /// The ExternalDNS of both sides have the same owner id.
+    /// Two ExternalDNS, one of each side, have the same owner id.
     SameOwner = "same-owner",
+    /// The registry TXT records of one side have several owners.
+    SeveralOwners = "several-owners",
     /// An ExternalDNS of the two clusters owns a simple record.
     SimpleRecord = "simple-record",
     /// One step takes several calls because of Route 53's limits.
@@ -77,6 +83,10 @@ warning_codes! {
     TxtMissing = "txt-missing",
     /// The registry TXT records of the two sides are named differently.
     TxtNamesDiffer = "txt-names-differ",
+    /// A registry TXT of a live object is named by other flags than those of its side's ExternalDNS.
+    TxtOfOtherFlags = "txt-of-other-flags",
+    /// The flags that name the registry TXT records are inferred from the zone.
+    TxtPrefixInferred = "txt-prefix-inferred",
     /// A registry TXT has another weight than its record.
     TxtWeightDiffers = "txt-weight-differs",
     /// A registry TXT belongs to no record.

@@ -8,7 +8,7 @@ use crate::dns::{
     Percent, RecordName, RecordSet, RecordType, Routing, SetIdentifier, Side, Sides, Weights, Zone,
 };
 use crate::error::{NoSuchPair, PresentSides, UnsupportedRouting, UntrustedJournal};
-use crate::external_dns::{ExternalDns, Owner, RegistryText, registry_texts};
+use crate::external_dns::{Owner, RegistryNames, RegistryText, registry_texts};
 
 /// The two weighted record sets of one type between which a migration shifts weight.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,7 +42,7 @@ pub struct PairedName<'a> {
     pub journal: Result<Option<JournalEntry<'a>>, UntrustedJournal>,
 }
 
-/// Pairs the records of `name`.
+/// Pairs the records of `name`, with the registry TXT records that each side's flags name.
 ///
 /// # Errors
 /// [`Error::UnsupportedRouting`] or [`Error::NoSuchPair`] if not all of its A, AAAA and CNAME records can
@@ -52,7 +52,7 @@ pub fn pair<'a>(
     name: &'a RecordName,
     from: &SetIdentifier,
     to: &SetIdentifier,
-    external_dns: &ExternalDns,
+    registry_names: Sides<&RegistryNames>,
 ) -> Result<PairedName<'a>, Error> {
     let zone = journals.zone;
     let moved: Vec<_> = zone
@@ -129,8 +129,8 @@ pub fn pair<'a>(
         pairs,
         lone,
         registry: Sides {
-            from: registry_texts(zone, name, from, &external_dns.from),
-            to: registry_texts(zone, name, to, &external_dns.to),
+            from: registry_texts(zone, name, from, registry_names.from),
+            to: registry_texts(zone, name, to, registry_names.to),
         },
         journal: journals.at(name),
     })

@@ -3,15 +3,18 @@
 //! A warning never stops a migration; what must stop it is an error.
 //!
 //! Sources: ExternalDNS v0.22, `registry/txt/registry.go`, `plan/plan.go`, `source/annotations`; its
-//! issues 1411, 1698 and 4696.
+//! issues 1411 and 4696.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::finding::Finding;
+use super::owner_warnings::owner_findings;
+use super::registry_flags::Registries;
 use super::warning::Warning;
-use crate::dns::{RecordName, RecordSet, RecordType, Routing, SetIdentifier, Side, Zone};
-use crate::external_dns::{Mode, Owner, RegistryText, TxtNaming, owner, registry_texts};
+use crate::dns::{RecordSet, RecordType, Routing, SetIdentifier, Side, Zone};
+use crate::external_dns::{ExternalDns, Mode, Owner, RegistryText, TxtNaming, owner, resource};
 use crate::input::{Input, WarningCode};
 use crate::journal::PairedName;
 
@@ -52,57 +55,23 @@ fn shown_owner<'t>(text: &'t RegistryText<'_>) -> Option<(&'t RecordType, String
     Some((text.record_type.as_ref()?, owner))
 }
 
-/// One kind of problem, and where it was found.
-struct Finding {
-    code: WarningCode,
-    problem: &'static str,
-    advice: String,
-    found_at: Vec<String>,
-}
-
-impl Finding {
-    fn new(code: WarningCode, problem: &'static str, advice: impl Into<String>) -> Self {
-        Self {
-            code,
-            problem,
-            advice: advice.into(),
-            found_at: Vec::new(),
-        }
-    }
-
-    fn warning(self) -> Option<Warning> {
-        let Self {
-            code,
-            problem,
-            advice,
-            found_at,
-        } = self;
-        let first = found_at.first()?;
-        let others = match found_at.len() {
-            1 => String::new(),
-            count => format!(" (and {} more)", count - 1),
-        };
-        let message = format!("{problem}: {first}{others}; {advice}");
-        Some(Warning::new(code, message))
-    }
-}
-
 /// The warnings about ExternalDNS's records in `zone` that concern the migration of `paired_names`.
 pub(super) fn external_dns_warnings(
     input: &Input,
     zone: &Zone,
+    registries: &Registries<'_>,
     paired_names: &[PairedName<'_>],
 ) -> Vec<Warning> {
     let mut warnings: Vec<_> = without_lease(input, paired_names).into_iter().collect();
-    let findings = [
-        same_owner(input, paired_names),
-        different_namings(input, paired_names),
-        other_weights(paired_names),
-        missing_texts(input, paired_names),
-        orphaned_texts(input, zone),
-        simple_records(input, zone, paired_names),
-    ];
-    warnings.extend(findings.into_iter().filter_map(Finding::warning));
+    let findings = owner_findings(input, paired_names)
+        .chain([
+            different_namings(input, paired_names),
+            other_weights(paired_names),
+            missing_texts(input, paired_names),
+        ])
+        .chain(orphaned_texts(input, registries))
+        .chain([simple_records(&registries.external_dns, zone, paired_names)]);
+    warnings.extend(findings.filter_map(Finding::warning));
     warnings
 }
 
@@ -133,25 +102,6 @@ fn without_lease(input: &Input, paired_names: &[PairedName<'_>]) -> Option<Warni
         );
         Warning::new(WarningCode::NotLeased, message)
     })
-}
-
-/// Two instances with the same owner id delete each other's records (issue 1698).
-fn same_owner(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
-    let of_from = paired_names.iter().flat_map(|paired| &paired.registry.from);
-    let of_to = paired_names.iter().flat_map(|paired| &paired.registry.to);
-    let from: BTreeSet<_> = of_from.filter_map(RegistryText::external_dns).collect();
-    let to: BTreeSet<_> = of_to.filter_map(RegistryText::external_dns).collect();
-    let mut finding = Finding::new(
-        WarningCode::SameOwner,
-        "both sides have the same ExternalDNS owner id",
-        format!(
-            "two instances with the same id delete each other's records under policy sync: give each of the clusters \
-             of {} and {} its own --txt-owner-id",
-            input.from, input.to
-        ),
-    );
-    finding.found_at = from.intersection(&to).map(ToString::to_string).collect();
-    finding
 }
 
 /// The TXT of an alias A record begins with `cname-` up to v0.21, and with `a-` from v0.22.
@@ -219,8 +169,8 @@ fn missing_texts(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
     let mut finding = Finding::new(
         WarningCode::TxtMissing,
         "a record has no registry TXT, although other records of its name have one",
-        "the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs, its --registry and \
-         its --txt-prefix (which externalDns.from and externalDns.to must have too)",
+        "the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs and its \
+         --registry",
     );
     for paired in paired_names {
         if paired.registry.iter().all(Vec::is_empty) {
@@ -241,45 +191,51 @@ fn missing_texts(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
     finding
 }
 
-/// Registry TXT records of one of the sides that belong to no record under the flags in the input.
-fn orphaned_texts(input: &Input, zone: &Zone) -> Finding {
-    let mut finding = Finding::new(
+/// Registry TXT records of one of the sides that belong to no record under its flags. One whose Kubernetes object has
+/// records may be needed, whatever its name is, so nobody is told to delete it.
+fn orphaned_texts(input: &Input, registries: &Registries<'_>) -> [Finding; 3] {
+    let mut of_other_flags = Finding::new(
+        WarningCode::TxtOfOtherFlags,
+        "a registry TXT belongs to no record under the flags of its side's ExternalDNS",
+        "it is most likely left over from former flags, because ExternalDNS never deletes such records; leave it, it does \
+         no harm; if ExternalDNS does run with these flags, write them into externalDns.from or externalDns.to, or it \
+         puts the weights back",
+    );
+    let mut of_live_object = Finding::new(
         WarningCode::TxtWithoutRecord,
         "a registry TXT belongs to no record",
-        "if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, set the same in \
-         externalDns.from and externalDns.to; otherwise delete it",
+        "leave it to ExternalDNS: its Kubernetes object has other records",
     );
-    let sides = [
-        (&input.from, &input.external_dns.from),
-        (&input.to, &input.external_dns.to),
-    ];
-    for (side, names) in sides {
-        let known: BTreeSet<RecordName> = zone
-            .names_of(side)
-            .into_iter()
-            .flat_map(|name| registry_texts(zone, name, side, names))
-            .filter(|text| text.record_type.is_some())
-            .map(|text| text.read.name.clone())
-            .collect();
-        let of_the_side = zone.record_sets.values().flatten().filter(|record_set| {
-            record_set.weighted().is_some_and(|(of, _)| of == side)
-                && matches!(
-                    owner(record_set),
-                    Some(Owner::ExternalDns(_) | Owner::Migration | Owner::Nobody)
-                )
-        });
-        finding.found_at.extend(
-            of_the_side
-                .filter(|record_set| !known.contains(&record_set.name))
-                .filter(|record_set| !names.is_of_unmoved_type(&record_set.name))
-                .map(describe),
-        );
+    let mut of_no_object = Finding::new(
+        WarningCode::TxtWithoutRecord,
+        "a registry TXT belongs to no record, and no record to its Kubernetes object",
+        "if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, write the same into \
+         externalDns.from and externalDns.to; if its object has been deleted, it can be deleted, too",
+    );
+    for (side, identifier) in [(Side::From, &input.from), (Side::To, &input.to)] {
+        let registry = registries.sides.of(side);
+        let live = registry.live_resources();
+        for text in registry.orphans() {
+            let place = format!("{} of {identifier}", text.name);
+            let is_live = resource(text).is_none_or(|resource| live.contains(resource));
+            match registry.former_flags(&text.name) {
+                Some(flags) if is_live => {
+                    of_other_flags.found_at.push(format!("{place} ({flags})"));
+                }
+                None if is_live => of_live_object.found_at.push(place),
+                _ => of_no_object.found_at.push(place),
+            }
+        }
     }
-    finding
+    [of_other_flags, of_live_object, of_no_object]
 }
 
 /// A simple and a weighted record can't share name and type (issue 1411).
-fn simple_records(input: &Input, zone: &Zone, paired_names: &[PairedName<'_>]) -> Finding {
+fn simple_records(
+    external_dns: &ExternalDns,
+    zone: &Zone,
+    paired_names: &[PairedName<'_>],
+) -> Finding {
     let mut finding = Finding::new(
         WarningCode::SimpleRecord,
         "an ExternalDNS of these clusters owns a simple record",
@@ -297,7 +253,7 @@ fn simple_records(input: &Input, zone: &Zone, paired_names: &[PairedName<'_>]) -
         if !is_simple {
             continue;
         }
-        let of_either = [&input.external_dns.from, &input.external_dns.to];
+        let of_either = external_dns.names();
         let texts = of_either
             .iter()
             .flat_map(|names| names.record_names(name))

@@ -8,11 +8,14 @@
 mod budget;
 mod delegated;
 mod external_dns_warnings;
+mod finding;
 mod migration;
 mod name_table;
 mod one_sided;
+mod owner_warnings;
 mod problems;
 mod record_limit;
+mod registry_flags;
 mod rollback_time;
 mod selection;
 mod stack_settings;
@@ -28,7 +31,6 @@ pub use budget::{
 pub use external_dns_warnings::OwnerCounts;
 pub use migration::Migration;
 pub use name_table::{NameRow, NameTable, Outcome};
-pub use selection::literal_names;
 pub use stack_settings::StackSettings;
 pub use step_table::{Plan, PlannedStep};
 pub use warning::Warning;
@@ -37,8 +39,9 @@ use std::collections::BTreeSet;
 
 use crate::Error;
 use crate::delegation::Delegation;
-use crate::dns::{RecordName, WeightTotal, Zone, ZoneNames};
+use crate::dns::{RecordName, Sides, WeightTotal, Zone, ZoneNames};
 use crate::error::{AllZeroWeights, Busy, InvalidInput};
+use crate::external_dns::RegistryNames;
 use crate::input::{Input, Step};
 use crate::journal::{ExecutionIdentity, Journal, PairedName, Writer, lowest_percent, pair};
 use crate::route53::RecordLimit;
@@ -48,6 +51,7 @@ use external_dns_warnings::external_dns_warnings;
 use one_sided::one_sided_warning;
 use problems::Problems;
 use record_limit::record_limit_warning;
+use registry_flags::registries;
 use rollback_time::long_ttl_warning;
 use selection::select_names;
 use stays::stay_warnings;
@@ -68,7 +72,9 @@ pub struct ZoneFacts {
     pub record_limit: Result<RecordLimit, Error>,
 }
 
-/// Plans the migration of `input` by the execution `writer`, in a stack with these `settings`.
+/// Plans the migration of `input` by the execution `writer`, in a stack with these `settings`. The plan finds out what
+/// the writer adopts, and the flags of each side's ExternalDNS. Its zone is the whole one, because it needs the TXT
+/// records of flags that it does not know.
 ///
 /// # Errors
 /// The problem that stands in the way, or [`Error::Refused`] with all problems of the input and of the names.
@@ -83,7 +89,14 @@ pub fn plan(
     let mut problems = Problems::default();
     problems.take(settings.check_input(input));
     let names = select_names(input, zone, &mut warnings, &mut problems);
-    let (paired_names, adoption) = pair_names(input, &names, writer, &mut problems);
+    let mut registries = match registries(input, zone, &names) {
+        Ok(registries) => registries,
+        Err(problem) => return Err(problems.refused_with(problem)),
+    };
+    warnings.append(&mut registries.warnings);
+    let external_dns = &registries.external_dns;
+    let registry_names = external_dns.names();
+    let (paired_names, adoption) = pair_names(input, &names, registry_names, writer, &mut problems);
     problems.take(adoption.reject_too_many());
     let Adoption {
         executions: adopted,
@@ -136,7 +149,7 @@ pub fn plan(
         approval_timeout_seconds: input.approval_timeout_seconds.get(),
         probe: input.probe.clone(),
         alarms: input.alarms.clone(),
-        external_dns: input.external_dns.clone(),
+        external_dns: external_dns.clone(),
         on_failure: input.on_failure,
         on_refusal: input.on_refusal,
         on_drift: input.on_drift,
@@ -147,7 +160,12 @@ pub fn plan(
     let one_sided = problems.take(one_sided_warning(input, &paired_names));
     warnings.extend(one_sided.flatten());
     warnings.extend(stay_warnings(input, zone, &names));
-    warnings.extend(external_dns_warnings(input, zone, &paired_names));
+    warnings.extend(external_dns_warnings(
+        input,
+        zone,
+        &registries,
+        &paired_names,
+    ));
     warnings.extend(settings.alarm_warning(&input.alarms));
     warnings.extend(long_ttl_warning(zone, &names));
     warnings.extend(delegation_warning(&facts.delegation, zone, &mut problems));
@@ -158,6 +176,7 @@ pub fn plan(
     ));
     let writer = Writer {
         adopted: &migration.adopted,
+        external_dns,
         ..*writer
     };
     let mut plan = describe(
@@ -198,13 +217,15 @@ fn max_bake_seconds(input: &Input, steps: &[Step]) -> Result<u32, Error> {
 fn pair_names<'a>(
     input: &Input,
     names: &'a [RecordName],
+    registry_names: Sides<&RegistryNames>,
     writer: &Writer<'a>,
     problems: &mut Problems,
 ) -> (Vec<PairedName<'a>>, Adoption) {
     let mut adoption = Adoption::default();
     let mut paired_names = Vec::with_capacity(names.len());
     for name in names {
-        let Some((paired, journal)) = problems.take_of(name, pair_name(input, name, writer)) else {
+        let paired = pair_name(input, name, registry_names, writer);
+        let Some((paired, journal)) = problems.take_of(name, paired) else {
             continue;
         };
         if let Some(journal) = journal {
@@ -219,6 +240,7 @@ fn pair_names<'a>(
 fn pair_name<'a>(
     input: &Input,
     name: &'a RecordName,
+    registry_names: Sides<&RegistryNames>,
     writer: &Writer<'a>,
 ) -> Result<(PairedName<'a>, Option<Journal>), Error> {
     if name.is_too_long_for_a_journal() {
@@ -233,7 +255,7 @@ fn pair_name<'a>(
         }));
     }
     let journals = &writer.journals;
-    let paired = pair(journals, name, &input.from, &input.to, &input.external_dns);
+    let paired = pair(journals, name, &input.from, &input.to, registry_names);
     if let Err(Error::NoSuchPair(_)) = paired {
         // Another migration is in the way first: it may end, and its records may come or go with it.
         writer.adoptable(name, &journals.at(name))?;

@@ -8,17 +8,7 @@ use super::warning::Warning;
 use crate::Error;
 use crate::dns::{RecordName, RecordSet, Routing, Zone};
 use crate::error::{InvalidInput, NO_RECORDS, NoSuchPair, PresentSides, UnsupportedRouting};
-use crate::input::{Input, NamePattern, WarningCode};
-
-/// The names in an input without patterns; none if only the whole zone shows which names it selects.
-pub fn literal_names(input: &Input) -> Option<Vec<RecordName>> {
-    input
-        .names
-        .as_ref()?
-        .iter()
-        .map(NamePattern::literal)
-        .collect()
-}
+use crate::input::{Input, WarningCode};
 
 /// The names that `input` selects in `zone`, in order.
 ///

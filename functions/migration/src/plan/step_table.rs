@@ -142,13 +142,11 @@ pub(super) fn describe(
     let (expected_duration_seconds, checks) =
         problems.take(duration_and_checks).unwrap_or_default();
     let record_set_count: usize = zone.record_sets.values().map(Vec::len).sum();
-    let calls_of_a_read = 1 + migration
-        .record_names()
-        .len()
-        .min(record_set_count.div_ceil(LARGEST_PAGE));
-    // One read to plan, and two in reserve for the probe before the start and the completion. Per step: to
+    let pages = record_set_count.div_ceil(LARGEST_PAGE);
+    let calls_of_a_read = 1 + migration.record_names().len().min(pages);
+    // Besides that of the plan, two in reserve for the probe before the start and the completion. Per step: to
     // shift. Per health check: to confirm the weights, and to probe.
-    let reads = 3 + steps.len() + further_calls(&calls_of_steps) + 2 * checks;
+    let reads = 2 + steps.len() + further_calls(&calls_of_steps) + 2 * checks;
     let is_leased = |paired: &&PairedName<'_>| {
         let is_owned =
             |text: &RegistryText<'_>| text.record_type.is_some() && text.external_dns().is_some();
@@ -174,7 +172,7 @@ pub(super) fn describe(
         ttl_seconds,
         expected_duration_seconds,
         rollback_seconds,
-        route53_calls: reads * calls_of_a_read + 2 * batch_count,
+        route53_calls: pages + reads * calls_of_a_read + 2 * batch_count,
         leased: paired_names.iter().filter(is_leased).count(),
         external_dns_owners: OwnerCounts::of(paired_names, &migration.from, &migration.to),
         warnings,

@@ -302,7 +302,7 @@ async fn old_and_new_version_wait_for_the_rollback_of_a_lease_with_their_changes
     clusters.tear_down(BLUE).await;
 }
 
-/// The flags that name the registry's records are told in the input.
+/// The flags that name the registry's records are inferred from the zone, and then told in the input.
 #[tokio::test]
 async fn prefix_upsert_only_and_a_cache_are_moved_and_released() {
     let with_flags = |side, affix, cached_passes| {
@@ -321,6 +321,16 @@ async fn prefix_upsert_only_and_a_cache_are_moved_and_released() {
     let Some(mut clusters) = Clusters::start(blue, green).await else {
         return;
     };
+    let before = clusters.record_sets().await;
+    let untold = clusters.input(json!({}));
+    let ended = migrate(&clusters.stack, "untold", &untold).await;
+    assert_succeeded(&ended, "Completed");
+    clusters.assert_quiet().await;
+    let ended = roll_back(&clusters.stack, "back", &json!({ "execution": "untold" })).await;
+    assert_succeeded(&ended, "Rolled back");
+    clusters.assert_quiet().await;
+    assert_eq!(clusters.record_sets().await, before);
+
     let input = clusters.input(json!({
         "externalDns": {
             "from": { "txtPrefix": "%{record_type}-own.", "txtWildcardReplacement": "any" },
