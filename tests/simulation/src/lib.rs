@@ -103,6 +103,8 @@ mod messages;
 #[cfg(test)]
 mod name_tables;
 #[cfg(test)]
+mod plan_property;
+#[cfg(test)]
 mod put_back;
 #[cfg(test)]
 mod refusals;
