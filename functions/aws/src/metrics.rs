@@ -7,7 +7,7 @@
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use migration::dns::{Percent, RecordName, SetIdentifier};
+use migration::dns::{Percent, RecordName, SetIdentifierTemplate};
 use serde_json::{Map, Value, json};
 
 const NAMESPACE: &str = "Cutover";
@@ -15,7 +15,12 @@ const NAMESPACE: &str = "Cutover";
 const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Emits the percent of the traffic that `to` has now.
-pub fn emit_percent(zone: &RecordName, from: &SetIdentifier, to: &SetIdentifier, percent: Percent) {
+pub fn emit_percent(
+    zone: &RecordName,
+    from: &SetIdentifierTemplate,
+    to: &SetIdentifierTemplate,
+    percent: Percent,
+) {
     let dimensions = [
         ("HostedZone", zone.as_str()),
         ("From", from.as_str()),

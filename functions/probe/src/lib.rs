@@ -38,7 +38,7 @@ mod tls;
 use std::time::Duration;
 
 use migration::Error;
-use migration::dns::{RecordName, Zone};
+use migration::dns::{RecordName, SetIdentifier, Sides, Zone};
 use migration::error::InvalidInput;
 use migration::health::Verdict;
 use migration::json::from_json;
@@ -68,13 +68,14 @@ impl Prober {
         &self,
         zone: &Zone,
         name: &RecordName,
+        identifiers: &Sides<SetIdentifier>,
         migration: &Migration,
     ) -> Result<(), Failure> {
         let settings = &migration.probe;
-        self.reject_one_sided(zone, name, migration)
+        self.reject_one_sided(zone, name, identifiers, migration)
             .await
             .map_err(|problem| Failure::new(name, problem))?;
-        let targets = targets(zone, name, &migration.to).map_err(|text| {
+        let targets = targets(zone, name, &identifiers.to).map_err(|text| {
             let problem = Problem {
                 phase: Phase::Resolve,
                 target: None,
@@ -170,6 +171,7 @@ pub async fn handle(
             failures: Vec::new(),
         });
     }
+    let identifiers = migration.identifiers()?;
     let zone = read_names(
         route53,
         &migration.hosted_zone_id,
@@ -181,7 +183,8 @@ pub async fn handle(
         usize::try_from(probe.concurrency.get()).unwrap_or(1),
         names
             .iter()
-            .map(|name| prober.probe_name(&zone, name, &migration)),
+            .zip(&identifiers)
+            .map(|(name, identifiers)| prober.probe_name(&zone, name, identifiers, &migration)),
     )
     .await;
     Ok(report(outcomes, &migration))

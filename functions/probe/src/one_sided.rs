@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use migration::dns::{RecordName, RecordType, Side, Zone};
+use migration::dns::{RecordName, RecordType, SetIdentifier, Side, Sides, Zone};
 use migration::journal::{LoneRecord, lone_records};
 use migration::plan::Migration;
 use tokio::time::timeout;
@@ -23,9 +23,10 @@ impl Prober {
         &self,
         zone: &Zone,
         name: &RecordName,
+        identifiers: &Sides<SetIdentifier>,
         migration: &Migration,
     ) -> Result<(), Problem> {
-        let Migration { from, to, .. } = migration;
+        let Sides { from, to } = identifiers;
         if migration.accept_one_sided_types {
             return Ok(());
         }
@@ -45,7 +46,7 @@ impl Prober {
                 match found {
                     Ok(addresses) if addresses.is_empty() => {}
                     Ok(addresses) => {
-                        let text = describe(&record_type, &record, migration, &addresses);
+                        let text = describe(&record_type, &record, identifiers, &addresses);
                         return Err(problem(shown, text));
                     }
                     // A load balancer of `from` that is gone answers nobody.
@@ -77,10 +78,10 @@ impl Prober {
 fn describe(
     record_type: &RecordType,
     record: &LoneRecord<'_>,
-    migration: &Migration,
+    identifiers: &Sides<SetIdentifier>,
     addresses: &BTreeSet<IpAddr>,
 ) -> String {
-    let Migration { from, to, .. } = migration;
+    let Sides { from, to } = identifiers;
     let (side, other, clients) = match record.side {
         Side::From => (from, to, "would stay there"),
         Side::To => (to, from, "are there already"),

@@ -1,7 +1,7 @@
 //! Whole probes, from the event to the report, with servers on the loopback address.
 
 use fakes::{FakeRoute53, Fault};
-use migration::dns::{RecordData, RecordType};
+use migration::dns::{RecordData, RecordType, Routing};
 use migration::input::{Probe, Scheme};
 use rustls::HandshakeKind;
 use serde_json::{Value, json};
@@ -473,6 +473,37 @@ async fn name_without_a_record_fails() {
 }
 
 #[tokio::test]
+async fn each_name_is_probed_with_its_own_set_identifier() {
+    let server = Server::start(None, &[Reply::status("200 OK")]).await;
+    let prober = Prober::new(&server.connect_to(), "").unwrap();
+    let route53 = zone();
+    let of_burnham = "burnham-eks-green".parse().unwrap();
+    route53.edit(|record_sets| {
+        for record_set in record_sets {
+            if let Routing::Weighted { set_identifier, .. } = &mut record_set.routing
+                && record_set.name.as_str() == BURNHAM
+                && set_identifier.as_str() == "eks-blueprint-green"
+            {
+                *set_identifier = SetIdentifier::clone(&of_burnham);
+            }
+        }
+    });
+    let mut event = event(&[BURNHAM], &json!({"scheme": "http"}));
+    event["migration"]["to"] = "*-green".into();
+    for (text, verdict) in [("burnham-eks", Verdict::Pass), ("other-eks", Verdict::Fail)] {
+        event["migration"]["templateTexts"] = json!({"to": [text]});
+        let report = handle(&event, &route53, &prober).await.unwrap();
+        assert_eq!(report.verdict, verdict, "{report:?}");
+    }
+    event["migration"]["templateTexts"] = json!({"to": []});
+    let error = handle(&event, &route53, &prober).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "templateTexts: expected a text for each of 1 names, found 0"
+    );
+}
+
+#[tokio::test]
 async fn report_lists_ten_failures_with_shortened_problems() {
     let names: Vec<_> = (10..50)
         .rev()
@@ -486,7 +517,7 @@ async fn report_lists_ten_failures_with_shortened_problems() {
 
     let server = Server::start(None, &[Reply::status("200 OK")]).await;
     let report = run_http_probe(&server, json!({"expectedBody": "ß".repeat(10_000)})).await;
-    assert_eq!(report.failures[0].problem.chars().count(), 301);
+    assert_eq!(report.failures[0].problem.chars().count(), 601);
 }
 
 #[tokio::test]

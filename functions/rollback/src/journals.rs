@@ -344,7 +344,7 @@ impl MigrationScope {
     /// journal's execution.
     fn may_adopt(&self, entry: &JournalEntry<'_>) -> bool {
         let Journal { from, to, .. } = &entry.journal;
-        let has_same_sides = |input: &Input| (&input.from, &input.to) == (from, to);
+        let has_same_sides = |input: &Input| input.from.matches(from) && input.to.matches(to);
         self.input
             .as_ref()
             .is_some_and(|input| has_same_sides(input) && input.selects(&entry.name))

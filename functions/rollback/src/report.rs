@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws::metrics;
-use migration::dns::{HostedZoneId, Percent, RecordName, SetIdentifier, Zone, count_weights};
+use migration::dns::{
+    HostedZoneId, Percent, RecordName, SetIdentifierTemplate, Sides, Zone, count_weights,
+};
 use migration::executions::Executions;
 use migration::input::Reaction;
 use migration::journal::{Journal, JournalEntry, Journals};
@@ -40,9 +42,9 @@ pub struct MigrationReport {
     pub zone_name: RecordName,
     /// None if no journal was found, and so for the other optional fields.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<SetIdentifier>,
+    pub from: Option<SetIdentifierTemplate>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<SetIdentifier>,
+    pub to: Option<SetIdentifierTemplate>,
     /// Why it was rolled back or held.
     pub reason: String,
     /// Whether it was running and was stopped for the rollback.
@@ -135,10 +137,16 @@ impl<'a, E: Executions> Reports<'a, E> {
     /// Counts the name of a journal in the report of its migration, and returns that report.
     pub(crate) fn add_name(&mut self, journal: &Journal, outcome: Outcome) -> &mut MigrationReport {
         // Adopted journals are reported with the migration that adopted them.
-        let execution = match (self.target.migration(), outcome) {
-            (Some(migration), Outcome::RolledBack | Outcome::Held) => migration.name.as_str(),
-            _ => journal.execution.name(),
+        let (execution, input) = match (self.target.migration(), outcome) {
+            (Some(migration), Outcome::RolledBack | Outcome::Held) => {
+                (migration.name.as_str(), migration.input.as_ref())
+            }
+            _ => (journal.execution.name(), None),
         };
+        let templates = input.map_or(journal.templates.as_ref(), |input| Sides {
+            from: &input.from,
+            to: &input.to,
+        });
         let report = self.find_or_add(execution, outcome);
         let percent = match outcome {
             Outcome::RolledBack => journal
@@ -153,8 +161,8 @@ impl<'a, E: Executions> Reports<'a, E> {
         report.names += 1;
         report.percent_before = report.percent_before.max(Some(journal.percent));
         report.percent = report.percent.max(percent);
-        report.from.get_or_insert_with(|| journal.from.clone());
-        report.to.get_or_insert_with(|| journal.to.clone());
+        report.from.get_or_insert_with(|| templates.from.clone());
+        report.to.get_or_insert_with(|| templates.to.clone());
         report
     }
 

@@ -49,7 +49,7 @@ use migration::change::{
     Allowance, Applied, Closed, Closing, Moment, Shift, apply, complete, journals_to_delete, shift,
 };
 use migration::delegation::{Resolver, delegation};
-use migration::dns::{Percent, RecordName, Zone, count_weights};
+use migration::dns::{Percent, RecordName, Sides, Zone, count_weights};
 use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
 use migration::executions::{Execution, ExecutionName, Executions, Status, recorded_rollbacks};
 use migration::external_dns::ExternalDns;
@@ -508,7 +508,7 @@ async fn complete_migration(
             return Err(Error::from(Drift::BelowAll {
                 name: paired.name.clone(),
                 percent: paired.percent(),
-                to: migration.to.clone(),
+                to: paired.identifiers.to.clone(),
             }));
         }
         count_weights(&mut weights, &paired.weights());
@@ -590,7 +590,7 @@ fn reject_lower_than_planned(names: &[PairedName<'_>], migration: &Migration) ->
         Some(lower) => Err(Error::from(Drift::BelowPlan {
             name: lower.name.clone(),
             percent: lower.percent(),
-            to: migration.to.clone(),
+            to: lower.identifiers.to.clone(),
             planned: start,
         })),
     }
@@ -651,18 +651,10 @@ fn paired_names<'a>(
     journals: &Journals<'a>,
     migration: &'a Migration,
 ) -> Result<Vec<PairedName<'a>>, Error> {
-    migration
-        .names
-        .iter()
-        .map(|name| {
-            pair(
-                journals,
-                name,
-                &migration.from,
-                &migration.to,
-                migration.external_dns.names(),
-            )
-        })
+    let names = migration.names.iter().zip(migration.identifiers()?);
+    let registry_names = migration.external_dns.names();
+    names
+        .map(|(name, Sides { from, to })| pair(journals, name, &from, &to, registry_names))
         .collect()
 }
 

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use migration::Error;
 use migration::change::{self, Allowance, Applied, Closed, NameChange, apply, complete};
 use migration::dns::{
-    HostedZoneId, Percent, RecordName, RecordSet, SetIdentifier, Zone, ZoneNames, count_weights,
+    HostedZoneId, Percent, RecordName, RecordSet, SetIdentifier, SetIdentifierTemplate, Sides,
+    TemplateTexts, Zone, ZoneNames, count_weights,
 };
-use migration::error::{Busy, Conflict, Drift, UntrustedJournal};
+use migration::error::{Busy, Conflict, Drift, InvalidInput, UntrustedJournal};
 use migration::executions::{ExecutionName, Executions, Status, zone_of};
 use migration::external_dns::{ExternalDns, Mode};
 use migration::input::BoundedInteger;
@@ -74,10 +75,14 @@ pub struct Release {
     pub execution_arn: String,
     /// The execution in the journals.
     pub identity: ExecutionIdentity,
-    pub from: SetIdentifier,
-    pub to: SetIdentifier,
+    /// The set identifiers of the two sides, or templates for them, as in the migration's input.
+    pub from: SetIdentifierTemplate,
+    pub to: SetIdentifierTemplate,
     /// The names with a journal, in the order in which they are given back: the leased ones first.
     pub names: ZoneNames,
+    /// What the `*` of the templates stands for at each name.
+    #[serde(default, skip_serializing_if = "TemplateTexts::is_empty")]
+    pub template_texts: TemplateTexts,
     /// How many of them are leased.
     pub leased: usize,
     /// Whether all names have been given back and watched by an earlier release, and only journals
@@ -264,8 +269,8 @@ pub(crate) async fn plan(
                 execution: name.to_owned(),
                 is_running: status == Some(Status::Running),
                 percent: lowest.unwrap_or_default(),
-                from: first.from.clone(),
-                to: first.to.clone(),
+                from: first.templates.from.clone(),
+                to: first.templates.to.clone(),
             }));
         }
     }
@@ -274,6 +279,11 @@ pub(crate) async fn plan(
     entries.sort_by_key(|entry| !entry.journal.is_leased());
     let leased = entries.partition_point(|entry| entry.journal.is_leased());
     let names: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+    let identifiers = entries.iter().map(|entry| Sides {
+        from: &entry.journal.from,
+        to: &entry.journal.to,
+    });
+    let identifiers: Vec<_> = identifiers.collect();
     let mut message = format!(
         "{leased} names will be given back to ExternalDNS, the first one alone: {}",
         names.first().map_or("", RecordName::as_str)
@@ -288,8 +298,9 @@ pub(crate) async fn plan(
             execution: name.to_owned(),
             execution_arn: executions.arn(name),
             identity: first.execution.clone(),
-            from: first.from.clone(),
-            to: first.to.clone(),
+            template_texts: TemplateTexts::new(first.templates.as_ref(), &identifiers),
+            from: first.templates.from.clone(),
+            to: first.templates.to.clone(),
             names: ZoneNames::new(zone.name.clone(), names),
             leased,
             closing: journals.has_deletion_begun(),
@@ -410,9 +421,8 @@ pub(crate) async fn end(
     let missing = journals.first_missing(&release.names);
     // Without any journal, either an earlier attempt has deleted them and its answer was lost, or a
     // rollback has.
-    if let Some(missing) =
-        missing.filter(|_| !journals.0.is_empty() || release.is_rolled_back_in(&zone))
-    {
+    let is_rolled_back = journals.0.is_empty() && release.is_rolled_back_in(&zone)?;
+    if let Some(missing) = missing.filter(|_| !journals.0.is_empty() || is_rolled_back) {
         return Err(journal_gone(missing));
     }
     for entry in journals.0.iter().filter(|_| !journals.has_deletion_begun()) {
@@ -490,12 +500,19 @@ fn journal_gone(name: &RecordName) -> Error {
 
 impl Release {
     /// Whether a name no longer has traffic on `to`.
-    fn is_rolled_back_in(&self, zone: &Zone) -> bool {
-        let serves = |name: &RecordName| {
+    fn is_rolled_back_in(&self, zone: &Zone) -> Result<bool, Error> {
+        let serves = |(name, to): (&RecordName, &SetIdentifier)| {
             let mut live = zone.at(name).iter().filter_map(RecordSet::weighted);
-            live.any(|(side, weight)| *side == self.to && weight > 0)
+            live.any(|(side, weight)| side == to && weight > 0)
         };
-        !self.names.iter().all(serves)
+        let templates = Sides {
+            from: &self.from,
+            to: &self.to,
+        };
+        let identifiers = self.template_texts.identifiers(templates, self.names.len());
+        let identifiers = identifiers.map_err(|problem| InvalidInput::TemplateTexts { problem })?;
+        let of_to = identifiers.iter().map(|sides| &sides.to);
+        Ok(!self.names.iter().zip(of_to).all(serves))
     }
 }
 

@@ -31,7 +31,7 @@ pub const SHIFTED_INPUT: &str = r#"{
 }"#;
 
 /// Inputs of the migration state machine.
-const INPUTS: [&str; 10] = [
+const INPUTS: [&str; 11] = [
     SHIFTED_INPUT,
     include_str!("../../../statemachine/examples/all-at-once.json"),
     include_str!("../../../statemachine/examples/back-to-blue.json"),
@@ -40,6 +40,7 @@ const INPUTS: [&str; 10] = [
     include_str!("../../../statemachine/examples/external-dns-flags.json"),
     include_str!("../../../statemachine/examples/linear.json"),
     include_str!("../../../statemachine/examples/new-cluster.json"),
+    include_str!("../../../statemachine/examples/set-identifier-per-ingress.json"),
     include_str!("../../../statemachine/examples/smallest.json"),
     include_str!("../../../statemachine/examples/with-approval.json"),
 ];
@@ -60,7 +61,7 @@ const HISTORY: &str = r#"{"version":"1.0","oldState":{"stateValue":"OK","stateRe
 
 /// Valid journals with fields and values that do not occur in the journals of [`EXECUTION`].
 const JOURNALS: [&str; 3] = [
-    r#""cutover=2" "execution=0123456789abcdef/run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "sequence=2" "percent=50" "original.A=100/0" "original.AAAA=100/0" "written.A=50/50" "written.AAAA=50/50" "owner.from.AAAA+CNAME=eks-blueprint-blue" "txtPrefix.to=%25%7Brecord_type%7D-txt." "owner.to.A=eks-blueprint-green" "completed=yes" "signature=00""#,
+    r#""cutover=2" "execution=0123456789abcdef/run" "from=eks-blueprint-blue" "to=eks-blueprint-green" "star.from=0-13" "star.to=4-19" "sequence=2" "percent=50" "original.A=100/0" "original.AAAA=100/0" "written.A=50/50" "written.AAAA=50/50" "owner.from.AAAA+CNAME=eks-blueprint-blue" "txtPrefix.to=%25%7Brecord_type%7D-txt." "owner.to.A=eks-blueprint-green" "completed=yes" "signature=00""#,
     r#""cutover=2" "execution=0123456789abcdef/run" "from=b%C3%BCro" "to=%F0%9F%9A%80" "sequence=4294967295" "percent=0.01" "original.CNAME=255/0" "written.CNAME=0/255" "txtSuffix.from=-%25%7Brecord_type%7D" "txtWildcardReplacement.from=any" "signature=""#,
     r#""cutover=2" "execution=0123456789abcdef/x" "from=a" "to=b" "sequence=0" "percent=100" "original.A=0/0" "original.CNAME=0/0" "written.A=0/0" "written.CNAME=0/0" "owner.from.A+AAAA+CNAME+ANY=" "adopted=0123456789abcdef/a%2Cfedcba9876543210/b" "redrives=1" "signature=00""#,
 ];
@@ -103,13 +104,14 @@ const REGISTRY_NAMES: [&str; 5] = [
     r#"{"name": "app.example.com", "txtPrefix": "%{record_type}-TXT."}"#,
 ];
 
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "AllAtOnce",
     "Canary10Percent15Minutes",
     "Linear1PercentEvery1440Minutes",
     "Z3Q77PNBQS71R4",
     "/hostedzone/Z3Q77PNBQS71R4",
     "eks-blueprint-green",
+    "*-green",
     "0.01",
     "99.99",
     "1e2",

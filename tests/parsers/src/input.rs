@@ -13,8 +13,8 @@ use crate::world::World;
 use crate::{assert_documented, assert_invalid, json};
 
 /// Input: the input of an execution, JSON. It is refused as `InvalidInput`, or planned for the
-/// blueprint's zone without a write. The plan is not much longer than the input, and is unchanged
-/// after it is parsed and written again.
+/// blueprint's zone without a write. The plan is not much longer than the input, is unchanged after it is
+/// parsed and written again, and has set identifiers that the input's templates match.
 pub fn execution_input(bytes: &[u8]) {
     let Some(mut input) = json(bytes) else { return };
     if let Err(error) = input::parse(&input) {
@@ -31,6 +31,11 @@ pub fn execution_input(bytes: &[u8]) {
             assert!(planned.to_string().len() <= 8 * bytes.len() + 32_000);
             if let Some(migration) = planned.get("migration").filter(|it| !it.is_null()) {
                 assert_unchanged_when_parsed::<Migration>(&migration.to_string());
+                let migration: Migration = from_json(migration).unwrap();
+                for sides in migration.identifiers().unwrap() {
+                    assert!(migration.from.matches(&sides.from) && migration.to.matches(&sides.to));
+                    assert_ne!(sides.from, sides.to);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use migration::dns::{HostedZoneId, Percent, SetIdentifier};
+use migration::dns::{HostedZoneId, Percent, SetIdentifier, SetIdentifierTemplate};
 use migration::dns::{WeightTotal, Weights};
 use migration::external_dns::{Affix, TxtNaming};
 use migration::input::BoundedInteger;
@@ -23,6 +23,7 @@ pub fn short_words(bytes: &[u8]) {
     written::<Percent>(&text, ToString::to_string);
     written::<Weights>(&text, ToString::to_string);
     written::<SetIdentifier>(&text, ToString::to_string);
+    written::<SetIdentifierTemplate>(&text, ToString::to_string);
     written::<HostedZoneId>(&text, ToString::to_string);
     written::<StatusRange>(&text, ToString::to_string);
     written::<Path>(&text, |path| path.as_str().to_owned());
@@ -32,6 +33,7 @@ pub fn short_words(bytes: &[u8]) {
     for value in [Some(json!(text)), json(bytes)].into_iter().flatten() {
         value_as_written::<Percent>(&value);
         value_as_written::<SetIdentifier>(&value);
+        value_as_written::<SetIdentifierTemplate>(&value);
         value_as_written::<HostedZoneId>(&value);
         value_as_written::<StatusRange>(&value);
         value_as_written::<TtlFactor>(&value);

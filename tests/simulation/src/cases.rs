@@ -18,7 +18,7 @@ use crate::invariants::replace_in_values;
 use crate::{Simulation, ZONE_ID};
 
 /// The zone and the input of a case, in `tests/cases`.
-fn case(name: &str) -> (Simulation, Value) {
+pub(crate) fn case(name: &str) -> (Simulation, Value) {
     let read = |file: String| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../cases")
@@ -167,9 +167,13 @@ fn a_lease_of_inferred_flags_is_adopted_with_the_same_ones_only() {
         planned["migration"]["externalDns"]
     );
     input["externalDns"] = json!({"from": {"txtPrefix": "extdns.%{record_type}-"}});
-    check_plan(&simulation, &input, &expect![[r#"
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
         InvalidInput: externalDns.from: app.example.com was leased by an execution for which the registry TXT records were named by {"txtPrefix": "extdns."}, and this one has {"txtPrefix": "extdns.%{record_type}-"}; write the same into externalDns.from
-    "#]]);
+    "#]],
+    );
     simulation.roll_back_whole("run").unwrap();
     assert_eq!(simulation.route53.record_sets(), before);
 }
@@ -226,6 +230,39 @@ fn names_of_an_inferred_prefix_are_moved_rolled_back_and_released_beside_externa
     clusters.expect_quiet();
     assert!(!clusters.zone().contains("cutover"));
     clusters.expect_to_be_owned();
+}
+
+/// One migration moves names of which each has a pair of set identifiers of its own. The module `templates` has more.
+#[test]
+fn a_set_identifier_per_ingress_is_matched_by_templates() {
+    let (simulation, input) = case("01-per-ingress-set-identifiers");
+    check_plan(
+        &simulation,
+        &input,
+        &expect![[r#"
+        3 names of example.com from *-blue to *-green
+        6 record sets at 0 percent now; 3 steps, about 21 min if every check passes
+
+        percent  weights    write  wait   bake   approval
+        10       90/10 x 3  0 s    1 min  5 min  no
+        50       50/50 x 3  0 s    1 min  5 min  no
+        100      0/100 x 3  0 s    1 min  5 min  no
+
+        name                     from                        to                           types  weights  outcome
+        filter.apps.example.com  filter-ingress-filter-blue  filter-ingress-filter-green  A      100/0    moves
+        hello.apps.example.com   hello-team-a-blue           hello-team-a-green           A      100/0    moves
+        orders.apps.example.com  orders-external-shop-blue   orders-external-shop-green   A      100/0    moves
+
+        A rollback writes all original weights in one call; resolvers follow within 1 min
+        3 names leased from ExternalDNS until the release
+    "#]],
+    );
+    // A TXT is found by its content, and belongs to the records with its own set identifier.
+    let mut untold = input;
+    untold.as_object_mut().unwrap().remove("externalDns");
+    let planned = run(simulation.plan("untold", &untold)).unwrap();
+    assert_eq!(planned["plan"]["leased"], 3);
+    assert_eq!(Simulation::warnings(&planned).len(), 2);
 }
 
 /// A neighbour at weight 0 has no share that could change.

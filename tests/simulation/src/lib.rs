@@ -30,6 +30,7 @@
 //! | `put_back` | journals that another writer puts back after the rollback of their migration |
 //! | `refusals` | inputs and zones that the plan refuses |
 //! | `warnings` | warnings of the plan |
+//! | `templates` | set identifiers with a `*`, which differ from name to name |
 //! | `refused_records` | rollbacks in which Route 53 refuses records |
 //! | `gone_load_balancers` | rollbacks of names of which a load balancer is gone |
 //! | `events` | rollbacks that an event starts |
@@ -118,6 +119,8 @@ mod releases;
 mod rollbacks_by_name;
 #[cfg(test)]
 mod sweeps;
+#[cfg(test)]
+mod templates;
 #[cfg(test)]
 mod two_stacks;
 #[cfg(test)]

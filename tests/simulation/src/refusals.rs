@@ -427,7 +427,7 @@ fn skipped_names_and_an_exclusion_without_a_match_are_warnings() {
         &json!({"exclude": ["burnam.eks-blueprint.example.com"]}),
         &expect![[r#"
             planned, with warnings: names-without-to: names with records of eks-blueprint-blue have none of eks-blueprint-green and are not moved: legacy.eks-blueprint.example.com (1 in all); if the cluster of the new side runs these workloads, check their annotations: from v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with external-dns.alpha.kubernetes.io/
-            exclude-without-match: exclude[0]: burnam.eks-blueprint.example.com matches no name
+            exclude-without-match: no name matches exclude[0] (burnam.eks-blueprint.example.com) (1 in all)
             txt-names-differ: the registry TXT records of the two sides are named differently: \052.apps.eks-blueprint.example.com (AAAA and CNAME of eks-blueprint-blue, A and AAAA of eks-blueprint-green) (and 4 more); both are leased and given back; if the versions of ExternalDNS differ, upgrade before the migration or after its release, because an upgraded ExternalDNS writes its records again with the weights of the annotations
         "#]],
     );

@@ -24,7 +24,7 @@ use futures_util::task::LocalSpawnExt;
 use interpreter::{Description, End, ExecutionId, Failure, JValue, StepFunctions};
 use migration::Error;
 use migration::dns::HostedZoneId;
-use migration::dns::{RecordName, RecordSet};
+use migration::dns::{RecordName, RecordSet, SetIdentifier, Sides};
 use migration::executions::{Executions, ROLLING_BACK};
 use migration::journal::{ExecutionIdentity, SigningKeys};
 use migration::plan::{Migration, StackSettings};
@@ -989,11 +989,12 @@ impl World {
         let id: &HostedZoneId = &migration.hosted_zone_id;
         let names = migration.names.iter().cloned().collect();
         let zone = read_names(&*self.route53, id, names).await?;
-        let has_record = |name| {
+        let has_record = |(name, sides): (&RecordName, Sides<SetIdentifier>)| {
             let mut live = zone.at(name).iter().filter_map(RecordSet::weighted);
-            live.any(|(side, _)| *side == migration.to)
+            live.any(|(side, _)| *side == sides.to)
         };
-        let verdict = if self.is_healthy.get() && migration.names.iter().all(has_record) {
+        let mut names = migration.names.iter().zip(migration.identifiers()?);
+        let verdict = if self.is_healthy.get() && names.all(has_record) {
             "pass"
         } else {
             "fail"

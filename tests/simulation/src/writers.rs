@@ -7,7 +7,7 @@ use external_dns::{Action, Controller, Generation, Settings, reconcile};
 use fakes::Edit;
 use migration::dns::{RecordData, RecordName, RecordSet, RecordType, Routing};
 
-use crate::zones::{BLUE, GREEN, is_same};
+use crate::zones::{BLUE, GREEN, is_of, is_same};
 
 /// Another writer, and what it changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,8 +48,8 @@ impl Writer {
             match self {
                 Self::EditsWeight => {
                     let is_of_old_side = |live: &&mut RecordSet| {
-                        let side = live.weighted().map(|(side, _)| side.as_str());
-                        live.name == name && live.record_type.moves() && side == Some(BLUE)
+                        let is_blue = live.weighted().is_some_and(|(side, _)| is_of(side, BLUE));
+                        live.name == name && live.record_type.moves() && is_blue
                     };
                     for record_set in live.iter_mut().filter(is_of_old_side) {
                         *record_set = record_set.with_weight(weight);
@@ -72,10 +72,8 @@ impl Writer {
                     }
                 }
                 Self::DeletesNewSide => live.retain(|live| {
-                    live.name != name
-                        || live
-                            .weighted()
-                            .is_none_or(|(side, _)| side.as_str() != GREEN)
+                    let is_green = live.weighted().is_some_and(|(side, _)| is_of(side, GREEN));
+                    live.name != name || !is_green
                 }),
             }
             count.fetch_add(usize::from(*live != found), Ordering::Relaxed);
@@ -146,7 +144,7 @@ fn reconcile_both(live: &mut Vec<RecordSet>, before: &[RecordSet]) {
 fn replace_target(record_set: &mut RecordSet) {
     let is_green = record_set
         .weighted()
-        .is_some_and(|(side, _)| side.as_str() == GREEN);
+        .is_some_and(|(side, _)| is_of(side, GREEN));
     if let (true, RecordData::Alias { dns_name, .. }) = (is_green, &mut record_set.data) {
         *dns_name = format!("new-{dns_name}");
     }

@@ -1,13 +1,17 @@
 //! The zones of the histories.
 
-use migration::dns::RecordName;
-use migration::dns::RecordSet;
+use migration::dns::{RecordName, RecordSet, SetIdentifier};
 use serde_json::{Value, json};
 
 /// The old side: all traffic is on it before a migration.
 pub const BLUE: &str = "eks-blueprint-blue";
 /// The new side.
 pub const GREEN: &str = "eks-blueprint-green";
+
+/// Whether a set identifier is that of a side, or one that names the side at its end.
+pub fn is_of(identifier: &SetIdentifier, side: &str) -> bool {
+    identifier.as_str().ends_with(side)
+}
 
 /// A zone with so many names, each with A and AAAA aliases on both sides and the registry TXT that
 /// ExternalDNS writes from v0.22 on: one per record, named after the record's type.

@@ -72,8 +72,12 @@ pub fn shift(
         execution: writer.execution.clone(),
         redrives: writer.redrives,
         adopted: writer.adopted.clone(),
-        from: writer.from.clone(),
-        to: writer.to.clone(),
+        from: paired.identifiers.from.clone(),
+        to: paired.identifiers.to.clone(),
+        templates: Sides {
+            from: writer.from.clone(),
+            to: writer.to.clone(),
+        },
         sequence: journal.map_or(1, |journal| journal.sequence.saturating_add(1)),
         percent: journal.map_or(percent, |journal| journal.percent.max(percent)),
         original,
@@ -190,13 +194,13 @@ fn saved_owners(
     let registry_names = writer.external_dns.names();
     let from = LeaseTerms {
         field: "externalDns.from",
-        side: writer.from,
+        side: &paired.identifiers.from,
         name: paired.name,
         mode: writer.external_dns.mode,
     };
     let to = LeaseTerms {
         field: "externalDns.to",
-        side: writer.to,
+        side: &paired.identifiers.to,
         ..from
     };
     Ok(Sides {

@@ -12,7 +12,7 @@ use crate::text::{deserialize_from_str, quoted};
 ///
 /// Source: Route 53 API Reference, `ResourceRecordSet`.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct SetIdentifier(String);
+pub struct SetIdentifier(pub(super) String);
 
 impl SetIdentifier {
     pub fn as_str(&self) -> &str {

@@ -48,6 +48,13 @@ impl<T> Sides<T> {
         }
     }
 
+    pub fn as_ref(&self) -> Sides<&T> {
+        Sides {
+            from: &self.from,
+            to: &self.to,
+        }
+    }
+
     /// Both, `from` first.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         [&self.from, &self.to].into_iter()

@@ -43,19 +43,12 @@ impl Zone {
         })
     }
 
-    /// The names with a weighted record of `side` that a migration can move.
-    pub fn names_of(&self, side: &SetIdentifier) -> BTreeSet<&RecordName> {
-        self.record_sets
-            .iter()
-            .filter(|(_, record_sets)| {
-                record_sets.iter().any(|record_set| {
-                    record_set.record_type.moves()
-                        && record_set
-                            .weighted()
-                            .is_some_and(|(set_identifier, _)| set_identifier == side)
-                })
-            })
-            .map(|(name, _)| name)
+    /// The set identifiers of the weighted records at `name` that a migration can move.
+    pub fn set_identifiers(&self, name: &RecordName) -> BTreeSet<&SetIdentifier> {
+        let record_sets = self.at(name).iter();
+        record_sets
+            .filter(|record_set| record_set.record_type.moves())
+            .filter_map(|record_set| record_set.weighted().map(|(identifier, _)| identifier))
             .collect()
     }
 

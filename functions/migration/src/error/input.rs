@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::dns::{HostedZoneId, Percent, RecordName, RecordType, SetIdentifier};
-use crate::text::{LONGEST_EXECUTION_NAME, quoted, shortened};
+use crate::dns::{
+    HostedZoneId, Percent, RecordName, RecordType, SetIdentifier, SetIdentifierTemplate, Side,
+};
+use crate::text::{LONGEST_EXECUTION_NAME, first_of, quoted, shortened};
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidInput {
@@ -16,7 +18,36 @@ pub enum InvalidInput {
     #[error("{path}: {problem}")]
     Field { path: String, problem: String },
     #[error("to: expected another set identifier than from, found {:?} in both", identifier.as_str())]
-    SameSetIdentifier { identifier: SetIdentifier },
+    SameSetIdentifier { identifier: SetIdentifierTemplate },
+    #[error(
+        "{side}: expected a set identifier with one `*` at most, found {} in {}", template.stars(), quoted(template.as_str())
+    )]
+    SeveralStars {
+        side: Side,
+        template: SetIdentifierTemplate,
+    },
+    #[error(
+        "{side}: expected {template} to match one set identifier at each name, found {} at {name}: {}; add text beside the \
+         `*` that only one of them has, or exclude the name",
+        identifiers.len(),
+        listed(identifiers)
+    )]
+    SeveralMatches {
+        name: RecordName,
+        side: Side,
+        template: SetIdentifierTemplate,
+        identifiers: Vec<SetIdentifier>,
+    },
+    #[error(
+        "from: expected {from} to match another set identifier than {to} (`to`), found {identifier} at {name}, which both \
+         match; add text beside the `*`, or exclude the name"
+    )]
+    MatchesBoth {
+        name: RecordName,
+        identifier: SetIdentifier,
+        from: SetIdentifierTemplate,
+        to: SetIdentifierTemplate,
+    },
     #[error(
         "names: expected at least one name, found an empty list; leave `names` out to move every name that has records \
          of both sides"
@@ -207,7 +238,7 @@ pub enum InvalidInput {
     )]
     OtherRegistryFlags {
         field: &'static str,
-        side: SetIdentifier,
+        side: SetIdentifierTemplate,
         told: String,
         found: NamedText,
     },
@@ -221,7 +252,7 @@ pub enum InvalidInput {
     )]
     TwoRegistryTexts {
         field: &'static str,
-        side: SetIdentifier,
+        side: SetIdentifierTemplate,
         name: RecordName,
         record_type: RecordType,
         resource: String,
@@ -238,7 +269,7 @@ pub enum InvalidInput {
     )]
     SeveralRegistryFlags {
         field: &'static str,
-        side: SetIdentifier,
+        side: SetIdentifierTemplate,
         one: NamedText,
         other: NamedText,
     },
@@ -297,6 +328,8 @@ pub enum InvalidInput {
         quoted(found)
     )]
     Timestamp { found: String },
+    #[error("templateTexts: {problem}")]
+    TemplateTexts { problem: String },
     #[error("migration.names: expected at least one name, found none")]
     NoNamesToProbe,
     #[error("step: expected the index of one of {steps} steps, found {found}")]
@@ -349,6 +382,14 @@ fn live_text(live: Option<&LiveText>) -> String {
             format!("probably {flags}, {reason}")
         }
     }
+}
+
+/// The maximum number of set identifiers that a message lists.
+const LISTED_IDENTIFIERS: usize = 10;
+
+fn listed(identifiers: &[SetIdentifier]) -> String {
+    let identifiers: Vec<_> = identifiers.iter().map(ToString::to_string).collect();
+    first_of(&identifiers, LISTED_IDENTIFIERS)
 }
 
 /// A single label is most likely meant relative to the zone.

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::dns::{HostedZoneId, Percent, RecordName, RecordType, SetIdentifier, Weights};
+use crate::dns::{
+    HostedZoneId, Percent, RecordName, RecordType, SetIdentifier, SetIdentifierTemplate, Weights,
+};
 use crate::text::{LONGEST_EXECUTION_NAME, first_of, shortened};
 
 /// A TXT record at the name of a journal that is no journal of this stack.
@@ -109,8 +111,8 @@ pub enum Busy {
         execution: String,
         is_running: bool,
         percent: Percent,
-        from: SetIdentifier,
-        to: SetIdentifier,
+        from: SetIdentifierTemplate,
+        to: SetIdentifierTemplate,
     },
 }
 

@@ -2,12 +2,21 @@
 
 use std::fmt;
 
-use crate::dns::{RecordName, RecordType, SetIdentifier, Side};
+use crate::dns::{RecordName, RecordType, SetIdentifier, SetIdentifierTemplate, Side};
 
 /// Advice for names with records of `from` and none of `to`.
 pub(crate) const NO_RECORDS: &str = "if the cluster of the new side runs these workloads, check their annotations: from \
      v0.22 on, ExternalDNS reads only those with the prefix external-dns.kubernetes.io/, and none with \
      external-dns.alpha.kubernetes.io/";
+
+/// A reminder of what a `*` in the set identifiers of an input means, if one has it.
+fn about_star(identifiers: &[&str]) -> &'static str {
+    if identifiers.iter().any(|it| it.contains('*')) {
+        "; `*` stands for any text"
+    } else {
+        ""
+    }
+}
 
 /// The set identifiers that a name or a zone has, for an operator who misspelt one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,8 +50,9 @@ impl fmt::Display for PresentSides {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoSuchPair {
     #[error(
-        "{name} has a weighted {record_type} record of {present} but none of {missing} ({sides}), so its {record_type} \
-         traffic could not move; create the record of {missing}, or exclude the name"
+        "{name} has a weighted {record_type} record of {present} but none of {missing} ({sides}{}), so its \
+         {record_type} traffic could not move; create the record of {missing}, or exclude the name",
+        about_star(&[missing.as_str()])
     )]
     OneSide {
         name: RecordName,
@@ -62,7 +72,8 @@ pub enum NoSuchPair {
         names: String,
     },
     #[error(
-        "{name} has no weighted records of {from} and {to}: {sides}; correct `names`, `from` or `to`, or create the records"
+        "{name} has no weighted records of {from} and {to}: {sides}{}; correct `names`, `from` or `to`, or create the records",
+        about_star(&[from.as_str(), to.as_str()])
     )]
     NoSide {
         name: RecordName,
@@ -72,41 +83,44 @@ pub enum NoSuchPair {
     },
     #[error(
         "names[{index}]: {pattern} matches no name of the zone {zone_name} that has weighted records of both {from} and \
-         {to}: {sides}; correct the pattern, `from` or `to`"
+         {to}: {sides}{}; correct the pattern, `from` or `to`",
+        about_star(&[from.as_str(), to.as_str()])
     )]
     NoMatch {
         index: usize,
         pattern: String,
         zone_name: RecordName,
-        from: SetIdentifier,
-        to: SetIdentifier,
+        from: SetIdentifierTemplate,
+        to: SetIdentifierTemplate,
         sides: PresentSides,
         /// Whether it matches names with records of `from`.
         has_from: bool,
     },
     #[error(
-        "the zone {zone_name} has no name with weighted records of both {from} and {to}{}; {sides}{}",
+        "the zone {zone_name} has no name with weighted records of both {from} and {to}{}; {sides}{}{}",
         if *has_exclusions { " that is not excluded" } else { "" },
+        about_star(&[from.as_str(), to.as_str()]),
         if *has_from { format!("; {NO_RECORDS}") } else { String::new() }
     )]
     NoName {
         zone_name: RecordName,
-        from: SetIdentifier,
-        to: SetIdentifier,
+        from: SetIdentifierTemplate,
+        to: SetIdentifierTemplate,
         has_exclusions: bool,
         sides: PresentSides,
         /// Whether selected names have records of `from`.
         has_from: bool,
     },
     #[error(
-        "names with records of {from} have none of {to} yet: {names}; create the records, exclude the names, or leave \
-         recordsTimeoutSeconds out to move the other names without waiting for these"
+        "names with records of {from} have none of {to} yet: {names}{}; create the records, exclude the names, or leave \
+         recordsTimeoutSeconds out to move the other names without waiting for these",
+        about_star(&[from.as_str(), to.as_str()])
     )]
     StillMissing {
         /// The first of them, and how many there are.
         names: String,
-        from: SetIdentifier,
-        to: SetIdentifier,
+        from: SetIdentifierTemplate,
+        to: SetIdentifierTemplate,
     },
 }
 
@@ -132,8 +146,8 @@ pub enum UnsupportedRouting {
     SimpleOnly {
         /// The first of them, and how many there are.
         names: String,
-        from: SetIdentifier,
-        to: SetIdentifier,
+        from: SetIdentifierTemplate,
+        to: SetIdentifierTemplate,
     },
     #[error(
         "the {record_type} record of {name} belongs to a traffic policy and can't be changed alone; \

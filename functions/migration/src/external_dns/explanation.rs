@@ -23,7 +23,6 @@ const NO_ACCIDENT: usize = 20;
 /// The registry TXT records of one side that can be read, and the names that have records of it.
 pub(crate) struct SideRegistry<'z> {
     zone: &'z Zone,
-    side: &'z SetIdentifier,
     pub(crate) texts: Vec<&'z RecordSet>,
     names: BTreeMap<&'z str, &'z RecordName>,
     /// The names by what follows their first label, and then by that label.
@@ -48,23 +47,27 @@ pub(crate) struct Explained<'z> {
 }
 
 impl<'z> SideRegistry<'z> {
-    pub(crate) fn new(zone: &'z Zone, side: &'z SetIdentifier) -> Self {
+    /// The registry of the records with set identifiers of which `is_of_side` is true.
+    pub(crate) fn new(zone: &'z Zone, is_of_side: impl Fn(&SetIdentifier) -> bool) -> Self {
         let is_readable = |record_set: &&RecordSet| {
-            record_set.weighted().is_some_and(|(of, _)| of == side)
+            record_set.weighted().is_some_and(|(of, _)| is_of_side(of))
                 && matches!(
                     owner(record_set),
                     Some(Owner::ExternalDns(_) | Owner::Migration | Owner::Nobody)
                 )
         };
         let mut labels: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        let names = zone.names_of(side);
+        let has_side = |name: &&RecordName| {
+            let mut identifiers = zone.set_identifiers(name).into_iter();
+            identifiers.any(&is_of_side)
+        };
+        let names: Vec<_> = zone.record_sets.keys().filter(has_side).collect();
         for name in &names {
             let (label, parent) = split_label(name.as_str());
             labels.entry(parent).or_default().insert(label, *name);
         }
         Self {
             zone,
-            side,
             texts: zone
                 .record_sets
                 .values()
@@ -207,7 +210,9 @@ impl<'z> SideRegistry<'z> {
         naming: TxtNaming,
         name: &'z RecordName,
     ) -> Option<Explained<'z>> {
-        let text = registry_text(self.zone, name, self.side, naming, text)?;
+        // A TXT belongs to the records with its own set identifier.
+        let (side, _) = text.weighted()?;
+        let text = registry_text(self.zone, name, side, naming, text)?;
         Some(Explained { name, text })
     }
 

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Error;
-use crate::dns::{HostedZoneId, RecordName, SetIdentifier};
+use crate::dns::{HostedZoneId, RecordName, SetIdentifierTemplate, Side};
 use crate::error::InvalidInput;
 use crate::json::from_json;
 use steps::LONGEST_BAKE_SECONDS;
@@ -44,12 +44,15 @@ pub struct Input {
     /// The id of the hosted zone of the records.
     #[cfg_attr(test, schemars(with = "String"))]
     pub hosted_zone_id: HostedZoneId,
-    /// The set identifier of the weighted records that have the traffic now.
+    /// The set identifier of the weighted records that have the traffic now. One `*` in it stands for any text that is
+    /// not empty, so that it matches another set identifier at each name; exactly one must match. If a name that
+    /// `names` and `exclude` select has a record with literally this set identifier, the `*` stands only for itself.
     #[cfg_attr(test, schemars(with = "String"))]
-    pub from: SetIdentifier,
-    /// The set identifier of the weighted records that get the traffic.
+    pub from: SetIdentifierTemplate,
+    /// The set identifier of the weighted records that get the traffic. A `*` in it means the same as in `from`, and
+    /// need not stand for the same text.
     #[cfg_attr(test, schemars(with = "String"))]
-    pub to: SetIdentifier,
+    pub to: SetIdentifierTemplate,
     /// The names to move. `*` matches any characters. Default: every name with weighted records of
     /// both sides.
     #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
@@ -193,6 +196,14 @@ pub fn parse(value: &Value) -> Result<Input, Error> {
         }));
     }
     let input: Input = from_json(value)?;
+    for (side, template) in [(Side::From, &input.from), (Side::To, &input.to)] {
+        if template.stars() > 1 {
+            return Err(Error::from(InvalidInput::SeveralStars {
+                side,
+                template: template.clone(),
+            }));
+        }
+    }
     if input.from == input.to {
         return Err(Error::from(InvalidInput::SameSetIdentifier {
             identifier: input.to,
@@ -307,6 +318,12 @@ mod tests {
             "to",
             json!("eks-blueprint-blue"),
             "to: expected another set identifier than from, found \"eks-blueprint-blue\" in both",
+        );
+        check("from", json!("*-blue"), "accepted");
+        check(
+            "to",
+            json!("*-green-*"),
+            "to: expected a set identifier with one `*` at most, found 2 in \"*-green-*\"",
         );
         check(
             "steps",

@@ -12,7 +12,8 @@ use super::identity::ExecutionIdentity;
 use super::record::Journal;
 use super::signature::SigningKey;
 use crate::dns::{
-    HostedZoneId, LONGEST_TXT_STRING, RecordName, RecordSet, RecordType, Sides, Weights,
+    HostedZoneId, LONGEST_TXT_STRING, RecordName, RecordSet, RecordType, SetIdentifier,
+    SetIdentifierTemplate, Sides, Weights,
 };
 use crate::external_dns::{RegistryNames, SavedOwners, TxtNaming};
 use crate::text::{percent_decode, percent_encode, shortened};
@@ -166,6 +167,14 @@ fn encode(journal: &Journal) -> Vec<String> {
         let adopted: Vec<_> = journal.adopted.iter().map(ToString::to_string).collect();
         pairs.push(("adopted".to_owned(), adopted.join(",")));
     }
+    for side in journal.sides() {
+        let template = journal.templates.of(side.side);
+        let star = template.star_in(side.identifier);
+        if let Some(star) = star.filter(|_| template.as_str() != side.identifier.as_str()) {
+            let bytes = format!("{}-{}", star.start, star.end);
+            pairs.push((format!("star.{}", side.side), bytes));
+        }
+    }
     for (key, weights) in [
         ("original", &journal.original),
         ("written", &journal.written),
@@ -202,12 +211,18 @@ fn decode(pairs: &[String]) -> Result<Journal, String> {
         }
     }
     fields.remove("cutover");
+    let from = field(&mut fields, "from")?;
+    let to = field(&mut fields, "to")?;
     let journal = Journal {
         execution: field(&mut fields, "execution")?,
         redrives: optional::<Number>(&mut fields, "redrives")?.0,
         adopted: optional::<Identities>(&mut fields, "adopted")?.0,
-        from: field(&mut fields, "from")?,
-        to: field(&mut fields, "to")?,
+        templates: Sides {
+            from: template(&mut fields, "star.from", &from)?,
+            to: template(&mut fields, "star.to", &to)?,
+        },
+        from,
+        to,
         sequence: field::<Number>(&mut fields, "sequence")?.0,
         percent: field(&mut fields, "percent")?,
         original: pairs_of_weights(&mut fields, "original")?,
@@ -239,6 +254,25 @@ fn decode(pairs: &[String]) -> Result<Journal, String> {
         Some(key) => Err(format!("it has an unknown key {key:?}")),
         None => Ok(journal),
     }
+}
+
+/// The template of a set identifier. Its key has the bytes of the set identifier that the `*` stands for; without it
+/// the template is the set identifier itself.
+fn template(
+    fields: &mut BTreeMap<String, String>,
+    key: &str,
+    identifier: &SetIdentifier,
+) -> Result<SetIdentifierTemplate, String> {
+    let Some(star) = fields.remove(key) else {
+        return Ok(identifier.into());
+    };
+    let bytes = star.split_once('-').and_then(|(start, end)| {
+        let range = start.parse().ok()?..end.parse().ok()?;
+        SetIdentifierTemplate::with_star_at(identifier, range)
+    });
+    bytes.ok_or_else(|| {
+        format!("{key}: expected the bytes of {identifier} that the `*` stands for, such as 0-5, found {star:?}")
+    })
 }
 
 /// Defaults are left out. Namings with the same owner share a key, as in `owner.from.AAAA+CNAME`.
@@ -394,6 +428,10 @@ mod tests {
             adopted: BTreeSet::new(),
             from: "eks-blue".parse().unwrap(),
             to: "eks green=1".parse().unwrap(),
+            templates: Sides {
+                from: "eks-blue".parse().unwrap(),
+                to: "eks green=1".parse().unwrap(),
+            },
             sequence: 2,
             percent: "50".parse().unwrap(),
             original: weights("100/0"),
@@ -525,6 +563,36 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_tells_what_the_star_of_a_template_stands_for() {
+        let templates = |from: &str, to: &str| Journal {
+            templates: Sides {
+                from: from.parse().unwrap(),
+                to: to.parse().unwrap(),
+            },
+            ..journal()
+        };
+        for (of_templates, star) in [
+            (templates("*-blue", "eks green=1"), " \"star.from=0-3\" "),
+            (templates("eks-blue", "eks*"), " \"star.to=3-11\" "),
+            (templates("*", "*"), " \"star.from=0-8\" \"star.to=0-11\" "),
+        ] {
+            let encoded = text(&of_templates);
+            assert!(encoded.contains(star), "{encoded}");
+            assert_eq!(parse(&read(&encoded), &zone(), &key()), Ok(of_templates));
+        }
+        let encoded = text(&journal());
+        for star in ["", "3", "a-b", "3-3", "5-3", "0-9"] {
+            let pair = format!("\"star.from={star}\" \"signature=");
+            check_refused(
+                &encoded.replace("\"signature=", &pair),
+                &format!(
+                    "star.from: expected the bytes of eks-blue that the `*` stands for, such as 0-5, found {star:?}"
+                ),
+            );
+        }
+    }
+
+    #[test]
     fn a_journal_counts_only_at_its_name_in_its_zone_and_with_its_key() {
         let value = text(&journal());
         assert_eq!(parse(&read(&value), &zone(), &key()), Ok(journal()));
@@ -568,6 +636,21 @@ mod tests {
         "[0-9a-f]{16}/[a-zA-Z0-9_-]{1,80}".prop_map(|text| text.parse().unwrap())
     }
 
+    /// A template of `identifier` whose `*` stands for all of it from a character on, if that is possible.
+    fn any_template(
+        identifier: &SetIdentifier,
+        star: Option<prop::sample::Index>,
+    ) -> SetIdentifierTemplate {
+        let text = identifier.as_str();
+        let start = star.and_then(|star| {
+            let positions: Vec<_> = text.char_indices().map(|(position, _)| position).collect();
+            positions.get(star.index(positions.len())).copied()
+        });
+        start
+            .and_then(|start| SetIdentifierTemplate::with_star_at(identifier, start..text.len()))
+            .unwrap_or_else(|| identifier.into())
+    }
+
     prop_compose! {
         fn any_journal()(
             execution in any_identity(),
@@ -575,6 +658,7 @@ mod tests {
             adopted in prop::collection::btree_set(any_identity(), 0..=10),
             from in ".{1,128}".prop_filter_map("a set identifier", |text| text.parse::<SetIdentifier>().ok()),
             to in "[ -~]{1,128}",
+            stars: [Option<prop::sample::Index>; 2],
             sequence: u32,
             hundredths in 0_u16..=10_000,
             original in any_weights(),
@@ -587,6 +671,10 @@ mod tests {
                 execution,
                 redrives,
                 adopted,
+                templates: Sides {
+                    from: any_template(&from, stars[0]),
+                    to: any_template(&to.parse().unwrap(), stars[1]),
+                },
                 from,
                 to: to.parse().unwrap(),
                 sequence,

@@ -9,7 +9,9 @@ use super::identity::ExecutionIdentity;
 use super::paired_name::PairedName;
 use super::record::Journal;
 use crate::Error;
-use crate::dns::{Percent, RecordName, RecordSet, RecordType, SetIdentifier, Side, Weights};
+use crate::dns::{
+    Percent, RecordName, RecordSet, RecordType, SetIdentifierTemplate, Side, Weights,
+};
 use crate::error::{Busy, Drift, FoundWeights, UntrustedJournal};
 use crate::external_dns::{ExternalDns, LostLease, leased_without_owner, lost_lease};
 
@@ -19,8 +21,8 @@ pub struct Writer<'a> {
     pub execution: &'a ExecutionIdentity,
     /// How often it had been redriven when it made its plan.
     pub redrives: u32,
-    pub from: &'a SetIdentifier,
-    pub to: &'a SetIdentifier,
+    pub from: &'a SetIdentifierTemplate,
+    pub to: &'a SetIdentifierTemplate,
     pub ended: &'a EndedExecutions,
     /// The executions whose journals it adopts according to its plan.
     pub adopted: &'a BTreeSet<ExecutionIdentity>,
@@ -64,6 +66,9 @@ impl Writer<'_> {
             return Ok(None);
         };
         let journal = &entry.journal;
+        if !journal.has_identifiers(&paired.identifiers) {
+            return Err(Error::from(other_direction(paired.name, journal)));
+        }
         reject_changes(paired, journal).map_err(|drift| {
             if self.is_own(journal) {
                 Error::Drift(drift)
@@ -74,7 +79,8 @@ impl Writer<'_> {
         Ok(Some(entry))
     }
 
-    /// The same as [`own_or_adoptable`](Self::own_or_adoptable), without comparing the journal with the zone.
+    /// The same as [`own_or_adoptable`](Self::own_or_adoptable), without comparing the journal with the zone, of which
+    /// one side may have no record.
     ///
     /// # Errors
     /// [`Error::Busy`] if the journal is another migration's, or is untrusted.
@@ -120,14 +126,8 @@ impl Writer<'_> {
                 execution: execution.name().to_owned(),
             }));
         }
-        if (from, to) != (self.from, self.to) {
-            return Err(Error::from(Busy::OtherDirection {
-                name: name.clone(),
-                execution: execution.name().to_owned(),
-                from: from.clone(),
-                to: to.clone(),
-                percent: *percent,
-            }));
+        if !(self.from.matches(from) && self.to.matches(to)) {
+            return Err(Error::from(other_direction(name, journal)));
         }
         Ok(Some(entry))
     }
@@ -167,7 +167,7 @@ impl Writer<'_> {
         } = journal;
         let is_adopted =
             self.ended.unsuccessful.contains(execution) && !self.ended.is_put_back(journal);
-        if !(self.is_own(journal) || is_adopted) || (from, to) != (self.from, self.to) {
+        if !(self.is_own(journal) || is_adopted) || !journal.has_identifiers(&paired.identifiers) {
             return Err(Error::from(Drift::JournalOfOther {
                 name: name.clone(),
                 execution: self.execution.name().to_owned(),
@@ -228,6 +228,16 @@ impl Writer<'_> {
             name: name.clone(),
             execution: self.execution.name().to_owned(),
         })
+    }
+}
+
+fn other_direction(name: &RecordName, journal: &Journal) -> Busy {
+    Busy::OtherDirection {
+        name: name.clone(),
+        execution: journal.execution.name().to_owned(),
+        from: journal.from.clone(),
+        to: journal.to.clone(),
+        percent: journal.percent,
     }
 }
 

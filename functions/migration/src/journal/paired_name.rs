@@ -32,6 +32,8 @@ pub struct LoneRecord<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairedName<'a> {
     pub name: &'a RecordName,
+    /// The set identifiers of its records.
+    pub identifiers: Sides<SetIdentifier>,
     /// The pairs by type, at least one.
     pub pairs: BTreeMap<RecordType, Pair<'a>>,
     /// The records of the types that only one side has.
@@ -126,6 +128,10 @@ pub fn pair<'a>(
     }
     Ok(PairedName {
         name,
+        identifiers: Sides {
+            from: from.clone(),
+            to: to.clone(),
+        },
         pairs,
         lone,
         registry: Sides {
@@ -171,16 +177,11 @@ fn present_sides(zone: &Zone, name: &RecordName) -> PresentSides {
             zone_name: zone.name.clone(),
         };
     }
-    let identifiers: BTreeSet<_> = zone
-        .at(name)
-        .iter()
-        .filter(|record_set| record_set.record_type.moves())
-        .filter_map(|record_set| record_set.weighted().map(|(side, _)| side.clone()))
-        .collect();
+    let identifiers = zone.set_identifiers(name);
     if identifiers.is_empty() {
         PresentSides::NoWeightedRecord
     } else {
-        PresentSides::Identifiers(identifiers.into_iter().collect())
+        PresentSides::Identifiers(identifiers.into_iter().cloned().collect())
     }
 }
 

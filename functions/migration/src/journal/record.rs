@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::ExecutionIdentity;
-use crate::dns::{LoneWeights, Percent, RecordType, SetIdentifier, Side, Sides, Weights};
+use crate::dns::{
+    LoneWeights, Percent, RecordType, SetIdentifier, SetIdentifierTemplate, Side, Sides, Weights,
+};
 use crate::external_dns::{RecordedSide, SavedOwners};
 
 /// What a migration has done to one name, and all that a rollback of it needs.
@@ -20,6 +22,8 @@ pub struct Journal {
     pub from: SetIdentifier,
     /// The side that gets the traffic.
     pub to: SetIdentifier,
+    /// What the migration's input has for them, which may be templates.
+    pub templates: Sides<SetIdentifierTemplate>,
     /// Every change of the name raises it by one, so that no two journals of a name are equal.
     pub sequence: u32,
     /// The step that the name has reached.
@@ -55,6 +59,11 @@ impl Journal {
             ..from
         };
         [from, to]
+    }
+
+    /// Whether it was written by a migration between the same sides of its name, in the same direction.
+    pub(crate) fn has_identifiers(&self, identifiers: &Sides<SetIdentifier>) -> bool {
+        (&self.from, &self.to) == (&identifiers.from, &identifiers.to)
     }
 
     /// The record of a rollback of the execution as it was when it wrote this journal, see

@@ -13,7 +13,7 @@ use super::finding::Finding;
 use super::owner_warnings::owner_findings;
 use super::registry_flags::Registries;
 use super::warning::Warning;
-use crate::dns::{RecordSet, RecordType, Routing, SetIdentifier, Side, Zone};
+use crate::dns::{RecordSet, RecordType, Routing, SetIdentifierTemplate, Side, Zone};
 use crate::external_dns::{ExternalDns, Mode, Owner, RegistryText, TxtNaming, owner, resource};
 use crate::input::{Input, WarningCode};
 use crate::journal::PairedName;
@@ -27,8 +27,8 @@ pub struct OwnerCounts(BTreeMap<String, BTreeMap<String, BTreeMap<String, usize>
 impl OwnerCounts {
     pub(super) fn of(
         paired_names: &[PairedName<'_>],
-        from: &SetIdentifier,
-        to: &SetIdentifier,
+        from: &SetIdentifierTemplate,
+        to: &SetIdentifierTemplate,
     ) -> Self {
         let mut counts = Self::default();
         for paired in paired_names {
@@ -67,7 +67,7 @@ pub(super) fn external_dns_warnings(
         .chain([
             different_namings(input, paired_names),
             other_weights(paired_names),
-            missing_texts(input, paired_names),
+            missing_texts(paired_names),
         ])
         .chain(orphaned_texts(input, registries))
         .chain([simple_records(&registries.external_dns, zone, paired_names)]);
@@ -128,9 +128,9 @@ fn different_namings(input: &Input, paired_names: &[PairedName<'_>]) -> Finding 
                 "{} ({} of {}, {} of {})",
                 paired.name,
                 shown(&from),
-                input.from,
+                paired.identifiers.from,
                 shown(&to),
-                input.to
+                paired.identifiers.to
             ));
         }
     }
@@ -165,7 +165,7 @@ fn other_weights(paired_names: &[PairedName<'_>]) -> Finding {
 }
 
 /// A record without a registry TXT is not leased, and its ExternalDNS may be misconfigured.
-fn missing_texts(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
+fn missing_texts(paired_names: &[PairedName<'_>]) -> Finding {
     let mut finding = Finding::new(
         WarningCode::TxtMissing,
         "a record has no registry TXT, although other records of its name have one",
@@ -176,7 +176,8 @@ fn missing_texts(input: &Input, paired_names: &[PairedName<'_>]) -> Finding {
         if paired.registry.iter().all(Vec::is_empty) {
             continue;
         }
-        for (side, identifier) in [(Side::From, &input.from), (Side::To, &input.to)] {
+        for side in [Side::From, Side::To] {
+            let identifier = paired.identifiers.of(side);
             let texts = paired.registry.of(side);
             for record_type in paired.types_of(side) {
                 let is_of_it =

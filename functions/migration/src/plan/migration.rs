@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dns::{HostedZoneId, Percent, RecordName, SetIdentifier, WeightTotal, Zone, ZoneNames};
+use crate::Error;
+use crate::dns::{
+    HostedZoneId, Percent, RecordName, SetIdentifier, SetIdentifierTemplate, Sides, TemplateTexts,
+    WeightTotal, Zone, ZoneNames,
+};
+use crate::error::InvalidInput;
 use crate::external_dns::ExternalDns;
 use crate::input::{Alarms, Probe, Reaction, Step, TtlFactor};
 use crate::journal::ExecutionIdentity;
@@ -20,10 +25,14 @@ pub struct Migration {
     /// must be planned again after another redrive.
     pub redrives: u32,
     pub hosted_zone_id: HostedZoneId,
-    pub from: SetIdentifier,
-    pub to: SetIdentifier,
+    /// The set identifiers of the two sides, or templates for them.
+    pub from: SetIdentifierTemplate,
+    pub to: SetIdentifierTemplate,
     /// All names that move, and the name of the zone.
     pub names: ZoneNames,
+    /// What the `*` of the templates stands for at each name.
+    #[serde(default, skip_serializing_if = "TemplateTexts::is_empty")]
+    pub template_texts: TemplateTexts,
     /// The lowest share of `to` when the migration was planned. The steps up to it are left out, so the
     /// first shift must find at least this share.
     pub start_percent: Percent,
@@ -55,6 +64,19 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// The set identifiers of each name, in the order of the names.
+    ///
+    /// # Errors
+    /// [`InvalidInput`] if this was written by hand, and not for each name.
+    pub fn identifiers(&self) -> Result<Vec<Sides<SetIdentifier>>, Error> {
+        let templates = Sides {
+            from: &self.from,
+            to: &self.to,
+        };
+        let identifiers = self.template_texts.identifiers(templates, self.names.len());
+        Ok(identifiers.map_err(|problem| InvalidInput::TemplateTexts { problem })?)
+    }
+
     /// The longest time for which resolvers may cache an answer for one of the names.
     pub fn ttl_seconds(&self, zone: &Zone) -> u32 {
         self.names

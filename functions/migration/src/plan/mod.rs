@@ -9,6 +9,7 @@ mod budget;
 mod delegated;
 mod external_dns_warnings;
 mod finding;
+mod identifiers;
 mod migration;
 mod name_table;
 mod one_sided;
@@ -39,7 +40,7 @@ use std::collections::BTreeSet;
 
 use crate::Error;
 use crate::delegation::Delegation;
-use crate::dns::{RecordName, Sides, WeightTotal, Zone, ZoneNames};
+use crate::dns::{RecordName, Sides, TemplateTexts, WeightTotal, Zone, ZoneNames};
 use crate::error::{AllZeroWeights, Busy, InvalidInput};
 use crate::external_dns::RegistryNames;
 use crate::input::{Input, Step};
@@ -48,6 +49,7 @@ use crate::route53::RecordLimit;
 use budget::reject_too_large;
 use delegated::delegation_warning;
 use external_dns_warnings::external_dns_warnings;
+use identifiers::IdentifiersInZone;
 use one_sided::one_sided_warning;
 use problems::Problems;
 use record_limit::record_limit_warning;
@@ -88,46 +90,28 @@ pub fn plan(
     let mut warnings = Vec::new();
     let mut problems = Problems::default();
     problems.take(settings.check_input(input));
-    let names = select_names(input, zone, &mut warnings, &mut problems);
-    let mut registries = match registries(input, zone, &names) {
+    let identifiers = IdentifiersInZone::new(input, zone);
+    let names = select_names(input, &identifiers, zone, &mut warnings, &mut problems);
+    let mut registries = match registries(input, &identifiers, zone, &names) {
         Ok(registries) => registries,
         Err(problem) => return Err(problems.refused_with(problem)),
     };
     warnings.append(&mut registries.warnings);
     let external_dns = &registries.external_dns;
-    let registry_names = external_dns.names();
-    let (paired_names, adoption) = pair_names(input, &names, registry_names, writer, &mut problems);
+    let pairing = Pairing {
+        identifiers: &identifiers,
+        registry_names: external_dns.names(),
+        writer,
+    };
+    let (paired_names, adoption) = pairing.pair_names(&names, &mut problems);
     problems.take(adoption.reject_too_many());
-    let Adoption {
-        executions: adopted,
-        journals: adopted_journals,
-        completed,
-    } = adoption;
     let mut steps = input.steps.with_default_bake(input.bake_seconds.get());
     // Without it, no step of any name could be expressed.
     let weight_total = match weight_total(&steps, &paired_names) {
         Ok(total) => total,
         Err(problem) => return Err(problems.refused_with(problem)),
     };
-    let last_step = steps.last().copied();
-    steps.retain(|step| {
-        !paired_names
-            .iter()
-            .all(|paired| paired.reaches(step.percent))
-    });
-    if let Some(execution) = completed.first()
-        && !(steps.is_empty() && adopted == completed)
-    {
-        problems.add(Busy::JournalsLeft {
-            execution: execution.name().to_owned(),
-        });
-    }
-    if steps.is_empty() && adopted != completed {
-        // The adopted execution ended at 100 percent without completing. The last step is made again, so
-        // that health is checked before the journals are deleted.
-        steps.extend(last_step);
-    }
-
+    problems.take(leave_out_reached(&mut steps, &paired_names, &adoption));
     let max_bake_seconds = problems.take(max_bake_seconds(input, &steps));
     let migration = Migration {
         execution: writer.execution.clone(),
@@ -136,9 +120,10 @@ pub fn plan(
         from: input.from.clone(),
         to: input.to.clone(),
         names: ZoneNames::new(zone.name.clone(), names.clone()),
+        template_texts: template_texts(input, &paired_names),
         start_percent: lowest_percent(&paired_names),
-        adopted,
-        adopted_journals,
+        adopted: adoption.executions,
+        adopted_journals: adoption.journals,
         steps,
         weight_total,
         max_bake_seconds: max_bake_seconds.unwrap_or_default(),
@@ -182,7 +167,7 @@ pub fn plan(
     let mut plan = describe(
         &migration,
         input,
-        zone,
+        &identifiers,
         &paired_names,
         &writer,
         warnings,
@@ -191,6 +176,41 @@ pub fn plan(
     problems.refuse()?;
     plan.summary = summary(&migration, &plan);
     Ok((migration, plan))
+}
+
+/// Leaves out the steps that all names have reached.
+///
+/// # Errors
+/// [`Busy::JournalsLeft`] if steps are left, and an execution has completed without deleting all of its journals.
+fn leave_out_reached(
+    steps: &mut Vec<Step>,
+    paired_names: &[PairedName<'_>],
+    adoption: &Adoption,
+) -> Result<(), Error> {
+    let Adoption {
+        executions: adopted,
+        completed,
+        ..
+    } = adoption;
+    let last_step = steps.last().copied();
+    steps.retain(|step| {
+        !paired_names
+            .iter()
+            .all(|paired| paired.reaches(step.percent))
+    });
+    if let Some(execution) = completed.first()
+        && !(steps.is_empty() && adopted == completed)
+    {
+        return Err(Error::from(Busy::JournalsLeft {
+            execution: execution.name().to_owned(),
+        }));
+    }
+    if steps.is_empty() && adopted != completed {
+        // The adopted execution ended at 100 percent without completing. The last step is made again, so
+        // that health is checked before the journals are deleted.
+        steps.extend(last_step);
+    }
+    Ok(())
 }
 
 /// How long a step may bake.
@@ -212,59 +232,72 @@ fn max_bake_seconds(input: &Input, steps: &[Step]) -> Result<u32, Error> {
     }
 }
 
-/// Pairs the records of the names, in their order, and collects which journals the migration adopts. Names with a
-/// problem are left out.
-fn pair_names<'a>(
-    input: &Input,
-    names: &'a [RecordName],
-    registry_names: Sides<&RegistryNames>,
-    writer: &Writer<'a>,
-    problems: &mut Problems,
-) -> (Vec<PairedName<'a>>, Adoption) {
-    let mut adoption = Adoption::default();
-    let mut paired_names = Vec::with_capacity(names.len());
-    for name in names {
-        let paired = pair_name(input, name, registry_names, writer);
-        let Some((paired, journal)) = problems.take_of(name, paired) else {
-            continue;
-        };
-        if let Some(journal) = journal {
-            adoption.add(&journal);
-        }
-        paired_names.push(paired);
-    }
-    (paired_names, adoption)
+/// What decides how the records of a name are paired.
+struct Pairing<'a, 'i> {
+    identifiers: &'i IdentifiersInZone<'i>,
+    registry_names: Sides<&'i RegistryNames>,
+    writer: &'i Writer<'a>,
 }
 
-/// Pairs the records of a name. Returns also the journal that the migration adopts, or its own.
-fn pair_name<'a>(
-    input: &Input,
-    name: &'a RecordName,
-    registry_names: Sides<&RegistryNames>,
-    writer: &Writer<'a>,
-) -> Result<(PairedName<'a>, Option<Journal>), Error> {
-    if name.is_too_long_for_a_journal() {
-        return Err(Error::from(InvalidInput::TooLongForJournal {
-            name: name.clone(),
-        }));
+impl<'a> Pairing<'a, '_> {
+    /// Pairs the records of the names, in their order, and collects which journals the migration adopts. Names with a
+    /// problem are left out.
+    fn pair_names(
+        &self,
+        names: &'a [RecordName],
+        problems: &mut Problems,
+    ) -> (Vec<PairedName<'a>>, Adoption) {
+        let mut adoption = Adoption::default();
+        let mut paired_names = Vec::with_capacity(names.len());
+        for name in names {
+            let Some((paired, journal)) = problems.take_of(name, self.pair_name(name)) else {
+                continue;
+            };
+            if let Some(journal) = journal {
+                adoption.add(&journal);
+            }
+            paired_names.push(paired);
+        }
+        (paired_names, adoption)
     }
-    if let Some(other) = name.journal().journaled().filter(|other| other != name) {
-        return Err(Error::from(InvalidInput::AmbiguousJournal {
-            name: name.clone(),
-            other,
-        }));
+
+    /// Pairs the records of a name. Returns also the journal that the migration adopts, or its own.
+    fn pair_name(&self, name: &'a RecordName) -> Result<(PairedName<'a>, Option<Journal>), Error> {
+        if name.is_too_long_for_a_journal() {
+            return Err(Error::from(InvalidInput::TooLongForJournal {
+                name: name.clone(),
+            }));
+        }
+        if let Some(other) = name.journal().journaled().filter(|other| other != name) {
+            return Err(Error::from(InvalidInput::AmbiguousJournal {
+                name: name.clone(),
+                other,
+            }));
+        }
+        let journals = &self.writer.journals;
+        let Sides { from, to } = self.identifiers.sides_at(name)?;
+        let paired = pair(journals, name, &from, &to, self.registry_names);
+        if let Err(Error::NoSuchPair(_)) = paired {
+            // Another migration is in the way first: it may end, and its records may come or go with it.
+            self.writer.adoptable(name, &journals.at(name))?;
+        }
+        let paired = paired?;
+        reject_all_zero(journals.zone, &paired)?;
+        let journal = self.writer.own_or_adoptable(&paired)?;
+        let journal = journal.map(|entry| entry.journal.clone());
+        Ok((paired, journal))
     }
-    let journals = &writer.journals;
-    let paired = pair(journals, name, &input.from, &input.to, registry_names);
-    if let Err(Error::NoSuchPair(_)) = paired {
-        // Another migration is in the way first: it may end, and its records may come or go with it.
-        writer.adoptable(name, &journals.at(name))?;
-    }
-    let paired = paired?;
-    reject_all_zero(journals.zone, &paired, input)?;
-    let journal = writer.own_or_adoptable(&paired)?;
-    let journal = journal.map(|entry| entry.journal.clone());
-    Ok((paired, journal))
+}
+
+fn template_texts(input: &Input, paired_names: &[PairedName<'_>]) -> TemplateTexts {
+    let templates = Sides {
+        from: &input.from,
+        to: &input.to,
+    };
+    let identifiers = paired_names
+        .iter()
+        .map(|paired| paired.identifiers.as_ref());
+    TemplateTexts::new(templates, &identifiers.collect::<Vec<_>>())
 }
 
 /// What a migration adopts.
@@ -311,7 +344,7 @@ fn weight_total(steps: &[Step], paired_names: &[PairedName<'_>]) -> Result<Weigh
     }
 }
 
-fn reject_all_zero(zone: &Zone, paired: &PairedName<'_>, input: &Input) -> Result<(), Error> {
+fn reject_all_zero(zone: &Zone, paired: &PairedName<'_>) -> Result<(), Error> {
     for (record_type, pair) in &paired.pairs {
         if !pair.weights.are_zero() {
             continue;
@@ -324,8 +357,8 @@ fn reject_all_zero(zone: &Zone, paired: &PairedName<'_>, input: &Input) -> Resul
         return Err(Error::from(AllZeroWeights::Found {
             name: name.clone(),
             record_type: record_type.clone(),
-            from: input.from.clone(),
-            to: input.to.clone(),
+            from: paired.identifiers.from.clone(),
+            to: paired.identifiers.to.clone(),
             others_serve,
         }));
     }

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
+use super::identifiers::IdentifiersInZone;
 use super::stays::pointing_records;
-use crate::dns::{RecordName, RecordSet, Routing, Zone};
+use crate::dns::{
+    RecordName, RecordSet, Routing, SetIdentifier, SetIdentifierTemplate, Side, Zone,
+};
 use crate::input::Input;
 use crate::journal::PairedName;
 
@@ -26,6 +29,12 @@ pub struct NameTable {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct NameRow {
     pub name: RecordName,
+    /// The set identifier of the side that has the traffic now, if `from` is a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<SetIdentifier>,
+    /// The set identifier of the side that gets the traffic, if `to` is a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<SetIdentifier>,
     /// Their types, such as `A, AAAA`.
     pub types: String,
     /// The weights of its pairs now, such as `100/0`; empty if it stays.
@@ -76,11 +85,18 @@ impl Serialize for Outcome {
 }
 
 impl NameTable {
-    pub(super) fn of(input: &Input, zone: &Zone, paired_names: &[PairedName<'_>]) -> Self {
+    pub(super) fn of(
+        input: &Input,
+        identifiers: &IdentifiersInZone<'_>,
+        zone: &Zone,
+        paired_names: &[PairedName<'_>],
+    ) -> Self {
         let moving: BTreeSet<_> = paired_names.iter().map(|paired| paired.name).collect();
-        let staying = staying(input, zone, &moving);
+        let staying = staying(input, identifiers, zone, &moving);
         let moved = paired_names.iter().map(|paired| NameRow {
             name: paired.name.clone(),
+            from: of_template(&input.from, &paired.identifiers.from),
+            to: of_template(&input.to, &paired.identifiers.to),
             types: types_of(zone.at(paired.name)),
             weights: weights_of(paired),
             outcome: Outcome::Moves,
@@ -107,9 +123,14 @@ impl NameTable {
 }
 
 /// The names that stay, by what keeps them.
-fn staying(input: &Input, zone: &Zone, moving: &BTreeSet<&RecordName>) -> Vec<NameRow> {
-    let of_from = zone.names_of(&input.from);
-    let of_to = zone.names_of(&input.to);
+fn staying(
+    input: &Input,
+    identifiers: &IdentifiersInZone<'_>,
+    zone: &Zone,
+    moving: &BTreeSet<&RecordName>,
+) -> Vec<NameRow> {
+    let of_from = identifiers.names_of(Side::From);
+    let of_to = identifiers.names_of(Side::To);
     let outcome = |name: &RecordName, record_sets: &[RecordSet]| {
         let mut routings = record_sets
             .iter()
@@ -140,6 +161,8 @@ fn staying(input: &Input, zone: &Zone, moving: &BTreeSet<&RecordName>) -> Vec<Na
     let names = zone.record_sets.iter().filter_map(|(name, record_sets)| {
         Some(NameRow {
             name: name.clone(),
+            from: None,
+            to: None,
             types: types_of(record_sets),
             weights: String::new(),
             outcome: outcome(name, record_sets)?,
@@ -147,6 +170,8 @@ fn staying(input: &Input, zone: &Zone, moving: &BTreeSet<&RecordName>) -> Vec<Na
     });
     let pointing = pointing_records(zone, moving).map(|record_set| NameRow {
         name: record_set.name.clone(),
+        from: None,
+        to: None,
         types: record_set.record_type.to_string(),
         weights: String::new(),
         outcome: Outcome::Points,
@@ -154,6 +179,14 @@ fn staying(input: &Input, zone: &Zone, moving: &BTreeSet<&RecordName>) -> Vec<Na
     let mut rows: Vec<_> = names.chain(pointing).collect();
     rows.sort_by(|one, other| one.outcome.cmp(&other.outcome));
     rows
+}
+
+/// The set identifier, unless it is the text of the input.
+fn of_template(
+    template: &SetIdentifierTemplate,
+    identifier: &SetIdentifier,
+) -> Option<SetIdentifier> {
+    (template.as_str() != identifier.as_str()).then(|| identifier.clone())
 }
 
 /// The types of the A, AAAA and CNAME records.

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::Finding;
-use crate::dns::{RecordName, SetIdentifier, Side};
+use crate::dns::{RecordName, SetIdentifierTemplate, Side};
 use crate::external_dns::RegistryText;
 use crate::input::{Input, WarningCode};
 use crate::journal::PairedName;
@@ -154,7 +154,7 @@ fn same_owner(
 /// With `--migrate-from-txt-owner`, which v0.20 introduced, `ExternalDNS` takes the records of its old owner id for its
 /// own, and writes them with the new id and the weights of the annotations. A leased record has neither id, so its
 /// owner does not change until it is given back, with the id that it had.
-fn several_owners(side: &SetIdentifier, owners: &BTreeMap<&str, Owned<'_>>) -> Finding {
+fn several_owners(side: &SetIdentifierTemplate, owners: &BTreeMap<&str, Owned<'_>>) -> Finding {
     let mut finding = Finding::new(
         WarningCode::SeveralOwners,
         "the registry TXT records of one side have several owners",

@@ -9,9 +9,10 @@
 
 use std::collections::BTreeSet;
 
+use super::identifiers::IdentifiersInZone;
 use super::warning::Warning;
 use crate::Error;
-use crate::dns::{RecordName, RecordSet, RecordType, SetIdentifier, Side, Sides, Zone};
+use crate::dns::{RecordName, RecordSet, RecordType, SetIdentifierTemplate, Side, Sides, Zone};
 use crate::error::{InvalidInput, LiveText, NamedText};
 use crate::external_dns::{
     Explained, Explanation, ExternalDns, RegistryNames, SideRegistry, TxtNaming,
@@ -71,7 +72,8 @@ impl<'z> Registry<'z> {
 /// [`InvalidInput::OtherRegistryFlags`], [`InvalidInput::TwoRegistryTexts`] or
 /// [`InvalidInput::SeveralRegistryFlags`].
 pub(super) fn registries<'z>(
-    input: &'z Input,
+    input: &Input,
+    identifiers: &IdentifiersInZone<'z>,
     zone: &'z Zone,
     names: &[RecordName],
 ) -> Result<Registries<'z>, Error> {
@@ -84,7 +86,8 @@ pub(super) fn registries<'z>(
         };
         let flags = SideFlags {
             field,
-            side: identifier,
+            side: identifier.clone(),
+            registry: SideRegistry::new(zone, |it| identifiers.matches(side, it)),
             told,
             zone,
             moved: &moved,
@@ -112,7 +115,9 @@ pub(super) fn registries<'z>(
 struct SideFlags<'a, 'z> {
     /// The field of the input, for messages.
     field: &'static str,
-    side: &'z SetIdentifier,
+    /// The side's set identifier in the input, for messages.
+    side: SetIdentifierTemplate,
+    registry: SideRegistry<'z>,
     told: &'a ToldFlags,
     zone: &'z Zone,
     moved: &'a BTreeSet<&'a RecordName>,
@@ -137,7 +142,7 @@ impl Claim<'_, '_> {
 impl<'z> SideFlags<'_, 'z> {
     fn registry(&self) -> Result<Registry<'z>, Error> {
         let base = self.told.names();
-        let registry = SideRegistry::new(self.zone, self.side);
+        let registry = &self.registry;
         let agrees = |flags: &RegistryNames| self.told.agree_with(flags);
         let mut former = registry.explanations(&base, agrees);
         let of_base = registry.explanation(&base);
@@ -164,7 +169,7 @@ impl<'z> SideFlags<'_, 'z> {
             }));
         }
         Ok(Registry {
-            texts: registry.texts,
+            texts: registry.texts.clone(),
             explanation,
             former,
         })
@@ -251,7 +256,9 @@ impl<'z> SideFlags<'_, 'z> {
             let same_record = best
                 .attached()
                 .filter(|(it, of)| it.name == of_other.name && *of == record_type);
-            let record = self.zone.weighted(of_other.name, record_type, self.side);
+            let side = of_other.text.read.weighted();
+            let record =
+                side.and_then(|(side, _)| self.zone.weighted(of_other.name, record_type, side));
             let Some((_, weight)) = record else {
                 continue;
             };
@@ -282,7 +289,7 @@ impl<'z> SideFlags<'_, 'z> {
         let attached = explanation.attached_to(self.moved);
         let (example, ..) = attached.first()?;
         let names: BTreeSet<_> = attached.iter().map(|(_, name, _)| name).collect();
-        let (field, side, flags) = (self.field, self.side, &explanation.flags);
+        let (field, side, flags) = (self.field, &self.side, &explanation.flags);
         let message = format!(
             "{field} does not say how the ExternalDNS of {side} names its registry TXT records; those of {} show that it is \
               {flags}, such as {example}; the migration works as if this were in the input: compare it with the \
@@ -340,7 +347,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::dns::{RecordData, Routing};
+    use crate::dns::{RecordData, Routing, SetIdentifier};
 
     const SIDE: &str = "blue";
     const RESOURCE: &str = "ingress/team/app";
@@ -451,7 +458,8 @@ mod tests {
     ) -> Result<Registry<'z>, Error> {
         let flags = SideFlags {
             field: "externalDns.from",
-            side,
+            side: SetIdentifierTemplate::from(side),
+            registry: SideRegistry::new(zone, |it| it == side),
             told,
             zone,
             moved,
@@ -854,7 +862,7 @@ mod tests {
                 let one = &records[moved.index(records.len())].0;
                 names.retain(|name| *name == one);
             }
-            let of_flags = SideRegistry::new(&zone, &side).explanation(&flags);
+            let of_flags = SideRegistry::new(&zone, |it| *it == side).explanation(&flags);
             let truth = of_flags.attached_to(&names);
             match resolve(&zone, &side, &ToldFlags::default(), &names) {
                 Ok(registry) => {

@@ -2,27 +2,30 @@
 
 use std::collections::BTreeSet;
 
+use super::identifiers::IdentifiersInZone;
 use super::problems::Problems;
 use super::stays::listed;
 use super::warning::Warning;
 use crate::Error;
-use crate::dns::{RecordName, RecordSet, Routing, Zone};
+use crate::dns::{RecordName, RecordSet, Routing, Side, Zone};
 use crate::error::{InvalidInput, NO_RECORDS, NoSuchPair, PresentSides, UnsupportedRouting};
-use crate::input::{Input, WarningCode};
+use crate::input::{Input, NamePattern, WarningCode};
 
 /// The names that `input` selects in `zone`, in order.
 ///
 /// Problems are [`Error::InvalidInput`] for a name of another zone; [`Error::UnsupportedRouting`] if simple records
 /// stand where those of both sides are expected; [`Error::NoSuchPair`] if no name is selected, or the migration is to
-/// wait for records of `to`.
+/// wait for records of `to`, and [`Error::InvalidInput`] if it would wait in vain because several set identifiers of a
+/// name match `from`.
 pub(super) fn select_names(
     input: &Input,
+    identifiers: &IdentifiersInZone<'_>,
     zone: &Zone,
     warnings: &mut Vec<Warning>,
     problems: &mut Problems,
 ) -> Vec<RecordName> {
-    let of_from = zone.names_of(&input.from);
-    let of_to = zone.names_of(&input.to);
+    let of_from = identifiers.names_of(Side::From);
+    let of_to = identifiers.names_of(Side::To);
     let of_both: BTreeSet<_> = of_from.intersection(&of_to).copied().collect();
     let is_excluded = |name: &RecordName| input.exclude.iter().any(|pattern| pattern.matches(name));
 
@@ -83,13 +86,17 @@ pub(super) fn select_names(
         );
         problems.add(problem);
     }
-    let without_to: Vec<_> = of_from
-        .difference(&of_to)
+    let without_to = of_from.difference(&of_to);
+    let without_to: Vec<_> = without_to
         .filter(|name| input.selects(name) && !selected.contains(**name))
-        .map(ToString::to_string)
         .collect();
+    let is_waiting = input.records_timeout_seconds.get() > 0;
+    for name in without_to.iter().filter(|_| is_waiting) {
+        problems.take_of(*name, identifiers.sides_at(name));
+    }
+    let without_to: Vec<_> = without_to.iter().map(ToString::to_string).collect();
     if let Some(names) = listed(&without_to).filter(|_| !selected.is_empty()) {
-        if input.records_timeout_seconds.get() > 0 {
+        if is_waiting {
             problems.add(NoSuchPair::StillMissing {
                 names,
                 from: input.from.clone(),
@@ -103,16 +110,27 @@ pub(super) fn select_names(
             warnings.push(Warning::new(WarningCode::NamesWithoutTo, message));
         }
     }
-    for (index, pattern) in input.exclude.iter().enumerate() {
-        let is_movable =
-            |record_sets: &[RecordSet]| record_sets.iter().any(|it| it.record_type.moves());
-        let mut names = zone.record_sets.iter();
-        if !names.any(|(name, record_sets)| pattern.matches(name) && is_movable(record_sets)) {
-            let message = format!("exclude[{index}]: {pattern} matches no name");
-            warnings.push(Warning::new(WarningCode::ExcludeWithoutMatch, message));
-        }
-    }
+    warnings.extend(exclusion_warning(input, zone));
     selected.into_iter().collect()
+}
+
+/// The items of `exclude` that match no name.
+fn exclusion_warning(input: &Input, zone: &Zone) -> Option<Warning> {
+    let is_movable =
+        |record_sets: &[RecordSet]| record_sets.iter().any(|it| it.record_type.moves());
+    let matches_none = |pattern: &NamePattern| {
+        let mut names = zone.record_sets.iter();
+        !names.any(|(name, record_sets)| pattern.matches(name) && is_movable(record_sets))
+    };
+    let unmatched: Vec<_> = input
+        .exclude
+        .iter()
+        .enumerate()
+        .filter(|(_, pattern)| matches_none(pattern))
+        .map(|(index, pattern)| format!("exclude[{index}] ({pattern})"))
+        .collect();
+    let message = format!("no name matches {}", listed(&unmatched)?);
+    Some(Warning::new(WarningCode::ExcludeWithoutMatch, message))
 }
 
 /// Of the selected names, those with simple records, if none has a weighted one. Waiting for records of `to` would be
@@ -147,19 +165,16 @@ fn simple_only(
 const LISTED_IDENTIFIERS: usize = 10;
 
 fn present_sides(zone: &Zone) -> PresentSides {
-    let identifiers: BTreeSet<_> = zone
-        .record_sets
-        .values()
-        .flatten()
-        .filter(|record_set| record_set.record_type.moves())
-        .filter_map(|record_set| {
-            record_set
-                .weighted()
-                .map(|(identifier, _)| identifier.clone())
-        })
-        .collect();
+    let names = zone.record_sets.keys();
+    let identifiers: BTreeSet<_> = names.flat_map(|name| zone.set_identifiers(name)).collect();
     if identifiers.is_empty() {
         return PresentSides::NoWeightedRecordInZone;
     }
-    PresentSides::Identifiers(identifiers.into_iter().take(LISTED_IDENTIFIERS).collect())
+    PresentSides::Identifiers(
+        identifiers
+            .into_iter()
+            .take(LISTED_IDENTIFIERS)
+            .cloned()
+            .collect(),
+    )
 }

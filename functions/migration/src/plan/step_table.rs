@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::budget::{duration_and_checks, further_calls};
 use super::external_dns_warnings::OwnerCounts;
+use super::identifiers::IdentifiersInZone;
 use super::migration::Migration;
 use super::name_table::NameTable;
 use super::problems::Problems;
@@ -13,7 +14,7 @@ use super::rollback_time::slow_writes_warning;
 use super::warning::Warning;
 use super::weight_remedy::with_remedy;
 use crate::change::{Moment, NameChange, Shift, batches, calls_for, shift};
-use crate::dns::{Percent, Zone, count_weights};
+use crate::dns::{Percent, count_weights};
 use crate::error::InvalidInput;
 use crate::external_dns::{Mode, RegistryText};
 use crate::input::{FailOnWarnings, Input, WarningCode};
@@ -77,12 +78,13 @@ pub struct PlannedStep {
 pub(super) fn describe(
     migration: &Migration,
     input: &Input,
-    zone: &Zone,
+    identifiers: &IdentifiersInZone<'_>,
     paired_names: &[PairedName<'_>],
     writer: &Writer<'_>,
     mut warnings: Vec<Warning>,
     problems: &mut Problems,
 ) -> Plan {
+    let zone = writer.journals.zone;
     let pairs = || paired_names.iter().flat_map(|paired| paired.pairs.values());
     let ttl_seconds = migration.ttl_seconds(zone);
     let wait_seconds = migration.ttl_factor.times(ttl_seconds);
@@ -153,10 +155,7 @@ pub(super) fn describe(
         migration.external_dns.mode == Mode::Lease && paired.registry.iter().flatten().any(is_owned)
     };
     warnings.extend(nothing_observed_warning(migration));
-    let lone = paired_names
-        .iter()
-        .map(|paired| paired.lone.len())
-        .sum::<usize>();
+    let lone: usize = paired_names.iter().map(|paired| paired.lone.len()).sum();
     let write_seconds = calls_of_steps.iter().map(|calls| calls.seconds).max();
     warnings.extend(slow_writes_warning(
         write_seconds.unwrap_or_default(),
@@ -167,7 +166,7 @@ pub(super) fn describe(
         current_percent: migration.start_percent,
         steps,
         names: paired_names.len(),
-        name_table: NameTable::of(input, zone, paired_names),
+        name_table: NameTable::of(input, identifiers, zone, paired_names),
         record_sets: pairs().count() * 2 + lone,
         ttl_seconds,
         expected_duration_seconds,

@@ -2,7 +2,11 @@
 
 use super::migration::Migration;
 use super::step_table::Plan;
+use crate::dns::SetIdentifier;
 use crate::text::{duration, table};
+
+/// The most steps that it lists.
+const MOST_STEPS: usize = 50;
 
 /// The lines: what moves, the steps, the names, what a rollback takes, and the warnings.
 pub(super) fn summary(migration: &Migration, plan: &Plan) -> Vec<String> {
@@ -54,7 +58,7 @@ fn overview(plan: &Plan) -> String {
 fn steps(plan: &Plan) -> Vec<String> {
     let header = ["percent", "weights", "write", "wait", "bake", "approval"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for step in &plan.steps {
+    for step in plan.steps.iter().take(MOST_STEPS) {
         let weights: Vec<_> = step
             .weights
             .iter()
@@ -69,23 +73,46 @@ fn steps(plan: &Plan) -> Vec<String> {
             if step.approval { "yes" } else { "no" }.to_owned(),
         ]);
     }
-    table(&rows)
+    let mut lines = table(&rows);
+    let more = plan.steps.len().saturating_sub(MOST_STEPS);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines
 }
 
 fn names(plan: &Plan) -> Vec<String> {
-    let mut rows = vec![
-        ["name", "types", "weights", "outcome"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for row in &plan.name_table.rows {
-        rows.push(vec![
+    let listed = &plan.name_table.rows;
+    let text = |identifier: &Option<SetIdentifier>| {
+        let text = identifier.as_ref().map(ToString::to_string);
+        text.unwrap_or_default()
+    };
+    // The set identifiers of each name, where the input has templates for them.
+    let has_from = listed.iter().any(|row| row.from.is_some());
+    let has_to = listed.iter().any(|row| row.to.is_some());
+    let shown = |cells: [String; 6]| -> Vec<String> {
+        let is_shown = |column| match column {
+            1 => has_from,
+            2 => has_to,
+            _ => true,
+        };
+        let cells = cells.into_iter().enumerate();
+        cells
+            .filter_map(|(column, cell)| is_shown(column).then_some(cell))
+            .collect()
+    };
+    let header = ["name", "from", "to", "types", "weights", "outcome"];
+    let mut rows = vec![shown(header.map(str::to_owned))];
+    rows.extend(listed.iter().map(|row| {
+        shown([
             row.name.to_string(),
+            text(&row.from),
+            text(&row.to),
             row.types.clone(),
             row.weights.clone(),
             row.outcome.text(),
-        ]);
-    }
+        ])
+    }));
     let mut lines = table(&rows);
     for (outcome, count) in &plan.name_table.more {
         lines.push(format!("and {count} more: {outcome}"));

@@ -1,11 +1,12 @@
 //! Records other than A and AAAA aliases of two clusters, all names at once, and a dry run.
 
-use local_stack::{NAMES, blueprint};
+use local_stack::{NAMES, blueprint, without_registry};
+use migration::dns::Routing;
 use serde_json::{Value, json};
 
 use crate::{
-    BLUE, GREEN, assert_succeeded, input, long_bake, migrate, roll_back, stack, stack_with,
-    until_weight, weight_of,
+    BLUE, BURNHAM, GREEN, assert_succeeded, input, long_bake, migrate, roll_back, stack,
+    stack_with, until_notified, until_weight, weight_of,
 };
 
 const SHARED: &str = "shared.eks-blueprint.example.com";
@@ -83,6 +84,61 @@ async fn migration_of_all_names_changes_only_weights_of_both_sides() {
     assert_eq!(
         stack.zone.to_cli_json().await.unwrap(),
         format!("{expected:#}")
+    );
+}
+
+/// As an Ingress with a set identifier of its own writes them.
+#[tokio::test]
+async fn names_with_their_own_set_identifiers_move_by_templates() {
+    let mut record_sets = without_registry(blueprint());
+    for record_set in &mut record_sets {
+        let label = record_set
+            .name
+            .as_str()
+            .split('.')
+            .next()
+            .unwrap()
+            .to_owned();
+        if let Routing::Weighted { set_identifier, .. } = &mut record_set.routing
+            && NAMES.contains(&record_set.name.as_str())
+        {
+            *set_identifier = format!("{label}-{set_identifier}").parse().unwrap();
+        }
+    }
+    let stack = stack_with(record_sets).await;
+    let before = stack.zone.to_cli_json().await.unwrap();
+    let templates = json!({
+        "names": NAMES, "from": format!("*-{BLUE}"), "to": format!("*-{GREEN}"),
+    });
+    let mut held = input(&stack, templates.clone());
+    held.as_object_mut()
+        .unwrap()
+        .extend(long_bake().as_object().unwrap().clone());
+    let migration = stack.start_migration("held", &held).await.unwrap();
+    let burnham = format!("burnham-{GREEN}");
+    until_weight(&stack, &migration, BURNHAM, &burnham, 50).await;
+    let ended = roll_back(&stack, "by-hand", &json!({ "execution": "held" })).await;
+    assert_succeeded(&ended, "Rolled back");
+    assert_eq!(stack.zone.to_cli_json().await.unwrap(), before);
+
+    let ended = migrate(&stack, "run", &input(&stack, templates)).await;
+    assert_succeeded(&ended, "Completed");
+    for name in NAMES {
+        let label = name.split('.').next().unwrap();
+        for (side, weight) in [(BLUE, 0), (GREEN, 100)] {
+            let identifier = format!("{label}-{side}");
+            assert_eq!(
+                weight_of(&stack.zone, name, &identifier).await,
+                Some(weight),
+                "{identifier}"
+            );
+        }
+    }
+    let notification = until_notified(&stack, "Completed").await;
+    let said = format!("is on *-{GREEN}");
+    assert!(
+        notification.description().contains(&said),
+        "{notification:#?}"
     );
 }
 
