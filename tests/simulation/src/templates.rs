@@ -472,8 +472,26 @@ fn the_registry_of_each_name_is_looked_up_by_its_own_set_identifier() {
         names ["filter.apps","hello.apps","orders.apps"], texts {"both":["filter-ingress-filter","hello-team-a","orders-external-shop"]}
         warning txt-weight-differs: a registry TXT has another weight than its record: _external_dns.cname-orders.apps.example.com of orders-external-shop-green has weight 7 instead of 0; ExternalDNS can't delete such a record and its TXT; the migration gives both the same weight
         warning txt-missing: a record has no registry TXT, although other records of its name have one: hello.apps.example.com A of hello-team-a-blue; the ExternalDNS of its cluster does not own it, or has its registry elsewhere: check its logs and its --registry
-        warning txt-without-record: a registry TXT belongs to no record, and no record to its Kubernetes object: _external_dns.cname-gone.apps.example.com of *-blue; if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, write the same into externalDns.from and externalDns.to; if its object has been deleted, it can be deleted, too
+        warning txt-without-record: a registry TXT belongs to no record, and no record to its Kubernetes object: _external_dns.cname-gone.apps.example.com of hello-team-a-blue; if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, write the same into externalDns.from and externalDns.to; if its object has been deleted, it can be deleted, too
     "#]].assert_eq(&answer(simulation, &input));
+}
+
+/// The flags of each side's ExternalDNS are found by the names of its TXT records, whatever the set identifiers are.
+#[test]
+fn registry_flags_are_inferred_with_templates() {
+    let (clusters, mut input) = clusters();
+    let fields = input.as_object_mut().unwrap();
+    let told = fields.remove("externalDns").unwrap();
+    let planned = run(clusters.simulation.plan("run", &input)).unwrap();
+    let inferred = &planned["migration"]["externalDns"];
+    for side in ["from", "to"] {
+        assert_eq!(inferred[side]["txtPrefix"], told[side]["txtPrefix"]);
+    }
+    let warnings = Simulation::warnings(&planned);
+    let said = "how the ExternalDNS of *-blue names its registry TXT records; those of 3 names";
+    assert!(warnings.iter().any(|it| it.contains(said)), "{warnings:?}");
+    clusters.migrate("again", &input);
+    expect_moved(&clusters.simulation);
 }
 
 /// The weights of all records of the case, by set identifier.

@@ -210,8 +210,11 @@ impl<'z> SideRegistry<'z> {
         naming: TxtNaming,
         name: &'z RecordName,
     ) -> Option<Explained<'z>> {
-        // A TXT belongs to the records with its own set identifier.
+        // A TXT belongs to a name that has records with its own set identifier.
         let (side, _) = text.weighted()?;
+        if !self.zone.set_identifiers(name).contains(side) {
+            return None;
+        }
         let text = registry_text(self.zone, name, side, naming, text)?;
         Some(Explained { name, text })
     }

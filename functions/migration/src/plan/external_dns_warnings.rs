@@ -69,7 +69,7 @@ pub(super) fn external_dns_warnings(
             other_weights(paired_names),
             missing_texts(paired_names),
         ])
-        .chain(orphaned_texts(input, registries))
+        .chain(orphaned_texts(registries))
         .chain([simple_records(&registries.external_dns, zone, paired_names)]);
     warnings.extend(findings.filter_map(Finding::warning));
     warnings
@@ -194,7 +194,7 @@ fn missing_texts(paired_names: &[PairedName<'_>]) -> Finding {
 
 /// Registry TXT records of one of the sides that belong to no record under its flags. One whose Kubernetes object has
 /// records may be needed, whatever its name is, so nobody is told to delete it.
-fn orphaned_texts(input: &Input, registries: &Registries<'_>) -> [Finding; 3] {
+fn orphaned_texts(registries: &Registries<'_>) -> [Finding; 3] {
     let mut of_other_flags = Finding::new(
         WarningCode::TxtOfOtherFlags,
         "a registry TXT belongs to no record under the flags of its side's ExternalDNS",
@@ -213,11 +213,10 @@ fn orphaned_texts(input: &Input, registries: &Registries<'_>) -> [Finding; 3] {
         "if ExternalDNS runs with --txt-prefix, --txt-suffix or --txt-wildcard-replacement, write the same into \
          externalDns.from and externalDns.to; if its object has been deleted, it can be deleted, too",
     );
-    for (side, identifier) in [(Side::From, &input.from), (Side::To, &input.to)] {
-        let registry = registries.sides.of(side);
+    for registry in registries.sides.iter() {
         let live = registry.live_resources();
         for text in registry.orphans() {
-            let place = format!("{} of {identifier}", text.name);
+            let place = describe(text);
             let is_live = resource(text).is_none_or(|resource| live.contains(resource));
             match registry.former_flags(&text.name) {
                 Some(flags) if is_live => {
