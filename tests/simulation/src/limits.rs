@@ -1,6 +1,7 @@
 //! A migration of 2,000 names in a zone of 10,000 record sets.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use fakes::{CHANGE, Network};
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use crate::exhaustive::{Afterwards, Disturbance, FaultKind, Scenario, play};
 use crate::history::Report;
+use crate::world::World;
 use crate::zones;
 
 pub const NAMES: usize = 2_000;
@@ -25,10 +27,16 @@ fn scenario() -> Scenario {
     scenario
 }
 
+/// The journals need a higher quota.
+fn raise_quota(world: &Rc<World>) {
+    world.route53.set_record_limit(RECORD_SETS + NAMES);
+}
+
 /// The migration without a disturbance, and the numbers of its calls that change the zone.
 pub fn undisturbed_migration() -> (Report, Vec<usize>) {
     let network: RefCell<Option<Arc<Network>>> = RefCell::default();
     let report = play(&scenario(), None, Afterwards::Continues, |world| {
+        raise_quota(world);
         network.replace(Some(world.network.clone()));
     });
     let network = network.take();
@@ -42,5 +50,5 @@ pub fn undisturbed_migration() -> (Report, Vec<usize>) {
 /// The migration with a fault at one call, and what happens to its execution there.
 pub fn migration_with_fault(call: usize, kind: FaultKind, afterwards: Afterwards) -> Report {
     let fault = Disturbance::Fault(kind);
-    play(&scenario(), Some((call, fault)), afterwards, |_| {})
+    play(&scenario(), Some((call, fault)), afterwards, raise_quota)
 }

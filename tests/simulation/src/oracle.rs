@@ -411,7 +411,10 @@ impl Oracle {
         original_texts: &[RecordSet],
     ) -> Result<(), String> {
         let execution = old.execution.name().to_owned();
-        if self.closing.contains(&execution) {
+        let live: Vec<_> = after.iter().collect();
+        // Where another writer has changed the weights since, a completed name is restored like any other.
+        let is_as_written = weights_of(&before(&live, &change.moved), old) == old.written;
+        if self.closing.contains(&execution) && (is_as_written || change.moved[1].is_empty()) {
             if old.percent != Percent::ALL {
                 return Err(format!(
                     "its journal is deleted as completed at {} percent",
