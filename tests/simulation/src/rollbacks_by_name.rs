@@ -12,12 +12,18 @@ use crate::invariants::{canary, run};
 use crate::world::status_event;
 use crate::{Simulation, ZONE_ID};
 
-#[test]
-fn a_rollback_by_name_of_a_held_migration_reports_how_many_names_it_does_not_restore() {
+/// A migration that has held after its first step.
+fn held() -> Simulation {
     let simulation = Simulation::blueprint();
     let planned = run(simulation.plan("run", &canary())).unwrap();
     run(simulation.shift(&planned, 0)).unwrap();
     simulation.executions.fail("run", "Held", "Drift");
+    simulation
+}
+
+#[test]
+fn a_rollback_by_name_of_a_held_migration_reports_how_many_names_it_does_not_restore() {
+    let simulation = held();
     let request = json!({"hostedZoneId": ZONE_ID, "names": ["burn*"]});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 1);
@@ -30,10 +36,7 @@ fn a_rollback_by_name_of_a_held_migration_reports_how_many_names_it_does_not_res
 
 #[test]
 fn a_rollback_by_name_of_all_names_of_a_held_migration_reports_none_that_is_left() {
-    let simulation = Simulation::blueprint();
-    let planned = run(simulation.plan("run", &canary())).unwrap();
-    run(simulation.shift(&planned, 0)).unwrap();
-    simulation.executions.fail("run", "Held", "Drift");
+    let simulation = held();
     let request = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
     let answer = run(simulation.roll_back(&request)).unwrap();
     assert_eq!(answer["restored"], 7);

@@ -115,16 +115,16 @@ pub fn pair<'a>(
         };
         pairs.insert(record_type.clone(), pair);
     }
-    if let (true, Some((record_type, record))) = (pairs.is_empty(), lone.first_key_value()) {
-        return Err(one_side(record_type, record.side));
-    }
     if pairs.is_empty() {
-        return Err(Error::from(NoSuchPair::NoSide {
-            name: name.clone(),
-            from: from.clone(),
-            to: to.clone(),
-            sides: present_sides(zone, name),
-        }));
+        return Err(match lone.first_key_value() {
+            Some((record_type, record)) => one_side(record_type, record.side),
+            None => Error::from(NoSuchPair::NoSide {
+                name: name.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                sides: present_sides(zone, name),
+            }),
+        });
     }
     Ok(PairedName {
         name,
