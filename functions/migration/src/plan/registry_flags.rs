@@ -253,15 +253,20 @@ impl<'z> SideFlags<'_, 'z> {
             if best.has(&of_other.text.read.name) || !self.moved.contains(of_other.name) {
                 continue;
             }
-            let same_record = best
-                .attached()
-                .filter(|(it, of)| it.name == of_other.name && *of == record_type);
             let side = of_other.text.read.weighted();
             let record =
                 side.and_then(|(side, _)| self.zone.weighted(of_other.name, record_type, side));
             let Some((_, weight)) = record else {
                 continue;
             };
+            // Some versions write two TXT records: one of them is enough to speak for `best`.
+            let same_record = best
+                .attached()
+                .filter(|(it, of)| it.name == of_other.name && *of == record_type)
+                .max_by_key(|(it, _)| {
+                    let has_type = it.text.naming != TxtNaming::Any;
+                    (it.text.weight() == weight, has_type)
+                });
             claims.extend(same_record.map(|(one, _)| Claim {
                 record_type,
                 weight,
