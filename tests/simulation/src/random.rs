@@ -315,6 +315,7 @@ fn input(random: &mut Rng) -> Value {
         "steps": steps,
         "checkSeconds": random.u32(10..=120),
         "failureThreshold": random.u32(1..=2),
+        "acceptOneSidedTypes": true,
         "readyTimeoutSeconds": 300,
         "approvalTimeoutSeconds": 600,
         "probe": {"enabled": random.u8(0..5) > 0},
@@ -326,8 +327,8 @@ fn input(random: &mut Rng) -> Value {
     })
 }
 
-/// One to four names of random types, with or without aliases, registry TXT and a third set
-/// identifier.
+/// One to four names of random types, some of them with AAAA on one side only, with or without aliases, registry TXT
+/// and a third set identifier.
 fn zone(random: &mut Rng) -> Vec<RecordSet> {
     let mut record_sets = vec![soa()];
     for number in 0..random.usize(1..=4) {
@@ -341,8 +342,13 @@ fn zone(random: &mut Rng) -> Vec<RecordSet> {
         if random.u8(0..6) == 0 {
             sides.push(("dr", random.u8(0..=20)));
         }
+        let has_lone_type = kinds.len() == 2 && sides.len() == 2 && random.u8(0..4) == 0;
+        let without_aaaa = has_lone_type.then(|| *pick(random, &[BLUE, GREEN]));
         for kind in kinds {
             for (side, weight) in &sides {
+                if *kind == "AAAA" && without_aaaa == Some(*side) {
+                    continue;
+                }
                 let mut record_set = json!({
                     "Name": name, "Type": kind, "SetIdentifier": side, "Weight": weight,
                 });
