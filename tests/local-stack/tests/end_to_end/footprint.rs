@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::{ALARM, assert_succeeded, input, migrate, stack};
 
-const MAX_BINARY_BYTES: u64 = 13_000_000;
+/// That of `shift-weight`, which links a DNS resolver besides three SDKs.
+const MAX_BINARY_BYTES: u64 = 14_000_000;
 const MAX_MEMORY_KILOBYTES: u64 = 400 * 1024;
 
 #[tokio::test]
