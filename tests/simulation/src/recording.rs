@@ -12,7 +12,7 @@ use crate::world::World;
 use crate::{random, rare};
 
 /// The number of random histories that are recorded.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 400;
 /// The number of cases of an expression that are kept in any case, and those with further results.
 const FEW: usize = 3;
 const MOST: usize = 8;
