@@ -60,11 +60,17 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// The number of names in words.
-pub(crate) fn count_of_names(count: usize) -> String {
-    match count {
-        1 => "1 name".to_owned(),
-        _ => format!("{count} names"),
+/// A number of things, such as `1 name` or `2 names`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// What follows the first of several things: ` (and 2 more)`, or nothing.
+pub(crate) fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::dns::{
     HostedZoneId, Percent, RecordName, RecordType, SetIdentifier, SetIdentifierTemplate, Side,
 };
-use crate::text::{LONGEST_EXECUTION_NAME, first_of, quoted, shortened};
+use crate::text::{LONGEST_EXECUTION_NAME, and_more, first_of, quoted, shortened};
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidInput {
@@ -361,13 +361,6 @@ pub struct LiveText {
     pub flags: String,
     /// Whether the weights tell, and not the types in the names.
     pub by_weight: bool,
-}
-
-fn and_more(more: usize) -> String {
-    match more {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    }
 }
 
 fn live_text(live: Option<&LiveText>) -> String {

@@ -2,6 +2,7 @@
 
 use super::warning::Warning;
 use crate::input::WarningCode;
+use crate::text::and_more;
 
 /// One kind of problem, and where it was found.
 pub(super) struct Finding {
@@ -30,10 +31,7 @@ impl Finding {
             found_at,
         } = self;
         let first = found_at.first()?;
-        let others = match found_at.len() {
-            1 => String::new(),
-            count => format!(" (and {} more)", count - 1),
-        };
+        let others = and_more(found_at.len() - 1);
         let message = format!("{problem}: {first}{others}; {advice}");
         Some(Warning::new(code, message))
     }

@@ -13,7 +13,7 @@ use crate::dns::{RecordName, SetIdentifierTemplate, Side};
 use crate::external_dns::RegistryText;
 use crate::input::{Input, WarningCode};
 use crate::journal::PairedName;
-use crate::text::count_of_names;
+use crate::text::counted;
 
 /// The owner id of an `ExternalDNS` without `--txt-owner-id`.
 ///
@@ -67,7 +67,7 @@ fn default_owner(
     );
     for (side, owners) in [(&input.from, from), (&input.to, to)] {
         if let Some(owned) = owners.get(DEFAULT_OWNER) {
-            let names = count_of_names(owned.len());
+            let names = counted(owned.len(), "name");
             finding.found_at.push(format!("{names} of {side}"));
         }
     }
@@ -165,7 +165,7 @@ fn several_owners(side: &SetIdentifierTemplate, owners: &BTreeMap<&str, Owned<'_
     if owners.len() > 1 {
         let shown: Vec<_> = owners
             .iter()
-            .map(|(owner, owned)| format!("{owner} ({})", count_of_names(owned.len())))
+            .map(|(owner, owned)| format!("{owner} ({})", counted(owned.len(), "name")))
             .collect();
         finding
             .found_at

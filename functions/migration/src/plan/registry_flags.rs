@@ -18,7 +18,7 @@ use crate::external_dns::{
     Explained, Explanation, ExternalDns, RegistryNames, SideRegistry, TxtNaming,
 };
 use crate::input::{Input, ToldFlags, WarningCode};
-use crate::text::count_of_names;
+use crate::text::counted;
 
 /// What is known about the registries of both sides.
 pub(super) struct Registries<'z> {
@@ -299,7 +299,7 @@ impl<'z> SideFlags<'_, 'z> {
             "{field} does not say how the ExternalDNS of {side} names its registry TXT records; those of {} show that it is \
               {flags}, such as {example}; the migration works as if this were in the input: compare it with the \
              --txt-prefix, --txt-suffix and --txt-wildcard-replacement of that ExternalDNS, and write it into {field}",
-            count_of_names(names.len()),
+            counted(names.len(), "name"),
         );
         Some(Warning::new(WarningCode::TxtPrefixInferred, message))
     }

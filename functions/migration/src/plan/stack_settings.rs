@@ -6,7 +6,7 @@ use crate::Error;
 use crate::dns::Percent;
 use crate::error::InvalidInput;
 use crate::input::{Alarms, Input, Probe, Step, WarningCode};
-use crate::text::quoted;
+use crate::text::{first_of, quoted};
 
 /// The parameters of a stack that concern every migration. By default they demand nothing.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -101,15 +101,11 @@ impl StackSettings {
             .chain(alarms.prefixes.iter().filter(is_outside))
             .map(|watched| quoted(watched))
             .collect();
-        let more = match outside.len().saturating_sub(MOST_NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let shown = outside.get(..MOST_NAMED).unwrap_or(&outside).join(", ");
+        let shown = first_of(&outside, MOST_NAMED);
         (!outside.is_empty()).then(|| {
             let message = format!(
                 "the events of some watched alarms do not start a rollback, because their names need not begin with {}, \
-                 the parameter AlarmNamePrefix of the stack: {shown}{more}; only the health checks notice these alarms; \
+                 the parameter AlarmNamePrefix of the stack: {shown}; only the health checks notice these alarms; \
                  watch alarms with that prefix, or change the parameter",
                 quoted(prefix)
             );

@@ -3,7 +3,7 @@
 use super::migration::Migration;
 use super::step_table::Plan;
 use crate::dns::SetIdentifier;
-use crate::text::{duration, table};
+use crate::text::{counted, duration, table};
 
 /// The most steps that it lists.
 const MOST_STEPS: usize = 50;
@@ -129,9 +129,4 @@ fn rollback(plan: &Plan) -> String {
         "A rollback writes all original weights {writes}; resolvers follow within {}",
         duration(plan.ttl_seconds.into())
     )
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }
