@@ -258,11 +258,11 @@ fn watch_may_do_what_it_has_to_and_nothing_else() {
     );
     // Without a reference, which would be circular.
     let machine = &template["Resources"]["WatchStateMachine"]["Properties"]["Name"];
-    assert_eq!(*machine, yaml("!Sub ${AWS::StackName}-watch"));
+    assert_eq!(*machine, yaml("!Sub ${Name}-watch"));
     assert_eq!(
         resource("states:StartExecution"),
         yaml(
-            "!Sub arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-watch"
+            "!Sub arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${Name}-watch"
         )
     );
 }
@@ -740,9 +740,9 @@ fn rollback_may_start_rollbacks_only_and_read_its_queue_only() {
     };
     // Without a reference, which would be circular.
     let machine = &template["Resources"]["RollbackStateMachine"]["Properties"]["Name"];
-    assert_eq!(*machine, yaml("!Sub ${AWS::StackName}-rollback"));
+    assert_eq!(*machine, yaml("!Sub ${Name}-rollback"));
     let arn = yaml(
-        "!Sub arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-rollback",
+        "!Sub arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${Name}-rollback",
     );
     let records = yaml("!Ref RolledBackStateMachine");
     let started = resource("states:StartExecution");
