@@ -18,6 +18,7 @@
 //! | environment variable | meaning |
 //! |---|---|
 //! | `PROBE_CA_CERTIFICATES` | PEM certificates of authorities to trust in addition to the operating system's; line breaks may be replaced by spaces; empty by default |
+//! | `PROBE_CA_CERTIFICATES_DIRECTORY` | a directory whose files `*.pem` have further certificates of authorities to trust, such as one of a Lambda layer; none by default |
 //! | `PROBE_CONNECT_TO` | for local runs: `HOST_PATTERN=ADDRESS:PORT` entries, separated by commas. For a target in the zone (host or address) that matches the pattern (`*`: any characters), the probe connects to this address and port. Only these addresses may be loopback addresses. Empty by default |
 //! | `RUST_LOG` | log level, `info` by default |
 

@@ -1,9 +1,10 @@
 //! The settings of a probe, from the environment.
 
 use std::env;
+use std::path::Path;
 
 use crate::connect_to::{self, ConnectTo};
-use crate::tls::{self, Tls, root_store};
+use crate::tls::{self, Pem, Tls, root_store};
 
 /// The function's settings: overrides of targets and trusted certificates.
 #[derive(Clone, Debug)]
@@ -19,7 +20,12 @@ impl Prober {
     /// Names the variable and its invalid part.
     pub fn from_env() -> Result<Self, String> {
         let variable = |name| env::var(name).unwrap_or_default();
-        Self::new(&variable(connect_to::VARIABLE), &variable(tls::VARIABLE))
+        let mut certificates = vec![Pem::of_the_variable(&variable(tls::VARIABLE))];
+        let directory = variable(tls::DIRECTORY_VARIABLE);
+        if !directory.is_empty() {
+            certificates.extend(Pem::files_of(Path::new(&directory))?);
+        }
+        Self::with(&variable(connect_to::VARIABLE), &certificates)
     }
 
     /// Parses the values of `PROBE_CONNECT_TO` and `PROBE_CA_CERTIFICATES`.
@@ -27,9 +33,13 @@ impl Prober {
     /// # Errors
     /// Names the variable and its invalid part.
     pub fn new(connect_to: &str, ca_certificates: &str) -> Result<Self, String> {
+        Self::with(connect_to, &[Pem::of_the_variable(ca_certificates)])
+    }
+
+    fn with(connect_to: &str, certificates: &[Pem]) -> Result<Self, String> {
         Ok(Self {
             connect_to: ConnectTo::parse(connect_to)?,
-            tls: Tls::new(root_store(ca_certificates)?)
+            tls: Tls::new(root_store(certificates)?)
                 .map_err(|error| format!("failed to set up TLS: {error}"))?,
         })
     }

@@ -1,6 +1,8 @@
 //! The TLS configuration: trusted certificates, and no session resumption, so that
 //! every connection verifies the certificate.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -16,21 +18,82 @@ pub(crate) const VARIABLE: &str = "PROBE_CA_CERTIFICATES";
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// The certificate authorities of the operating system and of `pem`.
-pub(crate) fn root_store(pem: &str) -> Result<RootCertStore, String> {
+pub(crate) const DIRECTORY_VARIABLE: &str = "PROBE_CA_CERTIFICATES_DIRECTORY";
+
+/// PEM certificates of certificate authorities.
+#[derive(Clone, Debug)]
+pub(crate) struct Pem {
+    /// Where the text comes from, for errors.
+    source: String,
+    text: String,
+}
+
+impl Pem {
+    /// The value of `PROBE_CA_CERTIFICATES`.
+    pub(crate) fn of_the_variable(text: &str) -> Self {
+        Self {
+            source: VARIABLE.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// The files `*.pem` of a directory, which a Lambda layer delivers: a layer may have 50 MB, the
+    /// environment of a function only 4 KB.
+    ///
+    /// # Errors
+    /// If the directory can't be read or has no such file.
+    pub(crate) fn files_of(directory: &Path) -> Result<Vec<Self>, String> {
+        let problem = |found: String| {
+            format!(
+                "{DIRECTORY_VARIABLE}: expected a directory with files *.pem, found {found}. The archive \
+                 of the layer has to have them in the folder ca-certificates"
+            )
+        };
+        let path = directory.display();
+        let unreadable = |error| problem(format!("{path}, which can't be read: {error}"));
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory).map_err(unreadable)? {
+            let file = entry.map_err(unreadable)?.path();
+            if file.extension().is_some_and(|extension| extension == "pem") {
+                files.push(file);
+            }
+        }
+        if files.is_empty() {
+            return Err(problem(format!("none in {path}")));
+        }
+        // The order of a directory is not defined, and an error should name the same file each time.
+        files.sort();
+        let read = |file: &Path| {
+            let source = file.display().to_string();
+            match fs::read_to_string(file) {
+                Ok(text) if text.trim().is_empty() => Err(problem(format!("{source} empty"))),
+                Ok(text) => Ok(Self { source, text }),
+                Err(error) => Err(problem(format!("{source}, which can't be read: {error}"))),
+            }
+        };
+        files.iter().map(|file| read(file)).collect()
+    }
+}
+
+/// The certificate authorities of the operating system and of `pems`.
+pub(crate) fn root_store(pems: &[Pem]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
         tracing::warn!(%error, "failed to load certificates of the operating system");
     }
     roots.add_parsable_certificates(native.certs);
-    add_pem(pem, &mut roots).map_err(|problem| {
-        format!("{VARIABLE}: expected PEM certificates of certificate authorities, found {problem}")
-    })?;
+    for Pem { source, text } in pems {
+        add_pem(text, &mut roots).map_err(|problem| {
+            format!(
+                "{source}: expected PEM certificates of certificate authorities, found {problem}"
+            )
+        })?;
+    }
     if roots.is_empty() {
         tracing::warn!(
-            "no server certificate will be trusted: neither the operating system nor {VARIABLE} provides a \
-             certificate authority"
+            "no server certificate will be trusted: neither the operating system nor {VARIABLE} or \
+             {DIRECTORY_VARIABLE} provides a certificate authority"
         );
     }
     Ok(roots)
@@ -94,6 +157,8 @@ fn without_resumption(mut config: ClientConfig) -> ClientConfig {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
     use crate::server::Authority;
 
@@ -121,10 +186,43 @@ mod tests {
         assert!(count(&format!("{BEGIN} bm9uc2Vuc2U= {END}")).is_err());
         let truncated = Authority::new("one").pem().replace(END, "");
         assert!(count(&truncated).is_err());
-        let problem = root_store("nonsense").unwrap_err();
+        let problem = root_store(&[Pem::of_the_variable("nonsense")]).unwrap_err();
         assert_eq!(
             problem,
             "PROBE_CA_CERTIFICATES: expected PEM certificates of certificate authorities, found none"
         );
+    }
+    #[test]
+    fn files_of_a_directory_are_read() {
+        let directory = TempDir::new().unwrap();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        let none = Pem::files_of(directory.path()).unwrap_err();
+        assert!(none.contains("found none in"), "{none}");
+
+        write("README", "not a certificate");
+        write("two.pem", &{
+            let [one, another] = ["one", "another"].map(Authority::new);
+            format!("{}{}", one.pem(), another.pem())
+        });
+        write("three.pem", Authority::new("three").pem());
+        let of_the_system = root_store(&[]).unwrap().len();
+        let files = Pem::files_of(directory.path()).unwrap();
+        assert_eq!(root_store(&files).unwrap().len(), of_the_system + 3);
+
+        write("broken.pem", "nonsense");
+        let files = Pem::files_of(directory.path()).unwrap();
+        let problem = root_store(&files).unwrap_err();
+        assert!(problem.contains("broken.pem: expected PEM"), "{problem}");
+        write("broken.pem", " \n");
+        let empty = Pem::files_of(directory.path()).unwrap_err();
+        assert!(empty.contains("broken.pem empty"), "{empty}");
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let problem = Pem::files_of(Path::new("/nowhere/ca-certificates")).unwrap_err();
+        let expected = "PROBE_CA_CERTIFICATES_DIRECTORY: expected a directory with files *.pem, found \
+                        /nowhere/ca-certificates, which can't be read: ";
+        assert!(problem.starts_with(expected), "{problem}");
     }
 }
