@@ -43,6 +43,8 @@ fn main() -> Result<()> {
         .join("packages")
         .join(architecture.name());
     folder.write(&path)?;
+    // Relative, as it is shorter and can be pasted without quotation marks.
+    let path = path.strip_prefix(workspace::root()?).unwrap_or(&path);
     report(&folder, architecture, &path.display().to_string());
     Ok(())
 }
