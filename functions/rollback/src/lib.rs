@@ -18,8 +18,8 @@
 //! the event. An environment looks up the migrations at most once in three seconds, whatever the number of
 //! alarms.
 //!
-//! CloudFormation's requests for the custom resource `DeletionGuard` are not a request either: [`remains()`] finds
-//! what a deleted stack would leave behind, and refuses the deletion then.
+//! Requests of the resource that guards the stack's deletion, which CloudFormation and Terraform make, are not a
+//! request either: [`remains()`] finds what a deleted stack would leave behind, and the deletion is refused then.
 //!
 //! A request may give a `reason`. The migration state machine requests its own rollback with
 //! `requestedBy`, and waits for it, so this function does not stop it; `adopted` lists the executions

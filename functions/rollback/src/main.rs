@@ -1,9 +1,9 @@
 //! Entry point of the Lambda function `rollback`; the library documents the function.
 
 use aws::{diagnostic, init_logging, sdk_config};
-use cloudformation_adapter::{CustomResourceRequest, RequestType, is_custom_resource_request};
+use deletion_guard_adapter::{GuardRequest, is_guard_request};
 use kms_adapter::KmsSigningKeys;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, run, service_fn};
 use rollback::{
     Memory, Queue, SystemClock, handle, handle_messages, has_messages, is_sweep, remains, sweep,
 };
@@ -28,13 +28,14 @@ async fn main() -> Result<(), Error> {
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let event = &event.payload;
         // On the heap, because the futures of the SDKs in them are large.
+        if is_guard_request(event) {
+            return Box::pin(guard_deletion(event, route53, executions, keys)).await;
+        }
         let answer = if has_messages(event) {
             Box::pin(handle_messages(event, queue)).await
         } else if is_sweep(event) {
             let rollbacks = queue.rollbacks;
             Box::pin(sweep(event, route53, executions, rollbacks, keys, memory)).await
-        } else if is_custom_resource_request(event) {
-            Box::pin(guard_deletion(event, route53, executions, keys)).await
         } else {
             Box::pin(handle(event, route53, executions, keys, memory)).await
         };
@@ -43,20 +44,20 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// Answers CloudFormation: the stack is not deleted while something remains, or while that is not known.
+/// The stack is not deleted while something remains, or while that is not known.
 async fn guard_deletion(
     event: &Value,
     route53: &Route53Client,
     executions: &StepFunctionsClient,
     keys: &KmsSigningKeys,
-) -> Result<Value, migration::Error> {
-    let request = CustomResourceRequest::parse(event)?;
-    let zones = &request.resource_properties.hosted_zones;
-    let refusal = match request.request_type {
-        RequestType::Create | RequestType::Update => None,
-        RequestType::Delete => remains(zones, route53, executions, keys)
+) -> Result<Value, Diagnostic> {
+    let request = GuardRequest::parse(event).map_err(diagnostic)?;
+    let refusal = if request.is_deletion {
+        remains(&request.hosted_zones, route53, executions, keys)
             .await
-            .unwrap_or_else(|error| Some(error.message())),
+            .unwrap_or_else(|error| Some(error.message()))
+    } else {
+        None
     };
     request.answer(refusal.as_deref()).await
 }

@@ -15,8 +15,8 @@ use architecture::Modules;
 const LIBRARIES: [&str; 7] = [
     "migration",
     "aws",
-    "aws/cloudformation",
     "aws/cloudwatch",
+    "aws/deletion-guard",
     "aws/kms",
     "aws/route53",
     "aws/step-functions",

@@ -15,8 +15,10 @@ use migration::dns::HostedZoneId;
 use migration::error::Unavailable;
 use migration::json::from_json;
 use migration::text::shortened;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::ids;
 
 const ACTION: &str = "the answer to CloudFormation";
 /// The longest reason, in characters. An answer has at most 4,096 bytes, and a character up to six of them in
@@ -26,8 +28,8 @@ const LONGEST_REASON: usize = 600;
 /// A request for the custom resource that guards the stack's deletion.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct CustomResourceRequest {
-    pub request_type: RequestType,
+pub(crate) struct CustomResourceRequest {
+    pub(crate) request_type: RequestType,
     #[serde(rename = "ResponseURL")]
     response_url: String,
     stack_id: String,
@@ -35,12 +37,12 @@ pub struct CustomResourceRequest {
     logical_resource_id: String,
     /// None before the resource was created.
     physical_resource_id: Option<String>,
-    pub resource_properties: Properties,
+    pub(crate) resource_properties: Properties,
 }
 
 /// What CloudFormation is doing with the resource.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-pub enum RequestType {
+pub(crate) enum RequestType {
     Create,
     Update,
     Delete,
@@ -49,28 +51,21 @@ pub enum RequestType {
 /// The properties of the resource in the template.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Properties {
+pub(crate) struct Properties {
     /// The zones in which the stack may change records.
     #[serde(rename = "HostedZoneArns", deserialize_with = "ids")]
-    pub hosted_zones: Vec<HostedZoneId>,
-}
-
-fn ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HostedZoneId>, D::Error> {
-    let arns = Vec::<String>::deserialize(deserializer)?;
-    let ids = arns.iter().map(|arn| arn.rsplit('/').next().unwrap_or(arn));
-    ids.map(|id| id.parse().map_err(serde::de::Error::custom))
-        .collect()
+    pub(crate) hosted_zones: Vec<HostedZoneId>,
 }
 
 /// Whether CloudFormation has sent an event.
-pub fn is_custom_resource_request(event: &Value) -> bool {
+pub(crate) fn is_request(event: &Value) -> bool {
     event.get("ResponseURL").is_some()
 }
 
 impl CustomResourceRequest {
     /// # Errors
     /// [`Error::InvalidInput`] if a field is missing or has another shape.
-    pub fn parse(event: &Value) -> Result<Self, Error> {
+    pub(crate) fn parse(event: &Value) -> Result<Self, Error> {
         from_json(event)
     }
 
@@ -80,7 +75,7 @@ impl CustomResourceRequest {
     /// # Errors
     /// [`Error::Unavailable`] if S3 can't be reached or refuses the answer. Lambda repeats a call that
     /// CloudFormation makes and that fails.
-    pub async fn answer(&self, refusal: Option<&str>) -> Result<Value, Error> {
+    pub(crate) async fn answer(&self, refusal: Option<&str>) -> Result<Value, Error> {
         // The id of the resource stays the same for ever: a changed one would make CloudFormation delete the
         // earlier resource.
         let resource = self.physical_resource_id.as_ref();
@@ -223,8 +218,8 @@ mod tests {
 
     #[test]
     fn only_events_with_a_response_url_are_requests() {
-        assert!(is_custom_resource_request(&event("Create", "https://s3")));
-        assert!(!is_custom_resource_request(
+        assert!(is_request(&event("Create", "https://s3")));
+        assert!(!is_request(
             &json!({"sweep": {"at": "2026-11-23T00:00:00Z"}})
         ));
     }
