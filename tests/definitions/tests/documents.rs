@@ -82,6 +82,7 @@ fn examples_fix_the_input_of_the_migration() {
 fn python_packages_are_installed_by_their_hashes() {
     for (requirements, installed_by) in [
         (".ci/cfn-lint.txt", ".ci/run"),
+        (".ci/checkov.txt", ".ci/run"),
         (
             "tests/local-stack/requirements.txt",
             "tests/local-stack/src/virtual_environment.rs",
