@@ -7,7 +7,9 @@ use expect_test::{Expect, expect};
 use external_dns::{Controller, Generation, Provider, Settings};
 use fakes::{CHANGE, Fault};
 use interpreter::{ExecutionId, Failure};
-use migration::dns::{RecordData, RecordSet, RecordType, Routing};
+use migration::dns::{RecordData, RecordSet, RecordType, Routing, Sides};
+use migration::external_dns::{RegistryNames, annotations};
+use migration::route53::read_zone;
 use serde_json::{Value, json};
 
 use crate::external_dns::{BURNHAM, Clusters, Zone};
@@ -31,6 +33,48 @@ fn a_release_after_updated_annotations_gives_all_names_back() {
     clusters.simulation.expect_invariants();
     let again = run(clusters.simulation.plan_release("run")).unwrap();
     assert_eq!(again["release"], Value::Null);
+    clusters.expect_to_be_owned();
+}
+
+/// With the annotations that are told, ExternalDNS keeps every weight.
+#[test]
+fn a_release_after_the_annotations_that_are_told_gives_all_names_back() {
+    let clusters = Clusters::blueprint();
+    clusters.migrate("run", &canary());
+    let route53 = &*clusters.simulation.world.route53;
+    let zone = run(read_zone(route53, &ZONE_ID.parse().unwrap())).unwrap();
+    let sides = Sides {
+        from: BLUE.parse().unwrap(),
+        to: GREEN.parse().unwrap(),
+    };
+    let names: Vec<_> = zone.journaled_names().collect();
+    let flags = RegistryNames::default();
+    let registry = Sides {
+        from: &flags,
+        to: &flags,
+    };
+    let told = annotations(&zone, names.iter().map(|name| (name, &sides)), registry);
+    assert_eq!(told.without_object, []);
+    // Terraform owns the records of these.
+    let unregistered = ["legacy", "shared"].map(|host| format!("{host}.eks-blueprint.example.com"));
+    let unregistered = unregistered.map(|name| name.parse().unwrap());
+    assert_eq!(told.without_registry, unregistered.into());
+    for (cluster, annotations) in [
+        (&clusters.blue, &told.of.from),
+        (&clusters.green, &told.of.to),
+    ] {
+        assert!(annotations.len() > 2, "{annotations:?}");
+        for annotation in annotations {
+            let [weight] = annotation.weights.iter().copied().collect::<Vec<_>>()[..] else {
+                panic!("{annotation:?}");
+            };
+            for name in &annotation.names {
+                cluster.set_weight(name, weight);
+            }
+        }
+    }
+    clusters.release("run").unwrap();
+    clusters.expect_quiet();
     clusters.expect_to_be_owned();
 }
 

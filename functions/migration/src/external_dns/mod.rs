@@ -13,6 +13,7 @@
 //! Sources: ExternalDNS v0.22, `registry/txt/registry.go`, `registry/mapper/mapper.go`,
 //! `endpoint/labels.go`, `plan/plan.go`.
 
+mod annotations;
 mod explanation;
 mod lease;
 mod lookup;
@@ -22,6 +23,7 @@ mod registry_txt;
 mod saved_owners;
 mod settings;
 
+pub use annotations::{Annotation, Annotations, KubernetesObject, annotations};
 pub(crate) use explanation::{Explained, Explanation, SideRegistry};
 pub(crate) use lease::{
     LeaseTerms, LostLease, given_back, leased, leased_texts, leased_without_owner, lost_lease,
