@@ -18,7 +18,7 @@ use migration::text::shortened;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::ids;
+use crate::zones::ids;
 
 const ACTION: &str = "the answer to CloudFormation";
 /// The longest reason, in characters. An answer has at most 4,096 bytes, and a character up to six of them in

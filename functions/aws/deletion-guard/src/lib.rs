@@ -5,12 +5,12 @@
 
 mod cloudformation;
 mod terraform;
+mod zones;
 
 use aws::diagnostic;
 use lambda_runtime::Diagnostic;
 use migration::Error;
 use migration::dns::HostedZoneId;
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::cloudformation::{CustomResourceRequest, RequestType};
@@ -68,14 +68,6 @@ impl GuardRequest {
             Sender::Terraform => terraform::answer(refusal),
         }
     }
-}
-
-/// The ids of zones, from their ARNs.
-fn ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HostedZoneId>, D::Error> {
-    let arns = Vec::<String>::deserialize(deserializer)?;
-    let ids = arns.iter().map(|arn| arn.rsplit('/').next().unwrap_or(arn));
-    ids.map(|id| id.parse().map_err(serde::de::Error::custom))
-        .collect()
 }
 
 #[cfg(test)]

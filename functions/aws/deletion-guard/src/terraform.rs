@@ -13,7 +13,7 @@ use migration::json::from_json;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::ids;
+use crate::zones::ids;
 
 /// The input of the resource in the module, and what the provider adds to it.
 #[derive(Debug, Deserialize)]
