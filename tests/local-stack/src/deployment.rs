@@ -1,8 +1,9 @@
-//! Deploys `infra/template.yaml` through CloudFormation, packaged as `sam package` does.
+//! Deploys `infra/template.yaml` through CloudFormation, packaged as `sam package` does, or `infra/terraform`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use crate::execution::POLL_INTERVAL;
 use crate::functions::{FUNCTIONS, Function};
 use crate::http;
+use crate::terraform::Terraform;
 use crate::workspace;
 
 const BUCKET: &str = "code";
@@ -27,16 +29,33 @@ const STATE_MACHINES: [&str; 7] = [
     "watch",
 ];
 
+/// What deploys a stack.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Tool {
+    /// CloudFormation deploys `infra/template.yaml`.
+    #[default]
+    CloudFormation,
+    /// Terraform deploys the example `minimal` of `infra/terraform`.
+    Terraform,
+}
+
 pub(crate) struct Deployment {
     endpoint: SocketAddr,
-    /// The id of the stack, by which a deleted one can be described.
-    id: String,
-    /// The parameters of the template.
-    parameters: Vec<(&'static str, String)>,
-    /// The outputs of the template, by key.
+    deployed: Deployed,
+    /// The parameters of the template, or the variables of the module by the same names.
+    pub(crate) parameters: Vec<(&'static str, String)>,
+    /// The outputs, by their keys in the template.
     pub(crate) outputs: BTreeMap<String, String>,
     /// The ARN of each function's role, by the name of the function's crate.
     pub(crate) roles: BTreeMap<String, String>,
+}
+
+enum Deployed {
+    ByCloudFormation {
+        /// The id of the stack, by which a deleted one can be described.
+        id: String,
+    },
+    ByTerraform(Terraform),
 }
 
 /// The deployed name of a function, from the name of its crate.
@@ -45,36 +64,34 @@ pub(crate) fn function_name(function: &str) -> String {
 }
 
 impl Deployment {
-    /// Creates the stack with these functions and parameters.
+    /// Creates the stack with these functions and parameters of the template. `directory` is for the tool's files.
     pub(crate) async fn create(
+        tool: Tool,
         endpoint: SocketAddr,
+        directory: &Path,
         functions: &[Function],
         parameters: Vec<(&'static str, String)>,
     ) -> Result<Self> {
-        // A PUT without a key creates the bucket.
-        upload(endpoint, "", Vec::new()).await?;
-        deploy(endpoint, "CreateStack", functions, &parameters).await?;
-        let description = wait_until(endpoint, "CREATE_COMPLETE").await?;
+        let (deployed, outputs) = match tool {
+            Tool::CloudFormation => create_stack(endpoint, functions, &parameters).await?,
+            Tool::Terraform => {
+                let definitions = definitions()?;
+                let terraform =
+                    Terraform::apply(endpoint, directory, functions, &definitions, &parameters)
+                        .await?;
+                let outputs = terraform.outputs().await?;
+                (Deployed::ByTerraform(terraform), outputs)
+            }
+        };
         let roles = roles(endpoint).await?;
         for writer in WRITERS {
             let role = roles.get(writer);
             let role = role.with_context(|| format!("the function {writer} has no role"))?;
             permit_get_change(endpoint, role).await?;
         }
-        let outputs = http::elements(&description, "member")
-            .into_iter()
-            .filter_map(|member| {
-                let key = http::element(member, "OutputKey")?;
-                Some((
-                    key.to_owned(),
-                    http::element(member, "OutputValue")?.to_owned(),
-                ))
-            })
-            .collect();
-        let id = http::element(&description, "StackId").context("the stack has no id")?;
         Ok(Self {
             endpoint,
-            id: id.to_owned(),
+            deployed,
             parameters,
             outputs,
             roles,
@@ -83,29 +100,68 @@ impl Deployment {
 
     /// Updates the stack with these functions. Nothing else changes.
     pub(crate) async fn update(&self, functions: &[Function]) -> Result<()> {
+        if self.terraform().is_some() {
+            bail!("updates are tested with CloudFormation only");
+        }
         deploy(self.endpoint, "UpdateStack", functions, &self.parameters).await?;
         wait_until(self.endpoint, "UPDATE_COMPLETE").await?;
         Ok(())
     }
 
-    /// Deletes the stack. If a resource refuses, returns the reasons.
-    ///
-    /// The emulator then goes on with the resources that this one depends on, which CloudFormation keeps.
+    /// Deletes everything that was deployed. If a resource refuses, returns the reasons.
     pub(crate) async fn delete(&self) -> Result<Result<(), String>> {
-        http::query(self.endpoint, "cloudformation", &request("DeleteStack")).await?;
-        let by_id = request_for("DescribeStacks", &self.id);
-        Ok(loop {
-            let description = http::query(self.endpoint, "cloudformation", &by_id).await?;
-            match http::element(&description, "StackStatus").unwrap_or_default() {
-                "DELETE_COMPLETE" => break Ok(()),
-                "DELETE_FAILED" => {
-                    break Err(reasons(self.endpoint, "DescribeStackResources").await?);
-                }
-                "DELETE_IN_PROGRESS" => tokio::time::sleep(POLL_INTERVAL).await,
-                status => bail!("expected the stack to be deleted, found {status}"),
-            }
-        })
+        match &self.deployed {
+            Deployed::ByCloudFormation { id } => delete_stack(self.endpoint, id).await,
+            Deployed::ByTerraform(terraform) => terraform.destroy().await,
+        }
     }
+
+    /// Terraform, if it has deployed the stack.
+    pub(crate) fn terraform(&self) -> Option<&Terraform> {
+        match &self.deployed {
+            Deployed::ByTerraform(terraform) => Some(terraform),
+            Deployed::ByCloudFormation { .. } => None,
+        }
+    }
+}
+
+/// Creates the stack, and returns its outputs as well.
+async fn create_stack(
+    endpoint: SocketAddr,
+    functions: &[Function],
+    parameters: &[(&'static str, String)],
+) -> Result<(Deployed, BTreeMap<String, String>)> {
+    // A PUT without a key creates the bucket.
+    upload(endpoint, "", Vec::new()).await?;
+    deploy(endpoint, "CreateStack", functions, parameters).await?;
+    let description = wait_until(endpoint, "CREATE_COMPLETE").await?;
+    let output = |member| {
+        let key = http::element(member, "OutputKey")?;
+        let value = http::element(member, "OutputValue")?;
+        Some((key.to_owned(), value.to_owned()))
+    };
+    let outputs = http::elements(&description, "member").into_iter();
+    let outputs = outputs.filter_map(output).collect();
+    let id = http::element(&description, "StackId").context("the stack has no id")?;
+    let id = id.to_owned();
+    Ok((Deployed::ByCloudFormation { id }, outputs))
+}
+
+/// Deletes the stack. If a resource refuses, returns the reasons.
+///
+/// The emulator then goes on with the resources that this one depends on, which CloudFormation keeps.
+async fn delete_stack(endpoint: SocketAddr, id: &str) -> Result<Result<(), String>> {
+    http::query(endpoint, "cloudformation", &request("DeleteStack")).await?;
+    let by_id = request_for("DescribeStacks", id);
+    Ok(loop {
+        let description = http::query(endpoint, "cloudformation", &by_id).await?;
+        match http::element(&description, "StackStatus").unwrap_or_default() {
+            "DELETE_COMPLETE" => break Ok(()),
+            "DELETE_FAILED" => break Err(reasons(endpoint, "DescribeStackResources").await?),
+            "DELETE_IN_PROGRESS" => tokio::time::sleep(POLL_INTERVAL).await,
+            status => bail!("expected the stack to be deleted, found {status}"),
+        }
+    })
 }
 
 /// Packages the template with these functions, and begins to create or update the stack.
@@ -163,13 +219,8 @@ async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String>
         let local = format!("../functions/{}", function.name);
         artifacts.push((local, function.name, "zip", function.package()?));
     }
-    for name in STATE_MACHINES {
-        let file = format!("{name}.asl.json");
-        let path = root.join("statemachine").join(&file);
-        let definition = fs::read_to_string(&path)
-            .with_context(|| format!("failed to read {}", path.display()))?;
-        let definition = for_the_emulator(&definition);
-        let local = format!("../statemachine/{file}");
+    for (name, definition) in definitions()? {
+        let local = format!("../statemachine/{name}.asl.json");
         artifacts.push((local, name, "asl.json", definition.into_bytes()));
     }
     let path = root.join("infra").join("template.yaml");
@@ -189,6 +240,18 @@ async fn package(endpoint: SocketAddr, functions: &[Function]) -> Result<String>
     Ok(template)
 }
 
+/// The definitions of the state machines, by name.
+fn definitions() -> Result<Vec<(&'static str, String)>> {
+    let folder = workspace::root()?.join("statemachine");
+    let read = |name| {
+        let path = folder.join(format!("{name}.asl.json"));
+        let definition = fs::read_to_string(&path)
+            .with_context(|| format!("failed to read {}", path.display()))?;
+        Ok((name, for_the_emulator(&definition)))
+    };
+    STATE_MACHINES.into_iter().map(read).collect()
+}
+
 /// Replaces the number of redrives with 0, because the emulator can't redrive an execution and has no
 /// such field in the context. Replaces the name of an error that the emulator raises without the prefix
 /// for the service.
@@ -199,6 +262,18 @@ fn for_the_emulator(definition: &str) -> String {
             "\"StepFunctions.ExecutionAlreadyExists\"",
             "\"ExecutionAlreadyExists\"",
         )
+}
+
+/// Creates a layer with nothing in it, for a parameter that is the ARN of its first version.
+pub(crate) async fn create_layer(endpoint: SocketAddr, version_arn: &str) -> Result<()> {
+    // A ZIP archive of no files.
+    const EMPTY: &str = "UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA==";
+    let name = version_arn.split(':').nth(6);
+    let name = name.with_context(|| format!("{version_arn} is not the ARN of a layer"))?;
+    let path = format!("/2018-10-31/layers/{name}/versions");
+    let body = json!({ "Content": { "ZipFile": EMPTY } }).to_string();
+    http::call(endpoint, "lambda", "POST", &path, &[], body).await?;
+    Ok(())
 }
 
 async fn upload(endpoint: SocketAddr, key: &str, content: Vec<u8>) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! [`Stack::start`] builds the functions and starts an AWS emulator on a free port of the loopback
 //! address. It starts two HTTPS servers in place of the clusters' load balancers, loads a hosted
-//! zone, and deploys `infra/template.yaml` through CloudFormation as `sam deploy` does. The
+//! zone, and deploys `infra/template.yaml` through CloudFormation as `sam deploy` does, or `infra/terraform`
+//! through Terraform. The
 //! functions run with their own roles, and the emulator enforces the roles' policies. They reach Route 53
 //! through a [`Route53Proxy`], and ask a [`NameServer`] of the stack to which name servers a zone is
 //! delegated. The stack
@@ -30,6 +31,7 @@ mod external_dns_program;
 mod follower;
 mod functions;
 mod http;
+mod inventory;
 mod load_balancer;
 mod name_server;
 mod name_weights;
@@ -37,12 +39,14 @@ mod notifications;
 mod route53_proxy;
 mod scenario;
 mod stack;
+mod terraform;
 mod virtual_environment;
 mod workspace;
 mod zone;
 
 pub use crate::external_dns::ExternalDns;
 pub use crate::external_dns_program::{ExternalDnsProgram, Pass};
+pub use deployment::Tool;
 pub use emulated_route53::EmulatedRoute53;
 pub use events::{alarm_event, cluster_created_event, status_event};
 pub use execution::{Execution, ExecutionResult};
@@ -56,5 +60,6 @@ pub use notifications::Notification;
 pub use route53_proxy::{HeldCall, HoldPoint, PendingHold, Route53Proxy};
 pub use scenario::{BLUE, CHECK_SECONDS, GREEN, NAMES, Report, SCENARIOS, Scenario};
 pub use stack::{Settings, Stack};
+pub use terraform::{Terraform, terraform_is_installed};
 pub use virtual_environment::python;
 pub use zone::{Zone, blueprint, without_registry};

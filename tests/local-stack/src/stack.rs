@@ -1,4 +1,4 @@
-//! A running stack: emulator, functions, load balancers, zone and the deployed template.
+//! A running stack: emulator, functions, load balancers, zone and what was deployed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use migration::dns::RecordSet;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::deployment::{self, Deployment};
+use crate::deployment::{self, Deployment, Tool};
 use crate::emulator::Emulator;
 use crate::events::alarm_event;
 use crate::execution::Execution;
@@ -20,6 +20,7 @@ use crate::http;
 use crate::load_balancer::{Authority, LoadBalancer};
 use crate::name_server::NameServer;
 use crate::route53_proxy::Route53Proxy;
+use crate::terraform::Terraform;
 use crate::virtual_environment;
 use crate::zone::Zone;
 
@@ -32,6 +33,8 @@ const THRESHOLD_CROSSED: &str =
 pub struct Settings {
     /// Additional parameters of the template. `$ZONE` in a value is replaced with the zone's id.
     pub parameters: Vec<(&'static str, String)>,
+    /// What deploys it. Terraform gets the parameters as variables of the same names.
+    pub tool: Tool,
 }
 
 /// Cutover deployed on this machine. The stack is stopped on drop.
@@ -112,7 +115,14 @@ impl Stack {
         let with_zone = |value: String| value.replace("$ZONE", zone.id());
         let additional = settings.parameters.into_iter();
         parameters.extend(additional.map(|(key, value)| (key, with_zone(value))));
-        let deployment = Deployment::create(endpoint, &functions, parameters)
+        for (key, value) in &parameters {
+            if *key == "ProbeCaCertificatesLayerArn" {
+                deployment::create_layer(endpoint, value).await?;
+            }
+        }
+        let directory = emulator.directory();
+        let tool = settings.tool;
+        let deployment = Deployment::create(tool, endpoint, directory, &functions, parameters)
             .await
             .with_context(|| format!("the emulator's log:\n{}", emulator.log()))?;
         let stack = Self {
@@ -135,6 +145,17 @@ impl Stack {
     /// Deletes everything that was deployed. The inner error has the reasons if a resource refuses.
     pub async fn delete(&self) -> Result<Result<(), String>> {
         self.deployment.delete().await
+    }
+
+    /// The parameters of the template with which the stack was deployed.
+    pub fn parameters(&self) -> &[(&'static str, String)] {
+        &self.deployment.parameters
+    }
+
+    /// Terraform, which has to have deployed the stack.
+    pub fn terraform(&self) -> Result<&Terraform> {
+        let terraform = self.deployment.terraform();
+        terraform.context("the stack was not deployed by Terraform")
     }
 
     /// Starts a migration, as the console does.
@@ -203,13 +224,13 @@ impl Stack {
         self.output("ReleaseStateMachineArn")
     }
 
-    /// An output of the template.
+    /// An output of what was deployed, by its key in the template.
     pub fn output(&self, key: &str) -> Result<&str> {
         self.deployment
             .outputs
             .get(key)
             .map(String::as_str)
-            .with_context(|| format!("the template has no output {key}"))
+            .with_context(|| format!("there is no output {key}"))
     }
 
     /// The environment variables with which the AWS CLI reaches the stack.

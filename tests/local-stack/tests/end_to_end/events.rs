@@ -102,6 +102,7 @@ async fn alarm_that_no_migration_watches_changes_nothing() {
 async fn alarm_without_the_prefix_starts_no_rollback() {
     let settings = Settings {
         parameters: vec![("AlarmNamePrefix", "cutover-".to_owned())],
+        ..Settings::default()
     };
     let stack = stack_with_settings(without_registry(blueprint()), settings).await;
     let is_matched = async |alarm: &str| {
@@ -118,6 +119,7 @@ async fn alarm_without_the_prefix_starts_no_rollback() {
 async fn alarm_of_the_stack_itself_starts_no_rollback() {
     let settings = Settings {
         parameters: vec![("AlarmNamePrefix", "cutover-".to_owned())],
+        ..Settings::default()
     };
     let stack = stack_with_settings(without_registry(blueprint()), settings).await;
     for alarm in [
@@ -303,6 +305,7 @@ async fn event_with_another_source_or_detail_type_starts_nothing() {
 async fn events_that_are_replayed_from_an_archive_start_nothing() {
     let settings = Settings {
         parameters: vec![("ClusterCreatedName", GREEN.to_owned())],
+        ..Settings::default()
     };
     let stack = stack_with_settings(without_registry(blueprint()), settings).await;
     // A dry run, because an event needs an execution. It has written nothing.
@@ -355,6 +358,7 @@ async fn cluster_created_event_starts_a_migration_that_waits_for_the_cluster() {
             ("ClusterCreatedName", GREEN.to_owned()),
             ("ClusterCreatedInput", request.to_string()),
         ],
+        ..Settings::default()
     };
     let stack = stack_with_settings(record_sets, settings).await;
     assert!(

@@ -19,12 +19,14 @@ mod footprint;
 mod interpreted;
 mod kills;
 mod late;
+mod parity;
 mod permissions;
 mod real_external_dns;
 mod records;
 mod refusals;
 mod rollbacks;
 mod scenarios;
+mod terraform;
 mod watches;
 
 use std::time::Duration;
