@@ -6,10 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what a demo is for")]
 
-mod live;
-mod progress;
 mod svg;
 mod timeline;
+mod view;
 mod wording;
 
 use std::fs;
@@ -20,10 +19,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use cutover::{Display, Live};
 use local_stack::{ExternalDns, Report, SCENARIOS, Scenario, Seen, Stack, blueprint};
 use serde_json::{Map, Value, json};
-
-use crate::live::{Display, Live};
 
 /// The scale of all waits without `--real-time`: a minute takes 1.2 seconds.
 const WAIT_SCALE: f64 = 0.02;
@@ -109,7 +107,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
             if let (Seen::Moment(moment), true) = (seen, arguments.json) {
                 println!("{}", json!(moment));
             }
-            live.show(seen);
+            view::show(&mut live, seen);
         })
         .await?;
     live.close();

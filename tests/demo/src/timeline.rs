@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use cutover::is_question;
 use local_stack::Moment;
 
 use crate::wording;
@@ -51,10 +52,7 @@ pub(crate) fn text(timeline: &[Moment]) -> String {
 /// The states of `moments` in the order of their first occurrence, with their counts.
 fn states(moments: &[Moment]) -> Vec<String> {
     let mut states: Vec<(&str, usize)> = Vec::new();
-    for moment in moments
-        .iter()
-        .filter(|moment| !wording::is_question(&moment.state))
-    {
+    for moment in moments.iter().filter(|moment| !is_question(&moment.state)) {
         match states.iter_mut().find(|(state, _)| *state == moment.state) {
             Some((_, count)) => *count += 1,
             None => states.push((&moment.state, 1)),

@@ -1,7 +1,5 @@
 //! Short texts for names, weights, durations and results.
 
-use std::time::Duration;
-
 use local_stack::{
     BLUE, CHECK_SECONDS, ExecutionResult, GREEN, NameWeights, RecordName, Report, Scenario,
 };
@@ -54,19 +52,6 @@ pub(crate) fn weight(name_weights: &NameWeights, name: &RecordName, side: &str) 
         .ok()
         .and_then(|side| name_weights.weight(name, &side));
     weight.map_or_else(|| "mixed".to_owned(), |weight| weight.to_string())
-}
-
-/// `40 s`, `3 min`.
-pub(crate) fn duration(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds @ 0..90 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds.div_ceil(60)),
-    }
-}
-
-/// Whether a state only decides. Such states are not shown: the state after them shows the decision.
-pub(crate) fn is_question(state: &str) -> bool {
-    state.ends_with('?')
 }
 
 /// The causes of all errors, then how the executions ended and whether that is expected.

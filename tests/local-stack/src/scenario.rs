@@ -322,7 +322,7 @@ impl Play<'_> {
         let eventful = percent(EVENTFUL_STEP)?;
         let (mut is_baking, mut is_pending) = (false, true);
         let target = self.target.clone();
-        let mut follower = Follower::new(self.stack, execution, &target);
+        let mut follower = Follower::new(self.stack, execution, &target)?;
         while let Some(mut seen) = follower.next().await? {
             self.report_external_dns();
             if let Seen::Moment(moment) = &mut seen {
@@ -347,7 +347,7 @@ impl Play<'_> {
                         moment.state == "Bake" && weights.is_at(eventful, &target.from, &target.to);
                     self.timeline.push(moment);
                 }
-                Seen::Verdict { .. }
+                Seen::Verdict(_)
                     if is_baking
                         && is_pending
                         && circumstance != Circumstance::ApprovalIsRequested =>
@@ -356,7 +356,7 @@ impl Play<'_> {
                     self.trigger(execution, circumstance).await?;
                 }
                 Seen::Ended(ended) => return Ok(ended),
-                Seen::Verdict { .. } | Seen::Plan(_) | Seen::Happening(_) => {}
+                Seen::Verdict(_) | Seen::Plan(_) | Seen::Happening(_) => {}
             }
         }
         anyhow::bail!("the follower stopped before {} ended", execution.name())

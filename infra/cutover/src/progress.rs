@@ -1,18 +1,18 @@
-//! The progress of a migration, computed from its plan and its weights.
+//! The progress of a migration, computed from its plan and its percent.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
-use local_stack::{Moment, Percent};
+use migration::dns::Percent;
 use serde_json::Value;
 
-use crate::wording;
+use crate::text::short_duration;
 
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     steps: Vec<Step>,
     /// The number of steps that have begun.
     begun: usize,
-    begun_at: Option<Instant>,
+    begun_at: Option<SystemTime>,
     /// Whether the share of `to` has fallen.
     has_fallen: bool,
     has_ended: bool,
@@ -58,14 +58,19 @@ impl Progress {
             .collect();
     }
 
-    /// Notes the current share of `to`.
-    pub(crate) fn note(&mut self, moment: &Moment) {
-        let reached = |step: &&Step| percent(moment.percent) >= step.percent;
+    pub(crate) fn has_plan(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// Notes the share of `to` at this time.
+    pub(crate) fn note(&mut self, share: Percent, at: SystemTime) {
+        let share = f64::from(share.hundredths()) / 100.0;
+        let reached = |step: &&Step| share >= step.percent;
         let begun = self.steps.iter().take_while(reached).count();
         self.has_fallen |= begun < self.begun;
         if begun > self.begun {
             self.begun = begun;
-            self.begun_at = Some(Instant::now());
+            self.begun_at = Some(at);
         }
     }
 
@@ -77,7 +82,7 @@ impl Progress {
     /// The progress in a few words.
     pub(crate) fn summary(&self) -> String {
         let (begun, steps) = (self.begun, self.steps.len());
-        let left = wording::duration(self.left());
+        let left = short_duration(self.left());
         match begun {
             _ if steps == 0 => "no plan yet".to_owned(),
             _ if self.has_fallen => format!("stopped at step {begun} of {steps}"),
@@ -99,9 +104,11 @@ impl Progress {
             .begun
             .checked_sub(1)
             .and_then(|index| self.steps.get(index));
+        // A clock that is behind that of AWS counts as no time.
         let spent = self
             .begun_at
-            .map(|at| at.elapsed().div_f64(self.scale))
+            .and_then(|at| at.elapsed().ok())
+            .map(|elapsed| elapsed.div_f64(self.scale))
             .unwrap_or_default();
         let of_current = current.map(|step| step.duration.saturating_sub(spent));
         ahead + of_current.unwrap_or_default()
@@ -117,6 +124,38 @@ impl Progress {
     }
 }
 
-fn percent(percent: Percent) -> f64 {
-    f64::from(percent.hundredths()) / 100.0
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn progress() -> Progress {
+        let mut progress = Progress::new(1.0);
+        progress.plan(&json!({
+            "steps": [
+                { "percent": 50, "waitSeconds": 60, "bakeSeconds": 540 },
+                { "percent": 100, "waitSeconds": 60, "bakeSeconds": 540 },
+            ],
+            "expectedDurationSeconds": 1200,
+        }));
+        progress
+    }
+
+    #[test]
+    fn time_since_the_shift_is_taken_off_the_time_left() {
+        let mut progress = progress();
+        assert_eq!(progress.summary(), "before step 1 of 2, 20 min left");
+        let half = Percent::whole(50).unwrap();
+        progress.note(half, SystemTime::now() - Duration::from_mins(5));
+        assert_eq!(progress.summary(), "step 1 of 2, 15 min left");
+    }
+
+    #[test]
+    fn a_share_that_falls_has_stopped_the_steps() {
+        let mut progress = progress();
+        progress.note(Percent::whole(50).unwrap(), SystemTime::now());
+        progress.note(Percent::ZERO, SystemTime::now());
+        assert_eq!(progress.summary(), "stopped at step 1 of 2");
+    }
 }
