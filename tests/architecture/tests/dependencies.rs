@@ -91,15 +91,38 @@ fn a_function_is_linked_with_the_sdks_that_it_calls_and_with_no_other_function()
         let found = linked_sdks(function);
         assert!(found.iter().eq(sdks), "{function}: {found:?}");
         let mut linked = linked_crates(function);
-        linked.retain(|name| FUNCTIONS.contains(&name.as_str()));
+        linked.retain(|name| name == "cutover" || FUNCTIONS.contains(&name.as_str()));
         assert_eq!(linked, BTreeSet::from([function.to_owned()]));
+    }
+}
+
+/// It only calls what the console calls. The other SDKs are those with which `aws-config` finds credentials.
+#[test]
+fn the_command_line_calls_step_functions_only() {
+    let linked = linked_sdks("cutover");
+    let credentials = ["aws-sdk-signin", "aws-sdk-sso", "aws-sdk-ssooidc"];
+    let called = linked
+        .iter()
+        .filter(|name| !credentials.contains(&name.as_str()));
+    assert!(called.eq(["aws-sdk-sfn"]), "{linked:?}");
+}
+
+/// Else a fresh clone would build the AWS crates twice: for the demo and for the functions.
+#[test]
+fn the_demo_is_built_without_what_only_the_command_line_needs() {
+    let linked = linked_crates("demo");
+    assert!(linked.contains("cutover"), "{linked:?}");
+    for name in ["aws-sdk-sso", "aws-sdk-signin", "clap_complete", "p256"] {
+        assert!(!linked.contains(name), "{name}");
     }
 }
 
 #[test]
 fn the_dependencies_between_modules_have_no_cycles() {
-    for name in LIBRARIES.into_iter().chain(FUNCTIONS) {
-        let modules = Modules::read(&workspace().join("functions").join(name).join("src"));
+    let functions = LIBRARIES.into_iter().chain(FUNCTIONS);
+    let functions = functions.map(|name| format!("functions/{name}"));
+    for name in functions.chain(["infra/cutover".to_owned()]) {
+        let modules = Modules::read(&workspace().join(&name).join("src"));
         let cycles = modules.cycles();
         assert!(
             cycles.is_empty(),

@@ -1,0 +1,13 @@
+//! `cutover`: plans, starts, follows, answers, rolls back and releases migrations.
+//!
+//! It only starts, reads and answers executions of Step Functions, as the console does. What a migration
+//! does and refuses is decided by the state machines.
+
+mod command;
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    command::main().await
+}
