@@ -79,11 +79,13 @@ fn long_bake() -> Value {
 
 /// Runs the command with nothing but the stack's environment, and this text on standard input.
 async fn run_with(stack: &Stack, arguments: &[&str], input: &str) -> Ran {
+    run_in(&stack.environment(), arguments, input).await
+}
+
+async fn run_in(environment: &[(&str, String)], arguments: &[&str], input: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(stack.environment());
+    let environment = environment.iter().cloned();
+    command.args(arguments).env_clear().envs(environment);
     command.stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let input = input.to_owned();
@@ -474,6 +476,56 @@ async fn release_of_a_migration_without_leases_has_nothing_to_do() {
     released.assert(0, &["ended as Nothing to release"]);
     let refused = run(&stack, &["release", "nobody", "--wait"]).await;
     refused.assert(3, &["Refused", "ExecutionNotFound"]);
+}
+
+/// The policy in the README, for the emulator's account and Region.
+fn documented_policy() -> Value {
+    let readme = include_str!("../README.md");
+    let policy = readme.split("```json\n").nth(1).unwrap();
+    let policy = policy.split("```").next().unwrap();
+    let policy = policy.replace("eu-west-1:111122223333", "us-east-1:000000000000");
+    serde_json::from_str(&policy).unwrap()
+}
+
+#[tokio::test]
+async fn documented_policy_permits_every_command_and_each_statement_is_needed() {
+    let stack = stack().await;
+    let policy = documented_policy();
+    let input = input(&stack, long_bake());
+    let environment = stack.environment_with_policy("all", &policy).await;
+    let environment = environment.unwrap();
+    let run = async |arguments: &[&str]| run_in(&environment, arguments, &input).await;
+    run(&["plan", "-"]).await.assert(0, &[]);
+    let arguments = ["start", "-", "--execution-name", "permitted"];
+    run(&arguments).await.assert(0, &[]);
+    until_status(&stack, "permitted", |status| status["phase"] == "bake").await;
+    run(&["status"])
+        .await
+        .assert(0, &["cutover hold permitted"]);
+
+    for (sid, permission) in [
+        ("Start", "states:StartExecution"),
+        ("List", "states:ListExecutions"),
+        ("Read", "states:DescribeExecution"),
+        ("Answer", "states:SendTaskFailure"),
+    ] {
+        let mut reduced = policy.clone();
+        let statements = reduced["Statement"].as_array_mut().unwrap();
+        statements.retain(|statement| statement["Sid"] != sid);
+        let environment = stack.environment_with_policy(sid, &reduced).await;
+        let command: &[&str] = match sid {
+            "Start" => &["plan", "-"],
+            _ => &["hold", "permitted"],
+        };
+        let denied = run_in(&environment.unwrap(), command, &input).await;
+        denied.assert(1, &[permission, "is not permitted"]);
+    }
+    run(&["hold", "permitted"]).await.assert(0, &[]);
+    let arguments = ["rollback", "--execution", "permitted", "--wait"];
+    run(&arguments).await.assert(0, &[]);
+    let arguments = ["release", "permitted", "--wait"];
+    run(&arguments).await.assert(0, &["Nothing to release"]);
+    run(&["status", "permitted"]).await.assert(0, &["then"]);
 }
 
 #[tokio::test]

@@ -246,6 +246,46 @@ impl Stack {
         ]
     }
 
+    /// The same for a new role that has this policy and nothing else.
+    pub async fn environment_with_policy(
+        &self,
+        role: &str,
+        policy: &Value,
+    ) -> Result<Vec<(&'static str, String)>> {
+        let trust = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }] });
+        let (trust, policy) = (trust.to_string(), policy.to_string());
+        let version = ("Version", "2010-05-08");
+        let create = [
+            ("Action", "CreateRole"),
+            version,
+            ("RoleName", role),
+            ("AssumeRolePolicyDocument", &trust),
+        ];
+        let created = http::query(self.endpoint(), "iam", &create).await?;
+        let put = [
+            ("Action", "PutRolePolicy"),
+            version,
+            ("RoleName", role),
+            ("PolicyName", "policy"),
+            ("PolicyDocument", &policy),
+        ];
+        http::query(self.endpoint(), "iam", &put).await?;
+        let arn = http::element(&created, "Arn").context("the new role has no ARN")?;
+        let credentials = self.credentials_of_role(arn).await?;
+        let mut environment = Vec::from(self.environment());
+        for (name, value) in &mut environment {
+            match *name {
+                "AWS_ACCESS_KEY_ID" => credentials.access_key_id().clone_into(value),
+                "AWS_SECRET_ACCESS_KEY" => credentials.secret_access_key().clone_into(value),
+                _ => {}
+            }
+        }
+        let token = credentials.session_token().unwrap_or_default();
+        environment.push(("AWS_SESSION_TOKEN", token.to_owned()));
+        Ok(environment)
+    }
+
     /// Multiplies every Wait and every delay before a retry of the state machines by `scale`. It
     /// changes neither timeouts nor the duration of the functions' calls.
     pub async fn scale_waits(&self, scale: f64) -> Result<()> {
@@ -403,6 +443,11 @@ impl Stack {
     }
 
     async fn sdk_with_role(&self, role: &str) -> Result<SdkConfig> {
+        let credentials = self.credentials_of_role(role).await?;
+        Ok(sdk_config(self.emulator.endpoint, credentials))
+    }
+
+    async fn credentials_of_role(&self, role: &str) -> Result<Credentials> {
         let endpoint = self.emulator.endpoint;
         let form = [
             ("Action", "AssumeRole"),
@@ -416,14 +461,13 @@ impl Stack {
                 .map(str::to_owned)
                 .with_context(|| format!("the answer to AssumeRole has no {tag}"))
         };
-        let credentials = Credentials::new(
+        Ok(Credentials::new(
             part("AccessKeyId")?,
             part("SecretAccessKey")?,
             Some(part("SessionToken")?),
             None,
             "local-stack",
-        );
-        Ok(sdk_config(endpoint, credentials))
+        ))
     }
 
     /// The output of the emulator and the logs of the functions.
