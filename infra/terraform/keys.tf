@@ -1,18 +1,5 @@
-# Signs the journals: the two functions that write them derive their key from it with one call of GenerateMac after a
-# cold start.
-resource "aws_kms_key" "journals" {
-  count = var.journal_key_arn == null ? 1 : 0
-
-  description = "Signs the journals of the stack ${var.name}."
-  # KMS can't rotate such a key.
-  customer_master_key_spec = "HMAC_256"
-  key_usage                = "GENERATE_VERIFY_MAC"
-  # KMS's maximum. The deletion can be cancelled until then, because a deployment can trust the journals of an earlier
-  # one only with the same key.
-  deletion_window_in_days = 30
-  tags                    = var.tags
-
-  policy = jsonencode({
+locals {
+  journal_key_policy = {
     Version = "2012-10-17"
     Statement = [
       # Not kms:*, with which an IAM policy could permit anybody to sign. Source: "Default key policy" in the KMS
@@ -46,6 +33,41 @@ resource "aws_kms_key" "journals" {
         Resource  = "*"
       },
     ]
+  }
+
+  journal_key_arn = var.journal_key_arn == null ? aws_cloudformation_stack.journal_key[0].outputs["Arn"] : var.journal_key_arn
+}
+
+# The key that signs the journals: the two functions that write them derive their key from it with one call of
+# GenerateMac after a cold start. A deployment that takes over can trust the journals of this one only with the same key,
+# so it is kept when this is destroyed. Terraform would schedule the deletion of an aws_kms_key, and has no argument to
+# keep one; CloudFormation keeps a resource whose deletion policy is Retain.
+resource "aws_cloudformation_stack" "journal_key" {
+  count = var.journal_key_arn == null ? 1 : 0
+
+  name = "${var.name}-journal-key"
+  tags = var.tags
+
+  template_body = jsonencode({
+    AWSTemplateFormatVersion = "2010-09-09"
+    Description              = "The key that signs the journals of Cutover. It is kept when this stack is deleted."
+    Resources = {
+      Key = {
+        Type                = "AWS::KMS::Key"
+        DeletionPolicy      = "Retain"
+        UpdateReplacePolicy = "Retain"
+        # KMS can't rotate such a key.
+        Properties = {
+          Description = "Signs the journals of the stack ${var.name}."
+          KeySpec     = "HMAC_256"
+          KeyUsage    = "GENERATE_VERIFY_MAC"
+          KeyPolicy   = local.journal_key_policy
+        }
+      }
+    }
+    Outputs = {
+      Arn = { Value = { "Fn::GetAtt" = ["Key", "Arn"] } }
+    }
   })
 }
 

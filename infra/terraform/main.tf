@@ -13,6 +13,4 @@ locals {
   # For ARNs that are written out, because a reference would be circular.
   state_machine_arn_prefix = "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${var.name}"
   execution_arn_prefix     = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${var.name}"
-
-  journal_key_arn = var.journal_key_arn == null ? aws_kms_key.journals[0].arn : var.journal_key_arn
 }

@@ -402,7 +402,14 @@ def queue_policy(it):
     return [(("queue policy", it.take("queue_url")), it.renamed({"policy": "PolicyDocument"}))]
 
 
+def stack_resources(it):
+    """The resources of a stack that Terraform deploys, which CloudFormation spells already."""
+    template = json.loads(it.take("template_body"))
+    return [(resource["Type"], resource["Properties"]) for resource in template["Resources"].values()]
+
+
 KINDS = {
+    "aws_cloudformation_stack": stack_resources,
     "aws_cloudwatch_dashboard": simple(
         "AWS::CloudWatch::Dashboard", {"dashboard_name": "DashboardName", "dashboard_body": "DashboardBody"}
     ),
@@ -488,6 +495,9 @@ def symbols(resources):
             found[values["arn"]] = symbol("policy", values["description"])
         elif kind == "aws_kms_key":
             found[values["arn"]] = symbol("key", values["description"])
+        elif kind == "aws_cloudformation_stack":
+            key = json.loads(values["template_body"])["Resources"]["Key"]["Properties"]
+            found[values["outputs"]["Arn"]] = symbol("key", key["Description"])
         elif kind == "aws_sns_topic":
             found[values["arn"]] = symbol("topic", values["display_name"])
         elif kind == "aws_sqs_queue":
@@ -551,6 +561,8 @@ TEMPLATE_PROPERTIES_NOT_COMPARED = {
     "AWS::StepFunctions::StateMachine": {"Tags"},
 }
 TERRAFORM_ATTRIBUTES_NOT_COMPARED = {
+    # The key in it is compared.
+    "aws_cloudformation_stack": {"name", "outputs"},
     "aws_cloudwatch_event_rule": {"event_bus_name", "state", "is_enabled"},
     "aws_cloudwatch_event_target": {"event_bus_name"},
     "aws_cloudwatch_log_group": {"log_group_class"},
