@@ -1,7 +1,7 @@
 //! `cutover`: plans, starts, follows, answers, rolls back and releases migrations.
 //!
-//! It only starts, reads and answers executions of Step Functions, as the console does. What a migration
-//! does and refuses is decided by the state machines.
+//! It only starts, reads and answers executions of Step Functions, and reads the zone, as the console does. What
+//! a migration does and refuses is decided by the state machines.
 
 mod command;
 

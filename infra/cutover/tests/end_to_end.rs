@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use expect_test::expect;
 use local_stack::{
     BLUE, Execution, GREEN, Notification, RecordName, Stack, blueprint, without_registry,
 };
@@ -479,18 +480,19 @@ async fn release_of_a_migration_without_leases_has_nothing_to_do() {
 }
 
 /// The policy in the README, for the emulator's account and Region.
-fn documented_policy() -> Value {
+fn documented_policy(stack: &Stack) -> Value {
     let readme = include_str!("../README.md");
     let policy = readme.split("```json\n").nth(1).unwrap();
     let policy = policy.split("```").next().unwrap();
     let policy = policy.replace("eu-west-1:111122223333", "us-east-1:000000000000");
+    let policy = policy.replace("Z3Q77PNBQS71R4", stack.zone.id());
     serde_json::from_str(&policy).unwrap()
 }
 
 #[tokio::test]
 async fn documented_policy_permits_every_command_and_each_statement_is_needed() {
     let stack = stack().await;
-    let policy = documented_policy();
+    let policy = documented_policy(&stack);
     let input = input(&stack, long_bake());
     let environment = stack.environment_with_policy("all", &policy).await;
     let environment = environment.unwrap();
@@ -502,11 +504,15 @@ async fn documented_policy_permits_every_command_and_each_statement_is_needed() 
     run(&["status"])
         .await
         .assert(0, &["cutover hold permitted"]);
+    run(&["weights", "permitted"])
+        .await
+        .assert(0, &["without a registry TXT"]);
 
     for (sid, permission) in [
         ("Start", "states:StartExecution"),
         ("List", "states:ListExecutions"),
         ("Read", "states:DescribeExecution"),
+        ("ReadZone", "route53:GetHostedZone"),
         ("Answer", "states:SendTaskFailure"),
     ] {
         let mut reduced = policy.clone();
@@ -515,6 +521,7 @@ async fn documented_policy_permits_every_command_and_each_statement_is_needed() 
         let environment = stack.environment_with_policy(sid, &reduced).await;
         let command: &[&str] = match sid {
             "Start" => &["plan", "-"],
+            "ReadZone" => &["weights", "permitted"],
             _ => &["hold", "permitted"],
         };
         let denied = run_in(&environment.unwrap(), command, &input).await;
@@ -526,6 +533,50 @@ async fn documented_policy_permits_every_command_and_each_statement_is_needed() 
     let arguments = ["release", "permitted", "--wait"];
     run(&arguments).await.assert(0, &["Nothing to release"]);
     run(&["status", "permitted"]).await.assert(0, &["then"]);
+}
+
+/// The script is run with a program `kubectl` that prints its arguments.
+#[tokio::test]
+async fn weights_are_those_that_the_migration_has_reached() {
+    let stack = Stack::start(&blueprint()).await.unwrap();
+    stack.scale_waits(WAIT_SCALE).await.unwrap();
+    let input = input(&stack, json!({}));
+    let arguments = ["start", "-", "--execution-name", "done", "--wait"];
+    let done = run_with(&stack, &arguments, &input).await;
+    done.assert(0, &["Completed"]);
+
+    let table = run(&stack, &["weights", "done"]).await;
+    expect![[r#"
+        eks-blueprint-blue: external-dns.alpha.kubernetes.io/aws-weight
+          "0"  ingress/team-burnham/burnham-ingress  burnham.eks-blueprint.example.com
+
+        eks-blueprint-green: external-dns.alpha.kubernetes.io/aws-weight
+          "100"  ingress/team-burnham/burnham-ingress  burnham.eks-blueprint.example.com
+    "#]]
+    .assert_eq(&table.output);
+    let json = run(&stack, &["weights", "done", "--output", "json"])
+        .await
+        .json();
+    assert_eq!(json["to"]["objects"][0]["weights"], json!([100]));
+    assert_eq!(json["warnings"], json!([]));
+
+    let prefix = ["--annotation-prefix", "external-dns.kubernetes.io/"];
+    let arguments = [&["weights", "done", "--script"], &prefix[..]].concat();
+    let script = run(&stack, &arguments).await.output;
+    let kubectl = "kubectl() { echo \"$@\"; }\n";
+    let output = Command::new("/bin/sh")
+        .args(["-c", &format!("{kubectl}{script}")])
+        .env_clear()
+        .envs([("FROM_CONTEXT", "blue"), ("TO_CONTEXT", "green")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    expect![[r#"
+        --context blue --namespace team-burnham annotate --overwrite ingress burnham-ingress external-dns.kubernetes.io/aws-weight=0
+        --context green --namespace team-burnham annotate --overwrite ingress burnham-ingress external-dns.kubernetes.io/aws-weight=100
+    "#]].assert_eq(&String::from_utf8(output.stdout).unwrap());
+    let none = run(&stack, &["weights", "nobody"]).await;
+    none.assert(1, &["there is no execution nobody"]);
 }
 
 #[tokio::test]

@@ -98,13 +98,13 @@ fn a_function_is_linked_with_the_sdks_that_it_calls_and_with_no_other_function()
 
 /// It only calls what the console calls. The other SDKs are those with which `aws-config` finds credentials.
 #[test]
-fn the_command_line_calls_step_functions_only() {
+fn the_command_line_calls_step_functions_and_reads_route_53() {
     let linked = linked_sdks("cutover");
     let credentials = ["aws-sdk-signin", "aws-sdk-sso", "aws-sdk-ssooidc"];
     let called = linked
         .iter()
         .filter(|name| !credentials.contains(&name.as_str()));
-    assert!(called.eq(["aws-sdk-sfn"]), "{linked:?}");
+    assert!(called.eq(["aws-sdk-route53", "aws-sdk-sfn"]), "{linked:?}");
 }
 
 /// Else a fresh clone would build the AWS crates twice: for the demo and for the functions.

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Hold(Answer),
     /// Restores the original weights.
     Rollback(Rollback),
+    /// Prints the weights that the annotations in Git have to have before a release.
+    Weights(Weights),
     /// Gives the names of a completed migration back to ExternalDNS, once the annotations have the new weights.
     Release(Release),
     /// Prints a script that completes commands in a shell.
@@ -157,6 +160,40 @@ pub(crate) struct RollbackTarget {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct Weights {
+    /// The name or the ARN of the migration's execution.
+    pub(crate) execution: String,
+    /// Prints a shell script that annotates the objects with kubectl, in the contexts that the variables `FROM_CONTEXT`
+    /// and `TO_CONTEXT` name for the two sides.
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) script: bool,
+    /// The prefix of ExternalDNS's annotations. From v0.22 on it is external-dns.kubernetes.io/ by default.
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = "external-dns.alpha.kubernetes.io/"
+    )]
+    pub(crate) annotation_prefix: AnnotationPrefix,
+}
+
+/// The prefix of an annotation, such as `external-dns.kubernetes.io/`.
+#[derive(Clone, Debug)]
+pub(crate) struct AnnotationPrefix(pub(crate) String);
+
+impl FromStr for AnnotationPrefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let domain = text.strip_suffix('/').unwrap_or_default();
+        let is_permitted = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+        if domain.is_empty() || !domain.bytes().all(is_permitted) {
+            return Err("expected a domain with a slash at its end".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Release {
     /// The name or the ARN of the migration's execution.
     pub(crate) execution: String,
@@ -208,6 +245,14 @@ mod tests {
         let arguments = Arguments::try_parse_from(arguments).unwrap();
         assert_eq!(arguments.account.name, "blue");
         assert_eq!(arguments.output, Format::Json);
+    }
+
+    #[test]
+    fn prefix_of_an_annotation_is_a_domain_with_a_slash() {
+        for wrong in ["", "/", "external-dns.kubernetes.io", "a b/", "$(id)/"] {
+            let arguments = ["weights", "run", "--annotation-prefix", wrong];
+            assert_eq!(refused(&arguments), ErrorKind::ValueValidation, "{wrong}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod stack;
 mod start;
 mod status;
 mod watches;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,7 @@ async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Hold(given) => answer::run(answer::Answer::Hold, given, &stack, output).await,
         Command::Rollback(rollback) => rollback::run(rollback, &stack, output).await,
         Command::Release(release) => release::run(release, &stack, output).await,
+        Command::Weights(weights) => weights::run(weights, &stack, output).await,
         Command::Completions { .. } => Ok(Exit::Done),
     }
 }

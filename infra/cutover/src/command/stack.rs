@@ -46,6 +46,7 @@ pub(crate) struct Stack {
     partition: String,
     account_id: String,
     region: String,
+    sdk_config: SdkConfig,
     step_functions: aws_sdk_sfn::Client,
 }
 
@@ -82,7 +83,13 @@ impl Stack {
             account_id: identity.account().unwrap_or_default().to_owned(),
             region,
             step_functions: aws_sdk_sfn::Client::new(&config),
+            sdk_config: config,
         })
+    }
+
+    /// For the clients of single commands.
+    pub(crate) fn sdk_config(&self) -> &SdkConfig {
+        &self.sdk_config
     }
 
     /// `cutover in account 111122223333, Region eu-west-1`.

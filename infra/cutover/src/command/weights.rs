@@ -1,0 +1,207 @@
+//! `cutover weights`: the annotations with which ExternalDNS keeps the weights that are in the zone.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use aws_sdk_sfn::types::HistoryEvent;
+use cutover::printable;
+use migration::dns::{SetIdentifierTemplate, Side, Sides};
+use migration::external_dns::{Annotation, Annotations, annotations};
+use migration::plan::Migration;
+use migration::route53::read_names;
+use migration::text::table;
+use route53_adapter::Route53Client;
+use serde_json::{Value, json};
+
+use super::arguments::Weights;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::stack::{Machine, Stack};
+
+/// The kind that ExternalDNS writes for a `DNSEndpoint`, which has its weight in a field and not in an
+/// annotation.
+///
+/// Source: ExternalDNS, `source/crd.go`.
+const DNS_ENDPOINT: &str = "crd";
+
+pub(crate) async fn run(weights: &Weights, stack: &Stack, output: Output) -> Result<Exit, Failure> {
+    let migration = planned(stack, &weights.execution).await?;
+    let route53 = Route53Client::new(stack.sdk_config());
+    let zone = read_names(
+        &route53,
+        &migration.hosted_zone_id,
+        migration.record_names(),
+    )
+    .await;
+    let zone = zone.map_err(|error| Failure::new(Exit::Failed, error.message()))?;
+    let identifiers = migration.identifiers();
+    let identifiers = identifiers.map_err(|error| Failure::new(Exit::Failed, error.message()))?;
+    let names = migration.names.iter().zip(&identifiers);
+    let found = annotations(&zone, names, migration.external_dns.names());
+    let report = Report {
+        execution: &weights.execution,
+        sides: Sides {
+            from: &migration.from,
+            to: &migration.to,
+        },
+        key: format!("{}aws-weight", weights.annotation_prefix.0),
+        found: &found,
+    };
+    if weights.script {
+        Output::text(&report.script());
+    } else {
+        output.print(&report.text(), &report.json());
+    }
+    for problem in report.problems() {
+        eprintln!("warning: {}", printable(&problem));
+    }
+    Ok(Exit::Done)
+}
+
+/// The migration as it was planned.
+async fn planned(stack: &Stack, name_or_arn: &str) -> Result<Migration, Failure> {
+    let execution = stack.execution(Machine::Migration, name_or_arn);
+    stack.describe(Machine::Migration, &execution).await?;
+    // The last one: a redriven execution plans again.
+    let events = execution.events_after(0).await?;
+    let planned = events.iter().rev().find_map(planned_by);
+    let Some(planned) = planned else {
+        let message = format!("{name_or_arn} has planned no migration");
+        return Err(Failure::new(Exit::NotStarted, message));
+    };
+    serde_json::from_value(planned).map_err(|error| {
+        let message = format!(
+            "{name_or_arn} was planned by another version of Cutover, which this command can't read: {error}"
+        );
+        Failure::new(Exit::Failed, message)
+    })
+}
+
+/// The migration in the answer of the function that plans it.
+fn planned_by(event: &HistoryEvent) -> Option<Value> {
+    let output = event.task_succeeded_event_details()?.output()?;
+    let output: Value = serde_json::from_str(output).ok()?;
+    let planned = output.pointer("/Payload/migration")?;
+    planned.is_object().then(|| planned.clone())
+}
+
+/// What was found for a migration, and how it is written.
+struct Report<'a> {
+    execution: &'a str,
+    sides: Sides<&'a SetIdentifierTemplate>,
+    /// The key of the annotation.
+    key: String,
+    found: &'a Annotations,
+}
+
+impl Report<'_> {
+    fn of_side(&self) -> [(Side, &SetIdentifierTemplate, &[Annotation]); 2] {
+        [
+            (Side::From, self.sides.from, &self.found.of.from),
+            (Side::To, self.sides.to, &self.found.of.to),
+        ]
+    }
+
+    fn text(&self) -> String {
+        let mut parts = Vec::new();
+        for (_, side, annotations) in self.of_side() {
+            let rows: Vec<_> = annotations.iter().map(row).collect();
+            let mut lines = table(&rows);
+            if lines.is_empty() {
+                lines.push("none of its records has a Kubernetes object".to_owned());
+            }
+            parts.push(format!("{side}: {}\n  {}", self.key, lines.join("\n  ")));
+        }
+        parts.join("\n\n")
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "execution": self.execution,
+            "annotation": self.key,
+            "from": { "setIdentifier": self.sides.from, "objects": self.found.of.from },
+            "to": { "setIdentifier": self.sides.to, "objects": self.found.of.to },
+            "warnings": self.problems(),
+        })
+    }
+
+    /// A script that annotates the objects. Nothing in it needs quotation marks: an object has only letters,
+    /// digits, hyphens and dots.
+    fn script(&self) -> String {
+        let mut script = format!(
+            "#!/bin/sh\n# Sets the weights that the migration {} has reached. FROM_CONTEXT and TO_CONTEXT are the\n\
+             # contexts of kubectl for the clusters of the two sides.\nset -eu\n",
+            printable(self.execution)
+        );
+        for (side, _, annotations) in self.of_side() {
+            let context = match side {
+                Side::From => "FROM_CONTEXT",
+                Side::To => "TO_CONTEXT",
+            };
+            for annotation in annotations.iter().filter(|it| is_annotated(it)) {
+                let object = &annotation.object;
+                if let Some(weight) = only(&annotation.weights) {
+                    // Writing to a String can't fail.
+                    let _ = writeln!(
+                        script,
+                        "kubectl --context \"${{{context}:?}}\" --namespace {} annotate --overwrite {} {} {}={weight}",
+                        object.namespace, object.kind, object.name, self.key
+                    );
+                }
+            }
+        }
+        script
+    }
+
+    /// What a person has to decide.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for annotation in self
+            .of_side()
+            .into_iter()
+            .flat_map(|(_, _, annotations)| annotations)
+        {
+            let object = &annotation.object;
+            if only(&annotation.weights).is_none() {
+                let weights: Vec<_> = annotation.weights.iter().map(u8::to_string).collect();
+                problems.push(format!(
+                    "the records of {object} have several weights ({}), but its annotation has one: give its names \
+                     objects of their own, or move all of its names",
+                    weights.join(", ")
+                ));
+            } else if !is_annotated(annotation) {
+                problems.push(format!(
+                    "{object} is a DNSEndpoint: set its weight in providerSpecific, not by an annotation"
+                ));
+            }
+        }
+        let others = self.found.without_object.iter();
+        problems.extend(others.map(|(txt, text)| {
+            format!("the registry TXT {txt} names no Kubernetes object that can be annotated, found {text:?}")
+        }));
+        let without = self.found.without_registry.iter();
+        problems.extend(without.map(|name| {
+            format!("{name} has records without a registry TXT: set their weights where they are kept, such as in Terraform")
+        }));
+        problems
+    }
+}
+
+fn row(annotation: &Annotation) -> Vec<String> {
+    let weights: Vec<_> = annotation.weights.iter().map(u8::to_string).collect();
+    let names: Vec<_> = annotation.names.iter().map(ToString::to_string).collect();
+    vec![
+        format!("\"{}\"", weights.join(" or ")),
+        annotation.object.to_string(),
+        names.join(", "),
+    ]
+}
+
+fn is_annotated(annotation: &Annotation) -> bool {
+    annotation.object.kind != DNS_ENDPOINT
+}
+
+/// The weight, if there is only one.
+fn only(weights: &BTreeSet<u8>) -> Option<u8> {
+    weights.first().copied().filter(|_| weights.len() == 1)
+}
