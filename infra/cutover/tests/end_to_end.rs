@@ -506,7 +506,7 @@ async fn documented_policy_permits_every_command_and_each_statement_is_needed() 
         .assert(0, &["cutover hold permitted"]);
     run(&["weights", "permitted"])
         .await
-        .assert(0, &["without a registry TXT"]);
+        .assert(0, &["without a registry TXT", "has not completed"]);
 
     for (sid, permission) in [
         ("Start", "states:StartExecution"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use aws_sdk_sfn::types::HistoryEvent;
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use cutover::printable;
 use migration::dns::{SetIdentifierTemplate, Side, Sides};
 use migration::external_dns::{Annotation, Annotations, annotations};
@@ -25,7 +25,7 @@ use super::stack::{Machine, Stack};
 const DNS_ENDPOINT: &str = "crd";
 
 pub(crate) async fn run(weights: &Weights, stack: &Stack, output: Output) -> Result<Exit, Failure> {
-    let migration = planned(stack, &weights.execution).await?;
+    let (migration, status) = planned(stack, &weights.execution).await?;
     let route53 = Route53Client::new(stack.sdk_config());
     let zone = read_names(
         &route53,
@@ -46,6 +46,7 @@ pub(crate) async fn run(weights: &Weights, stack: &Stack, output: Output) -> Res
         },
         key: format!("{}aws-weight", weights.annotation_prefix.0),
         found: &found,
+        has_completed: status == ExecutionStatus::Succeeded,
     };
     if weights.script {
         Output::text(&report.script());
@@ -58,10 +59,13 @@ pub(crate) async fn run(weights: &Weights, stack: &Stack, output: Output) -> Res
     Ok(Exit::Done)
 }
 
-/// The migration as it was planned.
-async fn planned(stack: &Stack, name_or_arn: &str) -> Result<Migration, Failure> {
+/// The migration as it was planned, and the status of its execution.
+async fn planned(
+    stack: &Stack,
+    name_or_arn: &str,
+) -> Result<(Migration, ExecutionStatus), Failure> {
     let execution = stack.execution(Machine::Migration, name_or_arn);
-    stack.describe(Machine::Migration, &execution).await?;
+    let described = stack.describe(Machine::Migration, &execution).await?;
     // The last one: a redriven execution plans again.
     let events = execution.events_after(0).await?;
     let planned = events.iter().rev().find_map(planned_by);
@@ -69,12 +73,13 @@ async fn planned(stack: &Stack, name_or_arn: &str) -> Result<Migration, Failure>
         let message = format!("{name_or_arn} has planned no migration");
         return Err(Failure::new(Exit::NotStarted, message));
     };
-    serde_json::from_value(planned).map_err(|error| {
+    let migration = serde_json::from_value(planned).map_err(|error| {
         let message = format!(
             "{name_or_arn} was planned by another version of Cutover, which this command can't read: {error}"
         );
         Failure::new(Exit::Failed, message)
-    })
+    })?;
+    Ok((migration, described.status))
 }
 
 /// The migration in the answer of the function that plans it.
@@ -92,6 +97,7 @@ struct Report<'a> {
     /// The key of the annotation.
     key: String,
     found: &'a Annotations,
+    has_completed: bool,
 }
 
 impl Report<'_> {
@@ -156,6 +162,12 @@ impl Report<'_> {
     /// What a person has to decide.
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        if !self.has_completed {
+            problems.push(
+                "the migration has not completed: these are the weights that the zone has now"
+                    .to_owned(),
+            );
+        }
         for annotation in self
             .of_side()
             .into_iter()
@@ -204,4 +216,76 @@ fn is_annotated(annotation: &Annotation) -> bool {
 /// The weight, if there is only one.
 fn only(weights: &BTreeSet<u8>) -> Option<u8> {
     weights.first().copied().filter(|_| weights.len() == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn annotation(object: &str, weights: &[u8]) -> Annotation {
+        Annotation {
+            object: object.parse().unwrap(),
+            set_identifier: "blue".parse().unwrap(),
+            weights: weights.iter().copied().collect(),
+            names: ["app.example.com".parse().unwrap()].into(),
+        }
+    }
+
+    #[track_caller]
+    fn check(found: &Annotations, script: &Expect, problems: &Expect) {
+        let report = Report {
+            execution: "run",
+            sides: Sides {
+                from: &"blue".parse().unwrap(),
+                to: &"green".parse().unwrap(),
+            },
+            key: "external-dns.kubernetes.io/aws-weight".to_owned(),
+            found,
+            has_completed: true,
+        };
+        script.assert_eq(report.script().split("set -eu\n").nth(1).unwrap());
+        problems.assert_eq(&report.problems().join("\n"));
+    }
+
+    #[test]
+    fn script_leaves_out_what_a_person_has_to_decide() {
+        let mut found = Annotations::default();
+        found.of.from = vec![
+            annotation("ingress/team/app", &[0]),
+            annotation("ingress/team/some-names-moved", &[0, 100]),
+        ];
+        found.of.to = vec![annotation("crd/team/endpoint", &[100])];
+        check(
+            &found,
+            &expect![[r#"
+            kubectl --context "${FROM_CONTEXT:?}" --namespace team annotate --overwrite ingress app external-dns.kubernetes.io/aws-weight=0
+        "#]],
+            &expect![[r#"
+            the records of ingress/team/some-names-moved have several weights (0, 100), but its annotation has one: give its names objects of their own, or move all of its names
+            crd/team/endpoint is a DNSEndpoint: set its weight in providerSpecific, not by an annotation"#]],
+        );
+    }
+
+    #[test]
+    fn records_that_no_annotation_decides_are_told() {
+        let name = |host: &str| format!("{host}.example.com").parse().unwrap();
+        let found = Annotations {
+            without_object: vec![
+                (name("cname-a"), String::new()),
+                (name("cname-b"), "ingress/team/b;id".to_owned()),
+            ],
+            without_registry: [name("c")].into(),
+            ..Annotations::default()
+        };
+        check(
+            &found,
+            &expect![[r#""#]],
+            &expect![[r#"
+            the registry TXT cname-a.example.com names no Kubernetes object that can be annotated, found ""
+            the registry TXT cname-b.example.com names no Kubernetes object that can be annotated, found "ingress/team/b;id"
+            c.example.com has records without a registry TXT: set their weights where they are kept, such as in Terraform"#]],
+        );
+    }
 }

@@ -38,9 +38,9 @@ def with_values(node, values):
 def versions(template, parameters):
     """The version of each function: logical id and deletion policy.
 
-    The emulator's AWS::LanguageExtensions leaves references to parameters as they are. AWS's resolves
-    "parameters to literal values" (AWS CloudFormation Template Reference Guide, "AWS::LanguageExtensions
-    transform"), which is done here.
+    The emulator's AWS::LanguageExtensions leaves references to parameters as they are. AWS's puts the values in
+    their place, which is done here. Source: AWS CloudFormation Template Reference Guide,
+    "AWS::LanguageExtensions transform".
     """
     values = {}
     for name, parameter in template["Parameters"].items():
