@@ -27,27 +27,40 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The crates that `package` is linked with if it is built alone; `cargo metadata` would answer with the
-/// features of the whole workspace.
-fn linked_crates(package: &str) -> BTreeSet<String> {
+/// What `cargo tree` prints for the packages if they are built together, a line for each crate; `cargo metadata`
+/// would answer with the features of the whole workspace.
+fn tree(packages: &[&str], edges: &str, format: &str) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    command
         .current_dir(workspace())
-        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none"])
-        .args(["--format", "{p}", "--package", package])
-        .output()
-        .unwrap();
+        .args(["tree", "--locked", "--prefix", "none"])
+        .args(["--edges", edges, "--format", format]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let output = command.output().unwrap();
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let names = String::from_utf8(output.stdout).unwrap();
-    let names = names.lines().filter_map(|line| line.split(' ').next());
-    names
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = lines.lines().filter(|line| !line.is_empty());
+    // What stands for the dependencies of a crate that were printed already.
+    let lines = lines.map(|line| line.trim_end_matches(" (*)").trim_end());
+    lines.map(str::to_owned).collect()
+}
+
+/// The name of a crate in a line of [`tree`].
+fn name(line: &str) -> &str {
+    line.split(' ').next().unwrap_or_default()
+}
+
+/// The crates that `package` is linked with if it is built alone.
+fn linked_crates(package: &str) -> BTreeSet<String> {
+    let lines = tree(&[package], "normal", "{p}");
+    lines.iter().map(|line| name(line).to_owned()).collect()
 }
 
 #[test]
@@ -130,4 +143,20 @@ fn the_dependencies_between_modules_have_no_cycles() {
             modules.dependencies()
         );
     }
+}
+
+/// The demo builds itself and then the functions, in the same folder. A crate with other features would be built
+/// twice, and with it all that depend on it: minutes for the AWS SDK.
+#[test]
+fn the_demo_builds_no_crate_of_the_functions_twice() {
+    let built = |packages: &[&str]| tree(packages, "normal,build", "{p} {f}");
+    let demo = built(&["demo"]);
+    let without_features = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let versions: BTreeSet<_> = demo.iter().map(|line| without_features(line)).collect();
+    let functions = built(&FUNCTIONS);
+    let twice: Vec<_> = functions
+        .difference(&demo)
+        .filter(|line| versions.contains(&without_features(line)))
+        .collect();
+    assert!(twice.is_empty(), "{twice:#?}");
 }
