@@ -1,4 +1,4 @@
-//! The input of a migration, from a file or standard input.
+//! The inputs of executions: that of a migration comes from a file or standard input.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -51,6 +51,14 @@ impl Input {
         fields.insert("dryRun".to_owned(), Value::Bool(true));
         Ok(value.to_string())
     }
+}
+
+/// The input of another state machine: the fields that were given.
+pub(crate) fn of_given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    let given = fields
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Value::Object(given.collect())
 }
 
 #[cfg(test)]

@@ -4,22 +4,21 @@ use serde_json::json;
 
 use super::arguments::Release;
 use super::exit::{Exit, Failure};
+use super::input::of_given;
 use super::output::Output;
 use super::stack::{Machine, Stack};
 use super::start::started;
 
 pub(crate) async fn run(release: &Release, stack: &Stack, output: Output) -> Result<Exit, Failure> {
-    let mut input = json!({ "execution": release.execution });
-    if let Some(seconds) = release.external_dns_interval
-        && let Some(fields) = input.as_object_mut()
-    {
-        fields.insert("externalDnsIntervalSeconds".to_owned(), json!(seconds));
-    }
-    if let Some(zone) = &release.zone
-        && let Some(fields) = input.as_object_mut()
-    {
-        fields.insert("hostedZoneId".to_owned(), json!(zone));
-    }
+    let interval = release.external_dns_interval;
+    let input = of_given([
+        ("execution", Some(json!(release.execution))),
+        (
+            "externalDnsIntervalSeconds",
+            interval.map(|seconds| json!(seconds)),
+        ),
+        ("hostedZoneId", release.zone.as_ref().map(|id| json!(id))),
+    ]);
     let execution = stack
         .start(Machine::Release, None, input.to_string())
         .await?;

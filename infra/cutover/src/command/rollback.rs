@@ -1,9 +1,10 @@
 //! `cutover rollback`: starts the state machine rollback.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::arguments::Rollback;
 use super::exit::{Exit, Failure};
+use super::input::of_given;
 use super::output::Output;
 use super::stack::{Machine, Stack};
 use super::start::started;
@@ -42,10 +43,7 @@ fn request(rollback: &Rollback) -> Value {
         ),
         ("reason", rollback.by.as_ref().map(|by| json!(by))),
     ];
-    let given = fields
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    Value::Object(given.collect::<Map<_, _>>())
+    of_given(fields)
 }
 
 #[cfg(test)]
