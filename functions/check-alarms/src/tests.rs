@@ -359,7 +359,7 @@ async fn history_is_read_for_an_alarm_without_transition_time() {
 
 #[tokio::test]
 async fn unreadable_history_is_inconclusive_unless_another_entry_fails() {
-    for data in ["", "no JSON", r#"{"newState": {}}"#, "[]"] {
+    for data in ["", "no JSON", r#"{"newState": {}}"#, "[]", r#"[["OK"]]"#] {
         let fake =
             Fake::new([changed("a", "OK", 60)]).with_history("a", &[(SINCE_SECONDS + 60, data)]);
         let report = run_check(&fake, json!({"names": ["a"]}), Some(SINCE)).await;

@@ -1,7 +1,11 @@
 //! JSON to values, with the field's path in each error, and values to JSON.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::Error;
@@ -27,6 +31,28 @@ pub fn from_json<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
         };
         Error::from(InvalidInput::Field { path, problem })
     })
+}
+
+/// For `#[serde(deserialize_with)]` of a struct that people write: only an object. A derived `Deserialize` would also
+/// take a list, whose items are the fields in their order.
+pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    struct ObjectVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(ObjectVisitor(PhantomData))
 }
 
 /// The answer of a function as JSON.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::external_dns::{Affix, Mode, RegistryNames};
+use crate::json::object;
 
 /// How the migration works together with ExternalDNS.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -13,9 +14,11 @@ pub struct ExternalDnsInput {
     pub mode: Mode,
     /// The flags of the ExternalDNS of `from` that name its registry TXT records. Those that are left out are
     /// inferred from the zone.
+    #[serde(deserialize_with = "object")]
     pub from: ToldFlags,
     /// The flags of the ExternalDNS of `to` that name its registry TXT records. Those that are left out are
     /// inferred from the zone.
+    #[serde(deserialize_with = "object")]
     pub to: ToldFlags,
 }
 

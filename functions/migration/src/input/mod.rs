@@ -29,7 +29,7 @@ use serde_json::Value;
 use crate::Error;
 use crate::dns::{HostedZoneId, RecordName, SetIdentifierTemplate, Side};
 use crate::error::InvalidInput;
-use crate::json::from_json;
+use crate::json::{from_json, object};
 use steps::LONGEST_BAKE_SECONDS;
 
 /// The input of a migration.
@@ -90,13 +90,13 @@ pub struct Input {
     #[serde(default = "defaults::records_timeout_seconds")]
     pub records_timeout_seconds: BoundedInteger<0, 86_400>,
     /// The probe of `to`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub probe: Probe,
     /// The CloudWatch alarms that the migration watches.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub alarms: Alarms,
     /// How the migration works together with ExternalDNS.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub external_dns: ExternalDnsInput,
     /// What the migration does if it fails after the first shift.
     #[serde(default)]
@@ -291,6 +291,25 @@ mod tests {
         assert_eq!(input.on_drift, Reaction::Hold);
         assert!(input.probe.enabled);
         assert!(input.alarms.are_none());
+    }
+
+    #[test]
+    fn a_list_is_not_taken_for_an_object() {
+        check(
+            "alarms",
+            json!([["blue-5xx"]]),
+            "alarms: invalid type: sequence, expected an object",
+        );
+        check(
+            "probe",
+            json!([]),
+            "probe: invalid type: sequence, expected an object",
+        );
+        check(
+            "externalDns",
+            json!({"from": ["a-"]}),
+            "externalDns.from: invalid type: sequence, expected an object",
+        );
     }
 
     #[test]
