@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use fakes::record_sets_from_cli_json;
-use migration::dns::{Percent, RecordSet, Routing};
+use migration::dns::{Percent, RecordName, RecordSet, Routing};
 use migration::plan::StackSettings;
 use serde_json::{Value, json};
 
@@ -93,6 +93,38 @@ fn what_the_stack_demands_is_demanded_of_every_plan_and_every_shift() {
         );
     }
     assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+/// A self-test has short bakes and no probe, but only under its own label.
+#[test]
+fn what_the_stack_demands_is_not_demanded_of_the_names_of_a_self_test() {
+    let rename = |label: &str| {
+        let simulation = Simulation::blueprint();
+        let name: RecordName = format!("burnham.{label}.eks-blueprint.example.com")
+            .parse()
+            .unwrap();
+        simulation.route53.edit(|live| {
+            let burnham = live
+                .iter_mut()
+                .filter(|it| it.name.as_str() == "burnham.eks-blueprint.example.com");
+            burnham.for_each(|record_set| record_set.name = name.clone());
+        });
+        *simulation.world.settings.borrow_mut() = StackSettings {
+            require_probe: true,
+            require_alarms: true,
+            max_first_step: Percent::whole(5).unwrap(),
+            min_bake_seconds: 60,
+            alarm_name_prefix: String::new(),
+        };
+        let mut input = canary();
+        input["names"] = json!([format!("*.{label}.eks-blueprint.example.com")]);
+        input["bakeSeconds"] = json!(0);
+        input["probe"] = json!({"enabled": false});
+        let planned = run(simulation.plan("run", &input))?;
+        run(simulation.shift(&planned, 0))
+    };
+    rename("_cutover-self-test").unwrap();
+    assert_eq!(rename("self-test").unwrap_err().name(), "InvalidInput");
 }
 
 /// The steps that were reached before are left out of the plan.

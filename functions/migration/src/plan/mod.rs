@@ -18,6 +18,7 @@ mod problems;
 mod record_limit;
 mod registry_flags;
 mod rollback_time;
+mod scratch_names;
 mod selection;
 mod stack_settings;
 mod stays;
@@ -32,6 +33,7 @@ pub use budget::{
 pub use external_dns_warnings::OwnerCounts;
 pub use migration::Migration;
 pub use name_table::{NameRow, NameTable, Outcome};
+pub use scratch_names::SELF_TEST_LABEL;
 pub use stack_settings::StackSettings;
 pub use step_table::{Plan, PlannedStep};
 pub use warning::Warning;
@@ -89,9 +91,10 @@ pub fn plan(
     let zone = writer.journals.zone;
     let mut warnings = Vec::new();
     let mut problems = Problems::default();
-    problems.take(settings.check_input(input));
     let identifiers = IdentifiersInZone::new(input, zone);
     let names = select_names(input, &identifiers, zone, &mut warnings, &mut problems);
+    let zone_names = ZoneNames::new(zone.name.clone(), names.clone());
+    problems.take(settings.check_input(input, &zone_names));
     let mut registries = match registries(input, &identifiers, zone, &names) {
         Ok(registries) => registries,
         Err(problem) => return Err(problems.refused_with(problem)),
@@ -119,7 +122,7 @@ pub fn plan(
         hosted_zone_id: zone.id.clone(),
         from: input.from.clone(),
         to: input.to.clone(),
-        names: ZoneNames::new(zone.name.clone(), names.clone()),
+        names: zone_names,
         template_texts: template_texts(input, &paired_names),
         start_percent: lowest_percent(&paired_names),
         adopted: adoption.executions,
