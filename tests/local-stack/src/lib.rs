@@ -36,6 +36,7 @@ mod load_balancer;
 mod name_server;
 mod name_weights;
 mod notifications;
+mod proxy;
 mod route53_proxy;
 mod scenario;
 mod stack;
