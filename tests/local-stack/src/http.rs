@@ -1,6 +1,5 @@
 //! Plain HTTP calls of the emulator, for services without an SDK in this crate's dependencies.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
@@ -9,6 +8,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 
 /// The credentials of the emulator's root account. The emulator does not check its signatures.
@@ -57,8 +57,8 @@ pub(crate) async fn query<K: AsRef<str>, V: AsRef<str>>(
     let encoded = |(key, value): &(K, V)| {
         format!(
             "{}={}",
-            percent_encode(key.as_ref()),
-            percent_encode(value.as_ref())
+            utf8_percent_encode(key.as_ref(), NON_ALPHANUMERIC),
+            utf8_percent_encode(value.as_ref(), NON_ALPHANUMERIC)
         )
     };
     let form = parameters.iter().map(encoded).collect::<Vec<_>>().join("&");
@@ -77,19 +77,6 @@ async fn send(endpoint: SocketAddr, request: Request<Full<Bytes>>) -> Result<(St
     let body = response.into_body().collect().await?.to_bytes();
     connection.abort();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
-}
-
-fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .fold(String::with_capacity(text.len()), |mut encoded, byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                encoded.push(char::from(byte));
-            } else {
-                // Writing to a String can't fail.
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-            encoded
-        })
 }
 
 /// The contents of all elements `<tag>` in `xml`. Elements of the same name must not be nested.

@@ -6,8 +6,8 @@
 //! through Terraform. The
 //! functions run with their own roles, and the emulator enforces the roles' policies. They reach Route 53
 //! through a [`Route53Proxy`], and ask a [`NameServer`] of the stack to which name servers a zone is
-//! delegated. The stack
-//! ends with the process that started it, however that process ends.
+//! delegated. [`Stack::iam_endpoint`] simulates the roles' policies with the condition keys of a request.
+//! The stack ends with the process that started it, however that process ends.
 //!
 //! [`ExternalDns`] runs a model of each cluster's ExternalDNS in the zone, and
 //! [`ExternalDnsProgram`] the real one, where there is Go to build it with.
@@ -36,7 +36,10 @@ mod load_balancer;
 mod name_server;
 mod name_weights;
 mod notifications;
+mod policy;
+mod policy_simulator;
 mod proxy;
+mod role;
 mod route53_proxy;
 mod scenario;
 mod stack;

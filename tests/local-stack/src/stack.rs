@@ -19,6 +19,8 @@ use crate::functions::{self, Function};
 use crate::http;
 use crate::load_balancer::{Authority, LoadBalancer};
 use crate::name_server::NameServer;
+use crate::policy_simulator::PolicySimulator;
+use crate::role::Role;
 use crate::route53_proxy::Route53Proxy;
 use crate::terraform::Terraform;
 use crate::virtual_environment;
@@ -54,6 +56,8 @@ pub struct Stack {
     pub route53_proxy: Route53Proxy,
     /// Answers the functions' look-ups of name servers.
     pub name_server: NameServer,
+    /// In front of IAM, for the command line only: the functions do not call IAM.
+    policy_simulator: PolicySimulator,
     // The last field, so that it is dropped after everything that uses it.
     emulator: Emulator,
 }
@@ -82,6 +86,8 @@ impl Stack {
         let emulator = Emulator::start(&python, &environment).await?;
         let endpoint = emulator.endpoint;
         let route53_proxy = Route53Proxy::start(listener, endpoint);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let policy_simulator = PolicySimulator::start(listener, endpoint)?;
         let sdk = sdk_config(
             endpoint,
             Credentials::new(
@@ -136,6 +142,7 @@ impl Stack {
             cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
             route53_proxy,
             name_server,
+            policy_simulator,
             emulator,
         };
         stack.subscribe().await?;
@@ -233,13 +240,14 @@ impl Stack {
             .with_context(|| format!("there is no output {key}"))
     }
 
-    /// The environment variables with which the AWS CLI reaches the stack.
-    pub fn environment(&self) -> [(&'static str, String); 4] {
+    /// The environment variables with which the AWS CLI and the command line reach the stack.
+    pub fn environment(&self) -> [(&'static str, String); 5] {
         [
             (
                 "AWS_ENDPOINT_URL",
                 format!("http://{}", self.emulator.endpoint),
             ),
+            ("AWS_ENDPOINT_URL_IAM", self.iam_endpoint()),
             ("AWS_REGION", http::REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", http::ACCESS_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", http::SECRET_KEY.to_owned()),
@@ -418,12 +426,31 @@ impl Stack {
         self.deployment.update(&functions).await
     }
 
-    /// A Route 53 client with the role of the function in the crate `function`.
-    pub async fn route53_with_role_of(&self, function: &str) -> Result<aws_sdk_route53::Client> {
+    /// The URL of an IAM that simulates policies with their conditions, which the emulator does not.
+    pub fn iam_endpoint(&self) -> String {
+        format!("http://{}", self.policy_simulator.endpoint)
+    }
+
+    /// The ARN of the role of the function in the crate `function`.
+    pub fn role_of(&self, function: &str) -> Result<&str> {
         let role = self.deployment.roles.get(function);
         let role = role.with_context(|| format!("{function} has no role"))?;
+        Ok(role)
+    }
+
+    /// Takes the permission for `action` away from a role, which is given by its ARN. Other roles with the same
+    /// managed policy keep it.
+    ///
+    /// # Errors
+    /// If no policy of the role permits the action by its name.
+    pub async fn revoke(&self, role: &str, action: &str) -> Result<()> {
+        Role::new(self.endpoint(), role)?.revoke(action).await
+    }
+
+    /// A Route 53 client with the role of the function in the crate `function`.
+    pub async fn route53_with_role_of(&self, function: &str) -> Result<aws_sdk_route53::Client> {
         Ok(aws_sdk_route53::Client::new(
-            &self.sdk_with_role(role).await?,
+            &self.sdk_with_role(self.role_of(function)?).await?,
         ))
     }
 

@@ -26,6 +26,7 @@ mod records;
 mod refusals;
 mod rollbacks;
 mod scenarios;
+mod simulations;
 mod terraform;
 mod watches;
 
