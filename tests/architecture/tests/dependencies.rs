@@ -109,15 +109,25 @@ fn a_function_is_linked_with_the_sdks_that_it_calls_and_with_no_other_function()
     }
 }
 
-/// It only calls what the console calls. The other SDKs are those with which `aws-config` finds credentials.
+/// The others are those with which `aws-config` finds credentials. What is neither Step Functions nor Route 53, only the
+/// self-test calls.
 #[test]
-fn the_command_line_calls_step_functions_and_reads_route_53() {
+fn the_command_line_calls_few_services() {
     let linked = linked_sdks("cutover");
     let credentials = ["aws-sdk-signin", "aws-sdk-sso", "aws-sdk-ssooidc"];
     let called = linked
         .iter()
         .filter(|name| !credentials.contains(&name.as_str()));
-    assert!(called.eq(["aws-sdk-route53", "aws-sdk-sfn"]), "{linked:?}");
+    let expected = [
+        "aws-sdk-cloudwatch",
+        "aws-sdk-iam",
+        "aws-sdk-lambda",
+        "aws-sdk-route53",
+        "aws-sdk-sfn",
+        "aws-sdk-sns",
+        "aws-sdk-sqs",
+    ];
+    assert!(called.eq(expected), "{linked:?}");
 }
 
 /// Else a fresh clone would build the AWS crates twice: for the demo and for the functions.
@@ -125,7 +135,13 @@ fn the_command_line_calls_step_functions_and_reads_route_53() {
 fn the_demo_is_built_without_what_only_the_command_line_needs() {
     let linked = linked_crates("demo");
     assert!(linked.contains("cutover"), "{linked:?}");
-    for name in ["aws-sdk-sso", "aws-sdk-signin", "clap_complete", "p256"] {
+    for name in [
+        "aws-sdk-iam",
+        "aws-sdk-sso",
+        "aws-sdk-signin",
+        "clap_complete",
+        "p256",
+    ] {
         assert!(!linked.contains(name), "{name}");
     }
 }

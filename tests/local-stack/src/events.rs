@@ -1,6 +1,8 @@
 //! Events that AWS sends and the emulator does not: its alarms send no events, and its `PutEvents`
 //! refuses events of AWS's own sources, as AWS does.
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -121,6 +123,28 @@ impl Stack {
             started.push(Execution::from_arn(client, execution.arn().to_owned()));
         }
         Ok(started)
+    }
+
+    /// Delivers the event of each alarm that fires, as long as it is polled.
+    ///
+    /// # Errors
+    /// The first error of the emulator. It never ends in another way.
+    pub async fn deliver_events_of_alarms(&self) -> Result<Infallible> {
+        let mut delivered = BTreeSet::new();
+        loop {
+            for alarm in self.firing_alarms().await? {
+                if delivered.insert(alarm.clone()) {
+                    self.deliver_alarm_event(&alarm).await?;
+                }
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Stops a rule from matching events, as the console does.
+    pub async fn disable_rule(&self, name: &str) -> Result<()> {
+        self.events("DisableRule", json!({ "Name": name })).await?;
+        Ok(())
     }
 
     /// Whether a rule matches an event.

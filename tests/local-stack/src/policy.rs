@@ -146,6 +146,16 @@ impl Policy {
     ///
     /// # Errors
     /// If it is not a policy of an identity, or has an operator or a policy variable that this module does not know.
+    /// The actions that its statements allow, as they are written.
+    pub(crate) fn allowed_actions(&self) -> impl Iterator<Item = &str> {
+        let allowing = self
+            .statements
+            .iter()
+            .filter(|it| it.effect == Effect::Allow);
+        let actions = allowing.filter_map(|statement| statement.action.as_ref());
+        actions.flat_map(|actions| actions.0.iter().map(String::as_str))
+    }
+
     pub(crate) fn parse(name: &str, document: &str) -> Result<Self> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase", deny_unknown_fields)]

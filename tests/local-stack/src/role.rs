@@ -38,11 +38,15 @@ impl<'a> Role<'a> {
 
     /// Its inline and its managed policies.
     pub(crate) async fn policies(&self) -> Result<Vec<Policy>> {
-        let documents = self.documents().await?;
-        let policies = documents.iter();
-        policies
-            .map(|document| Policy::parse(&document.name, &document.json))
-            .collect()
+        parse(&self.documents().await?)
+    }
+
+    /// The same without the policies that AWS manages.
+    pub(crate) async fn own_policies(&self) -> Result<Vec<Policy>> {
+        let mut documents = self.documents().await?;
+        let is_of_aws = |arn: &String| arn.contains(":iam::aws:policy/");
+        documents.retain(|document| !document.arn.as_ref().is_some_and(is_of_aws));
+        parse(&documents)
     }
 
     /// Takes the permission for `action` away from this role only: a managed policy that permits it is replaced by an
@@ -62,9 +66,7 @@ impl<'a> Role<'a> {
             self.call(removal, &[policy]).await?;
             let has_statements = json.pointer("/Statement/0").is_some();
             if has_statements {
-                let (name, json) = (document.name.as_str(), json.to_string());
-                let policy = [("PolicyName", name), ("PolicyDocument", json.as_str())];
-                self.call("PutRolePolicy", &policy).await?;
+                self.put(&document.name, &json).await?;
             }
         }
         ensure!(
@@ -72,6 +74,14 @@ impl<'a> Role<'a> {
             "no policy of the role {} permits {action}",
             self.name
         );
+        Ok(())
+    }
+
+    /// Adds or replaces an inline policy.
+    pub(crate) async fn put(&self, name: &str, policy: &Value) -> Result<()> {
+        let json = policy.to_string();
+        let policy = [("PolicyName", name), ("PolicyDocument", json.as_str())];
+        self.call("PutRolePolicy", &policy).await?;
         Ok(())
     }
 
@@ -109,6 +119,13 @@ impl<'a> Role<'a> {
         form.extend(parameters);
         http::query(self.emulator, "iam", &form).await
     }
+}
+
+fn parse(documents: &[Document]) -> Result<Vec<Policy>> {
+    let documents = documents.iter();
+    documents
+        .map(|document| Policy::parse(&document.name, &document.json))
+        .collect()
 }
 
 /// The policy document in an element of an answer. IAM percent-encodes it.

@@ -1,5 +1,6 @@
 //! A running stack: emulator, functions, load balancers, zone and what was deployed.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -19,10 +20,11 @@ use crate::functions::{self, Function};
 use crate::http;
 use crate::load_balancer::{Authority, LoadBalancer};
 use crate::name_server::NameServer;
+use crate::policy::Policy;
 use crate::policy_simulator::PolicySimulator;
 use crate::role::Role;
 use crate::route53_proxy::Route53Proxy;
-use crate::terraform::Terraform;
+use crate::terraform::{self, Terraform};
 use crate::virtual_environment;
 use crate::zone::Zone;
 
@@ -70,6 +72,16 @@ impl Stack {
 
     /// Like [`Stack::start`], with settings.
     pub async fn start_with(record_sets: &[RecordSet], settings: Settings) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(record_sets, settings.clone()).await {
+                Err(error) if terraform::may_repeat(attempt, &format!("{error:#}")) => attempt += 1,
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_once(record_sets: &[RecordSet], settings: Settings) -> Result<Self> {
         let (functions, python) = tokio::task::spawn_blocking(|| {
             anyhow::Ok((functions::build()?, virtual_environment::python()?))
         })
@@ -341,6 +353,25 @@ impl Stack {
         self.deliver(&alarm_event(name, THRESHOLD_CROSSED)?).await
     }
 
+    /// The names of all metric alarms.
+    pub async fn alarm_names(&self) -> Result<Vec<String>> {
+        let described = self.cloudwatch.describe_alarms().send().await?;
+        let alarms = described.metric_alarms().iter();
+        Ok(alarms
+            .filter_map(|alarm| alarm.alarm_name().map(str::to_owned))
+            .collect())
+    }
+
+    /// The metric alarms in the state ALARM.
+    pub(crate) async fn firing_alarms(&self) -> Result<Vec<String>> {
+        let described = self.cloudwatch.describe_alarms();
+        let described = described.state_value(StateValue::Alarm).send().await?;
+        let alarms = described.metric_alarms().iter();
+        Ok(alarms
+            .filter_map(|alarm| alarm.alarm_name().map(str::to_owned))
+            .collect())
+    }
+
     async fn set_alarm(&self, name: &str, state: StateValue, reason: &str) -> Result<()> {
         self.cloudwatch
             .set_alarm_state()
@@ -436,6 +467,28 @@ impl Stack {
         let role = self.deployment.roles.get(function);
         let role = role.with_context(|| format!("{function} has no role"))?;
         Ok(role)
+    }
+
+    /// The actions that the stack's own policies allow a role, as they are written. The role is given by its ARN.
+    pub async fn allowed_actions(&self, role: &str) -> Result<BTreeSet<String>> {
+        let policies = Role::new(self.endpoint(), role)?.own_policies().await?;
+        let actions = policies.iter().flat_map(Policy::allowed_actions);
+        Ok(actions.map(str::to_owned).collect())
+    }
+
+    /// Adds an inline policy to a role, which is given by its ARN.
+    pub async fn permit(&self, role: &str, name: &str, policy: &Value) -> Result<()> {
+        Role::new(self.endpoint(), role)?.put(name, policy).await
+    }
+
+    /// Changes settings of the unpublished version of the function in the crate `function`, as the console does: the
+    /// fields of `UpdateFunctionConfiguration`.
+    pub async fn change_function(&self, function: &str, settings: &Value) -> Result<()> {
+        let name = deployment::function_name(function);
+        let path = format!("/2015-03-31/functions/{name}/configuration");
+        let body = settings.to_string();
+        http::call(self.endpoint(), "lambda", "PUT", &path, &[], body).await?;
+        Ok(())
     }
 
     /// Takes the permission for `action` away from a role, which is given by its ARN. Other roles with the same

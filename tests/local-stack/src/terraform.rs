@@ -172,13 +172,20 @@ impl Terraform {
 
     /// Destroys everything. If a resource refuses, returns the reasons.
     pub(crate) async fn destroy(&self) -> Result<Result<(), String>> {
-        let output = self
-            .output(&["destroy", "-auto-approve", "-no-color"])
-            .await?;
-        if output.status.success() {
-            return Ok(Ok(()));
+        let mut attempt = 1;
+        loop {
+            let output = self
+                .output(&["destroy", "-auto-approve", "-no-color"])
+                .await?;
+            if output.status.success() {
+                return Ok(Ok(()));
+            }
+            let errors = errors(&output);
+            if !may_repeat(attempt, &errors) {
+                return Ok(Err(errors));
+            }
+            attempt += 1;
         }
-        Ok(Err(errors(&output)))
     }
 
     /// Runs a command that has to succeed, and returns its output.
@@ -252,6 +259,15 @@ fn camel_case(name: &str) -> String {
         first.to_ascii_uppercase() + rest
     });
     words.collect()
+}
+
+/// Whether what Terraform could not do is to be done again. On a busy machine, the emulator closes some connections after
+/// it has carried out a call and before it has answered. The provider repeats the call, and finds that what it wants to
+/// create exists, or what it wants to delete does not.
+pub(crate) fn may_repeat(attempt: usize, error: &str) -> bool {
+    const MOST_ATTEMPTS: usize = 3;
+    let parts = ["already exists", "DoesNotExist", "NotFound"];
+    attempt < MOST_ATTEMPTS && parts.iter().any(|part| error.contains(part))
 }
 
 /// What Terraform reports. Its output has the whole plan.

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 
 use super::exit::Exit;
 use super::output::Format;
+use super::self_test::Part;
 
 /// Plans, starts, follows, answers, rolls back and releases the migrations of a deployed Cutover.
 ///
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Weights(Weights),
     /// Gives the names of a completed migration back to ExternalDNS, once the annotations have the new weights.
     Release(Release),
+    /// Proves in this account that the deployed stack does what it says, on scratch records of its own.
+    SelfTest(SelfTest),
     /// Prints a script that completes commands in a shell.
     Completions {
         #[arg(value_enum)]
@@ -205,6 +208,28 @@ pub(crate) struct Release {
     pub(crate) zone: Option<String>,
     #[command(flatten)]
     pub(crate) wait: Wait,
+}
+
+/// All that it makes has a name with `_cutover-self-test` or `cutover-self-test` in it, and is removed at the end, also
+/// after Ctrl-C.
+#[derive(Args, Debug)]
+pub(crate) struct SelfTest {
+    /// The id of a hosted zone that the stack may change. The records are under _cutover-self-test and its name.
+    #[arg(long, value_name = "ID")]
+    pub(crate) zone: String,
+    /// A DNS name of the zone, such as www.example.com, that the function probe is to probe, on the side that has the
+    /// larger weight.
+    #[arg(long, value_name = "NAME", conflicts_with = "clean_up")]
+    pub(crate) probe: Option<String>,
+    /// Only these parts of the self-test.
+    #[arg(long, value_enum, num_args = 1.., conflicts_with = "clean_up")]
+    pub(crate) only: Vec<Part>,
+    /// The longest time that one check waits for AWS, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub(crate) timeout: u64,
+    /// Only removes what earlier self-tests have left behind in this zone, because they were killed.
+    #[arg(long)]
+    pub(crate) clean_up: bool,
 }
 
 #[cfg(test)]

@@ -17,10 +17,11 @@ pub(crate) enum Exit {
     NotReleased = 8,
     StillRunning = 9,
     NothingToAnswer = 10,
+    SelfTestFailed = 11,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -32,6 +33,7 @@ impl Exit {
         Self::NotReleased,
         Self::StillRunning,
         Self::NothingToAnswer,
+        Self::SelfTestFailed,
     ];
 
     pub(crate) fn code(self) -> u8 {
@@ -66,6 +68,9 @@ impl Exit {
                 "the time of --timeout is over, and the execution is still running"
             }
             Self::NothingToAnswer => "the migration waits for no such answer now",
+            Self::SelfTestFailed => {
+                "a check of the self-test failed, or the self-test was interrupted"
+            }
         }
     }
 

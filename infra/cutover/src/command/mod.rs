@@ -10,6 +10,7 @@ mod output;
 mod plan;
 mod release;
 mod rollback;
+mod self_test;
 mod stack;
 mod start;
 mod status;
@@ -61,6 +62,10 @@ async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Rollback(rollback) => rollback::run(rollback, &stack, output).await,
         Command::Release(release) => release::run(release, &stack, output).await,
         Command::Weights(weights) => weights::run(weights, &stack, output).await,
+        Command::SelfTest(self_test) => {
+            // Much larger than the others, because its checks run side by side.
+            Box::pin(self_test::run(self_test, &stack, output)).await
+        }
         Command::Completions { .. } => Ok(Exit::Done),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum Machine {
 }
 
 impl Machine {
-    fn suffix(self) -> &'static str {
+    pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Migration => "migration",
             Self::Watch => "watch",
@@ -102,13 +102,46 @@ impl Stack {
         format!("account {}, Region {}", self.account_id, self.region)
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.account.name
+    }
+
+    pub(crate) fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    pub(crate) fn account_id(&self) -> &str {
+        &self.account_id
+    }
+
+    /// Region and account as ARNs have them, such as `eu-west-1:111122223333`.
+    pub(crate) fn place_in_arns(&self) -> String {
+        format!("{}:{}", self.region, self.account_id)
+    }
+
+    /// The name of a resource of the stack, such as a function.
+    pub(crate) fn resource_name(&self, suffix: &str) -> String {
+        format!("{}-{suffix}", self.account.name)
+    }
+
+    /// The beginning of the ARNs of Step Functions, such as `arn:aws:states:eu-west-1:111122223333`.
+    fn states_arn_prefix(&self) -> String {
+        format!("arn:{}:states:{}", self.partition, self.place_in_arns())
+    }
+
+    /// The ARN of a state machine by the end of its name.
+    pub(crate) fn arn_of_state_machine(&self, suffix: &str) -> String {
+        let (prefix, name) = (self.states_arn_prefix(), self.resource_name(suffix));
+        format!("{prefix}:stateMachine:{name}")
+    }
+
     /// A command with the options of this one, such as `cutover --region eu-west-1 hold`.
     pub(crate) fn command(&self, command: &str) -> String {
         command_with(&self.account, command)
     }
 
     pub(crate) fn state_machine_arn(&self, machine: Machine) -> String {
-        self.arn("stateMachine", machine)
+        self.arn_of_state_machine(machine.suffix())
     }
 
     /// An execution by its name or ARN.
@@ -116,23 +149,14 @@ impl Stack {
         let arn = if name_or_arn.starts_with("arn:") {
             name_or_arn.to_owned()
         } else {
-            format!("{}:{name_or_arn}", self.arn("execution", machine))
+            let (prefix, name) = (self.states_arn_prefix(), self.state_machine(machine));
+            format!("{prefix}:execution:{name}:{name_or_arn}")
         };
         Execution::new(self.step_functions.clone(), arn)
     }
 
-    fn arn(&self, resource: &str, machine: Machine) -> String {
-        format!(
-            "arn:{}:states:{}:{}:{resource}:{}",
-            self.partition,
-            self.region,
-            self.account_id,
-            self.state_machine(machine)
-        )
-    }
-
     fn state_machine(&self, machine: Machine) -> String {
-        format!("{}-{}", self.account.name, machine.suffix())
+        self.resource_name(machine.suffix())
     }
 
     /// Starts an execution. Without a name, Step Functions chooses one.

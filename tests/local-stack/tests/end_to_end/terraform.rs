@@ -32,10 +32,6 @@ const NOT_REPORTED: [(&str, &[&str]); 3] = [
     ("aws_sfn_state_machine", &["tracing_configuration"]),
 ];
 
-/// On a busy machine, the emulator closes some connections after it has carried out a call and before it has answered.
-/// The provider repeats the call, and finds that what it wants to create exists, or what it wants to delete does not.
-const MOST_ATTEMPTS: usize = 3;
-
 /// A stack that Terraform has deployed; none where it is not installed.
 pub(crate) async fn stack(settings: Settings) -> Option<Stack> {
     if !terraform_is_installed().unwrap() {
@@ -46,35 +42,9 @@ pub(crate) async fn stack(settings: Settings) -> Option<Stack> {
         ..settings
     };
     let record_sets = without_registry(blueprint());
-    for attempt in 1.. {
-        let stack = match Stack::start_with(&record_sets, settings.clone()).await {
-            Ok(stack) => stack,
-            Err(error) if attempt < MOST_ATTEMPTS && lost_an_answer(&format!("{error:#}")) => {
-                continue;
-            }
-            Err(error) => panic!("{error:#}"),
-        };
-        stack.scale_waits(WAIT_SCALE).await.unwrap();
-        return Some(stack);
-    }
-    None
-}
-
-/// Whether a call was repeated that had been carried out.
-fn lost_an_answer(error: &str) -> bool {
-    ["already exists", "DoesNotExist", "NotFound"]
-        .iter()
-        .any(|part| error.contains(part))
-}
-
-async fn destroy(stack: &Stack) {
-    for attempt in 1.. {
-        match stack.delete().await.unwrap() {
-            Ok(()) => return,
-            Err(error) if attempt < MOST_ATTEMPTS && lost_an_answer(&error) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
+    let stack = Stack::start_with(&record_sets, settings).await.unwrap();
+    stack.scale_waits(WAIT_SCALE).await.unwrap();
+    Some(stack)
 }
 
 /// The kinds of resources that a plan would change, and the attributes.
@@ -139,7 +109,7 @@ async fn applied_module_migrates_and_is_destroyed_only_without_journals() {
 
     expect_weights_handed_back(&stack).await;
 
-    destroy(&stack).await;
+    stack.delete().await.unwrap().unwrap();
     assert_eq!(terraform.addresses().await.unwrap(), Vec::<String>::new());
     // KMS deletes the key of the notifications after a week.
     let keys = [

@@ -6,6 +6,8 @@
     reason = "a helper of a test panics when it fails"
 )]
 
+mod self_test;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -479,10 +481,10 @@ async fn release_of_a_migration_without_leases_has_nothing_to_do() {
     refused.assert(3, &["Refused", "ExecutionNotFound"]);
 }
 
-/// The policy in the README, for the emulator's account and Region.
-fn documented_policy(stack: &Stack) -> Value {
-    let readme = include_str!("../README.md");
-    let policy = readme.split("```json\n").nth(1).unwrap();
+/// The policy in the README with this number, for the emulator's account and Region.
+fn documented_policy(stack: &Stack, number: usize) -> Value {
+    let readme = include_str!("../../README.md");
+    let policy = readme.split("```json\n").nth(number).unwrap();
     let policy = policy.split("```").next().unwrap();
     let policy = policy.replace("eu-west-1:111122223333", "us-east-1:000000000000");
     let policy = policy.replace("Z3Q77PNBQS71R4", stack.zone.id());
@@ -492,7 +494,7 @@ fn documented_policy(stack: &Stack) -> Value {
 #[tokio::test]
 async fn documented_policy_permits_every_command_and_each_statement_is_needed() {
     let stack = stack().await;
-    let policy = documented_policy(&stack);
+    let policy = documented_policy(&stack, 1);
     let input = input(&stack, long_bake());
     let environment = stack.environment_with_policy("all", &policy).await;
     let environment = environment.unwrap();

@@ -1,0 +1,306 @@
+//! The permissions of the functions' roles, simulated by IAM: only Lambda can assume the roles.
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
+
+use super::super::stack::Stack;
+use super::deployed::Deployed;
+use super::scratch::Scratch;
+
+/// The condition keys of `ChangeResourceRecordSets`.
+///
+/// Source: Route 53 Developer Guide, "Using IAM policy conditions for fine-grained access control".
+const RECORD_TYPES: &str = "route53:ChangeResourceRecordSetsRecordTypes";
+const ACTIONS: &str = "route53:ChangeResourceRecordSetsActions";
+const NAMES: &str = "route53:ChangeResourceRecordSetsNormalizedRecordNames";
+
+/// A question to IAM.
+#[derive(Clone, Debug)]
+struct Question {
+    action: &'static str,
+    resource: String,
+    /// Condition keys and their values.
+    context: Vec<(&'static str, Vec<String>)>,
+    expected: Expected,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Expected {
+    Allowed,
+    Denied,
+}
+
+impl Question {
+    fn new(action: &'static str, resource: impl Into<String>, expected: Expected) -> Self {
+        Self {
+            action,
+            resource: resource.into(),
+            context: Vec::new(),
+            expected,
+        }
+    }
+
+    /// A change of a record by `ChangeResourceRecordSets`.
+    fn change(zone: &str, name: &str, change: &str, record_type: &str, expected: Expected) -> Self {
+        let mut question = Self::new("route53:ChangeResourceRecordSets", zone, expected);
+        let one = |text: &str| vec![text.to_owned()];
+        question.context = vec![
+            (ACTIONS, one(change)),
+            (RECORD_TYPES, one(record_type)),
+            (NAMES, one(name)),
+        ];
+        question
+    }
+}
+
+/// The resources that the questions are about.
+struct Resources {
+    zone: String,
+    other_zone: String,
+    name: String,
+    /// The stack, and where it is, as ARNs have it: `eu-west-1:111122223333`.
+    stack: String,
+    partition: String,
+    place: String,
+}
+
+/// Asks IAM about the functions that write.
+pub(crate) async fn check_writers(
+    stack: &Stack,
+    deployed: &Deployed<'_>,
+    scratch: &Scratch,
+) -> Result<String> {
+    let resources = Resources::of(stack, scratch)?;
+    let mut questions = Vec::new();
+    for function in ["shift-weight", "rollback"] {
+        let mut of_it = needs_of(function, &resources);
+        of_it.extend(writes(&resources));
+        questions.push((function, of_it));
+    }
+    ask(stack, deployed, &questions).await
+}
+
+/// Asks IAM about the functions that observe.
+pub(crate) async fn check_observers(
+    stack: &Stack,
+    deployed: &Deployed<'_>,
+    scratch: &Scratch,
+) -> Result<String> {
+    let resources = Resources::of(stack, scratch)?;
+    let mut questions = Vec::new();
+    for function in ["probe", "check-alarms"] {
+        let mut of_it = needs_of(function, &resources);
+        for change in ["CREATE", "UPSERT", "DELETE"] {
+            let (zone, name) = (&resources.zone, &resources.name);
+            of_it.push(Question::change(zone, name, change, "A", Expected::Denied));
+        }
+        questions.push((function, of_it));
+    }
+    ask(stack, deployed, &questions).await
+}
+
+impl Resources {
+    fn of(stack: &Stack, scratch: &Scratch) -> Result<Self> {
+        let zone_arn = |id: &str| format!("arn:{}:route53:::hostedzone/{id}", stack.partition());
+        Ok(Self {
+            zone: zone_arn(scratch.zone.as_str()),
+            // No zone has it: ids are of letters and digits, and far longer.
+            other_zone: zone_arn("Z0"),
+            name: scratch.name("permissions")?.to_string(),
+            stack: stack.name().to_owned(),
+            partition: stack.partition().to_owned(),
+            place: stack.place_in_arns(),
+        })
+    }
+
+    /// The ARN of a resource of the stack, such as `("sqs", "", "-events-dead-letter")`.
+    fn arn(&self, service: &str, before: &str, after: &str) -> String {
+        let Self {
+            stack,
+            partition,
+            place,
+            ..
+        } = self;
+        format!("arn:{partition}:{service}:{place}:{before}{stack}{after}")
+    }
+
+    fn state_machine(&self, suffix: &str) -> String {
+        self.arn("states", "stateMachine:", &format!("-{suffix}"))
+    }
+
+    fn execution(&self, suffix: &str) -> String {
+        self.arn("states", "execution:", &format!("-{suffix}:self-test"))
+    }
+
+    fn log_stream(&self, function: &str) -> String {
+        let after = format!("-{function}:log-stream:self-test");
+        self.arn("logs", "log-group:/aws/lambda/", &after)
+    }
+}
+
+/// Changes that the functions make, and changes that they must not make.
+fn writes(resources: &Resources) -> Vec<Question> {
+    let Resources {
+        zone,
+        other_zone,
+        name,
+        ..
+    } = resources;
+    let mut questions = Vec::new();
+    for record_type in ["A", "AAAA", "CNAME", "TXT"] {
+        for (change, expected) in [
+            ("CREATE", Expected::Allowed),
+            ("DELETE", Expected::Allowed),
+            ("UPSERT", Expected::Denied),
+        ] {
+            questions.push(Question::change(zone, name, change, record_type, expected));
+        }
+    }
+    for record_type in ["NS", "MX", "SOA", "CAA", "SRV"] {
+        for change in ["CREATE", "DELETE"] {
+            let denied = Expected::Denied;
+            questions.push(Question::change(zone, name, change, record_type, denied));
+        }
+    }
+    let denied = Expected::Denied;
+    questions.push(Question::change(other_zone, name, "CREATE", "A", denied));
+    questions
+}
+
+/// What a function needs besides changing records.
+fn needs_of(function: &str, resources: &Resources) -> Vec<Question> {
+    let any = "*".to_owned();
+    let zone = &resources.zone;
+    let change = format!("arn:{}:route53:::change/C0SELFTEST", resources.partition);
+    let migration = resources.execution("migration");
+    let rolled_back = resources.execution("rolled-back");
+    let alarm_events = resources.arn("sqs", "", "-alarm-events.fifo");
+    let dead_letters = resources.arn("sqs", "", "-events-dead-letter");
+    let start = |suffix| ("states:StartExecution", resources.state_machine(suffix));
+    let mut needs: Vec<(&'static str, String)> = match function {
+        "shift-weight" => vec![
+            ("route53:GetChange", change),
+            ("route53:GetHostedZoneLimit", zone.clone()),
+            ("route53:GetHostedZone", resources.other_zone.clone()),
+            ("route53:ListHostedZonesByName", any),
+            ("states:DescribeExecution", migration),
+            ("states:DescribeExecution", rolled_back),
+        ],
+        "rollback" => vec![
+            ("route53:GetChange", change),
+            ("states:DescribeExecution", migration.clone()),
+            ("states:GetExecutionHistory", migration.clone()),
+            ("states:StopExecution", migration),
+            ("states:DescribeExecution", rolled_back),
+            start("rollback"),
+            start("rolled-back"),
+            (
+                "states:ListExecutions",
+                resources.state_machine("migration"),
+            ),
+            ("sqs:ReceiveMessage", alarm_events.clone()),
+            ("sqs:DeleteMessage", alarm_events.clone()),
+            ("sqs:GetQueueAttributes", alarm_events),
+            ("sqs:SendMessage", dead_letters),
+        ],
+        "check-alarms" => vec![
+            ("cloudwatch:DescribeAlarms", any.clone()),
+            ("cloudwatch:DescribeAlarmHistory", any),
+        ],
+        _ => Vec::new(),
+    };
+    if function != "check-alarms" {
+        needs.push(("route53:GetHostedZone", zone.clone()));
+        needs.push(("route53:ListResourceRecordSets", zone.clone()));
+    }
+    for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
+        needs.push((action, resources.log_stream(function)));
+    }
+    let needs = needs.into_iter();
+    needs
+        .map(|(action, resource)| Question::new(action, resource, Expected::Allowed))
+        .collect()
+}
+
+async fn ask(
+    stack: &Stack,
+    deployed: &Deployed<'_>,
+    questions: &[(&'static str, Vec<Question>)],
+) -> Result<String> {
+    let iam = aws_sdk_iam::Client::new(stack.sdk_config());
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    for (function, questions) in questions {
+        let role = deployed.role(function)?;
+        for question in questions {
+            asked += 1;
+            let decision = simulate(&iam, role, question).await?;
+            let is_allowed = decision == PolicyEvaluationDecisionType::Allowed;
+            if is_allowed != (question.expected == Expected::Allowed) {
+                wrong.push(sentence(function, question, &decision));
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("; "));
+    }
+    let functions: Vec<_> = questions.iter().map(|(function, _)| *function).collect();
+    Ok(format!(
+        "{asked} simulated calls of {} are allowed or denied as they should be",
+        functions.join(" and ")
+    ))
+}
+
+async fn simulate(
+    iam: &aws_sdk_iam::Client,
+    role: &str,
+    question: &Question,
+) -> Result<PolicyEvaluationDecisionType> {
+    let mut simulation = iam
+        .simulate_principal_policy()
+        .policy_source_arn(role)
+        .action_names(question.action)
+        .resource_arns(&question.resource);
+    for (key, values) in &question.context {
+        let entry = ContextEntry::builder()
+            .context_key_name(*key)
+            .context_key_type(ContextKeyTypeEnum::StringList)
+            .set_context_key_values(Some(values.clone()));
+        simulation = simulation.context_entries(entry.build());
+    }
+    let simulated = simulation.send().await;
+    let simulated =
+        simulated.with_context(|| format!("iam:SimulatePrincipalPolicy of the role {role}"))?;
+    let result = simulated.evaluation_results().first();
+    let result = result.context("iam:SimulatePrincipalPolicy gave no result")?;
+    Ok(result.eval_decision().clone())
+}
+
+/// Such as `shift-weight may not call route53:GetChange on *, but needs it (implicitDeny)`.
+fn sentence(
+    function: &str,
+    question: &Question,
+    decision: &PolicyEvaluationDecisionType,
+) -> String {
+    let (action, resource) = (question.action, &question.resource);
+    let context: Vec<_> = question
+        .context
+        .iter()
+        .filter(|(key, _)| *key != NAMES)
+        .flat_map(|(_, values)| values.clone())
+        .collect();
+    let with = if context.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", context.join(" "))
+    };
+    let decision = decision.as_str();
+    match question.expected {
+        Expected::Allowed => format!(
+            "{function} may not call {action}{with} on {resource}, but needs it (IAM: {decision})"
+        ),
+        Expected::Denied => {
+            format!("{function} may call {action}{with} on {resource}, but must not")
+        }
+    }
+}
