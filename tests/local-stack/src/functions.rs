@@ -1,14 +1,15 @@
 //! The four functions: building and packaging them for Lambda.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::workspace;
+use crate::{virtual_environment, workspace};
 
 /// The names of the functions' crates.
 pub const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
@@ -98,8 +99,11 @@ fn zip(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     Ok(archive)
 }
 
-/// Builds the functions with cargo, which prints its progress to standard error. Later calls in the
-/// same process return the result of the first.
+/// The folder of packages that `cargo packages` has built, relative to the workspace's root. With this environment
+/// variable they are deployed in place of functions that are built here.
+const PACKAGES: &str = "CUTOVER_PACKAGES";
+
+/// The functions, built by cargo or from [`PACKAGES`]. Later calls in the same process return the result of the first.
 pub(crate) fn build() -> Result<Vec<Function>> {
     static BUILT: Mutex<Option<Vec<Function>>> = Mutex::new(None);
     let mut built = BUILT
@@ -108,6 +112,35 @@ pub(crate) fn build() -> Result<Vec<Function>> {
     if let Some(functions) = built.as_ref() {
         return Ok(functions.clone());
     }
+    let functions = match std::env::var_os(PACKAGES) {
+        Some(folder) => unpack(&workspace::root()?.join(folder))?,
+        None => compile()?,
+    };
+    *built = Some(functions.clone());
+    Ok(functions)
+}
+
+/// Unpacks the functions' packages.
+fn unpack(packages: &Path) -> Result<Vec<Function>> {
+    let folder = workspace::target()?.join("local-stack/packages");
+    let unpack = |name: &'static str| {
+        let package = packages.join(format!("{name}.zip"));
+        let to = folder.join(name);
+        let unpacked = Command::new(virtual_environment::python()?)
+            .args(["-m", "zipfile", "--extract"])
+            .args([&package, &to])
+            .status()?;
+        ensure!(unpacked.success(), "failed to unpack {}", package.display());
+        let binary = to.join("bootstrap");
+        // Python's zipfile drops the permissions.
+        fs::set_permissions(&binary, Permissions::from_mode(0o755))?;
+        Ok(Function { name, binary })
+    };
+    FUNCTIONS.into_iter().map(unpack).collect()
+}
+
+/// Builds the functions with cargo, which prints its progress to standard error.
+fn compile() -> Result<Vec<Function>> {
     let mut cargo = workspace::cargo()?;
     cargo.args([
         "build",
@@ -131,7 +164,7 @@ pub(crate) fn build() -> Result<Vec<Function>> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let functions = FUNCTIONS
+    FUNCTIONS
         .into_iter()
         .map(|name| {
             let binary = messages
@@ -148,7 +181,5 @@ pub(crate) fn build() -> Result<Vec<Function>> {
                 binary: binary.into(),
             })
         })
-        .collect::<Result<Vec<_>>>()?;
-    *built = Some(functions.clone());
-    Ok(functions)
+        .collect()
 }
