@@ -142,18 +142,16 @@ impl Migrations<'_> {
             self.changes_nothing("replayed", &name, &journal, &input)
                 .await
         };
-        self.report
-            .note(Check::ReplayedJournal, Box::pin(replayed))
-            .await;
         let forged = async {
-            let forged = with_other_weights(&journal)?;
+            let name = self.scratch.create("forged").await?;
+            let forged = forged(&journal, &name)?;
             let zone = self.scratch.zone.as_str();
             let input = json!({ "hostedZoneId": zone, "names": [name.to_string()], "reason": BY });
             self.changes_nothing("forged", &name, &forged, &input).await
         };
-        self.report
-            .note(Check::ForgedJournal, Box::pin(forged))
-            .await;
+        let replayed = self.report.note(Check::ReplayedJournal, Box::pin(replayed));
+        let forged = self.report.note(Check::ForgedJournal, Box::pin(forged));
+        tokio::join!(replayed, forged);
     }
 
     /// Puts this journal at the name, whose weights somebody else has changed since. Neither a plan nor the rollback
@@ -166,7 +164,6 @@ impl Migrations<'_> {
         rollback: &Value,
     ) -> Result<String> {
         let (from, to) = FOREIGN;
-        self.remove_journal(name).await?;
         self.scratch.set_weights(name, from, to).await?;
         self.scratch.put(journal).await?;
         let dry_run = json!({ "dryRun": true });
@@ -189,13 +186,6 @@ impl Migrations<'_> {
             "a plan was refused as Busy, a rollback ended as {}, weights and journal stayed",
             ended.state
         ))
-    }
-
-    async fn remove_journal(&self, name: &RecordName) -> Result<()> {
-        match self.scratch.journal(name).await? {
-            Some(journal) => self.scratch.delete(&journal).await,
-            None => Ok(()),
-        }
     }
 
     /// A write of somebody else during the migration.
@@ -383,10 +373,12 @@ fn ensure_succeeded(execution: &Execution, ended: &ExecutionResult) -> Result<()
     Ok(())
 }
 
-/// This journal with other original weights, as somebody would write it who may write TXT records.
-fn with_other_weights(journal: &RecordSet) -> Result<RecordSet> {
+/// This journal copied to another name and with other original weights, as somebody would write it who may write TXT
+/// records.
+fn forged(journal: &RecordSet, name: &RecordName) -> Result<RecordSet> {
     const ORIGINAL_A: &str = "original.A=";
     let mut forged = journal.clone();
+    forged.name = name.journal();
     let RecordData::Values { values, .. } = &mut forged.data else {
         bail!("the journal has no values");
     };
@@ -396,9 +388,10 @@ fn with_other_weights(journal: &RecordSet) -> Result<RecordSet> {
         "expected {ORIGINAL_A} in the journal, found {value}"
     );
     // 100 becomes 200.
+    let before = value.clone();
     *value = value.replacen(&format!("{ORIGINAL_A}1"), &format!("{ORIGINAL_A}2"), 1);
     ensure!(
-        forged != *journal,
+        *value != before,
         "the journal could not be edited: it has other weights"
     );
     Ok(forged)

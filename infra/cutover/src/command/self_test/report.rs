@@ -98,7 +98,9 @@ impl Check {
             Self::Release => "a release deletes its journal, and the weights stay",
             Self::Rollback => "a rollback from 50 percent restores the original weights",
             Self::ReplayedJournal => "a journal that is put back after it changes nothing",
-            Self::ForgedJournal => "a journal that is edited changes nothing",
+            Self::ForgedJournal => {
+                "a journal that is copied to another name and edited changes nothing"
+            }
             Self::OutsideWrite => "a migration holds when somebody else changes its record",
             Self::Alarm => "an alarm rolls a migration back by its event",
             Self::AlarmsAsked => "check-alarms can ask for the alarm",

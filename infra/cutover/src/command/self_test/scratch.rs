@@ -182,10 +182,6 @@ impl Scratch {
         self.change(&[Change::Create(record)]).await
     }
 
-    pub(crate) async fn delete(&self, record: &RecordSet) -> Result<()> {
-        self.change(&[Change::Delete(record)]).await
-    }
-
     /// Deletes all records of this run, or of all runs, and returns how many there were.
     pub(crate) async fn delete_all(&self, only_this_run: bool) -> Result<usize> {
         let root = if only_this_run {
