@@ -52,7 +52,7 @@ use migration::delegation::{Resolver, delegation};
 use migration::dns::{Percent, RecordName, Sides, Zone, count_weights};
 use migration::error::{Drift, InvalidInput, Redriven, Unavailable};
 use migration::executions::{Execution, ExecutionName, Executions, Status, recorded_rollbacks};
-use migration::external_dns::ExternalDns;
+use migration::external_dns::{ExternalDns, annotations};
 use migration::journal::{
     EndedExecutions, ExecutionIdentity, Journals, PairedName, SigningKey, SigningKeys, Writer,
     lowest_percent, pair,
@@ -189,9 +189,11 @@ pub struct Completion {
     /// How many names are leased from ExternalDNS. If there is one, all journals are kept until the
     /// migration is released, so that a rollback restores all names and not only some.
     pub leased: usize,
-    /// The weights `from/to` of the leased names, for the annotations in the clusters, and how many
-    /// pairs of records have them.
+    /// The weights `from/to` of the leased names, and how many pairs of records have them.
     pub leased_weights: BTreeMap<String, usize>,
+    /// For people: the weights that the annotations of the leased names' objects have to have before the release. See
+    /// [`Annotations::texts`](migration::external_dns::Annotations::texts).
+    pub annotations: Vec<String>,
     /// The weights `from/to`, and how many pairs of records have them.
     pub weights: BTreeMap<String, usize>,
 }
@@ -538,8 +540,28 @@ async fn complete_migration(
         pause_seconds: allowance.pause_seconds(),
         leased,
         leased_weights,
+        annotations: annotation_texts(&journals, &migration, &names),
         weights,
     })
+}
+
+/// The weights of the annotations of the names that are leased from ExternalDNS, for people.
+fn annotation_texts(
+    journals: &Journals<'_>,
+    migration: &Migration,
+    names: &[PairedName<'_>],
+) -> Vec<String> {
+    let leased = names.iter().filter(|paired| paired.is_leased());
+    let found = annotations(
+        journals.zone,
+        leased.map(|paired| (paired.name, &paired.identifiers)),
+        migration.external_dns.names(),
+    );
+    let sides = Sides {
+        from: &migration.from,
+        to: &migration.to,
+    };
+    found.texts(migration.execution.name(), sides)
 }
 
 /// When a name is shifted to `percent`. `previous` is the percent of the step before.

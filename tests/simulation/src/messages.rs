@@ -176,6 +176,32 @@ fn messages_say_who_answered() {
     }
 }
 
+#[test]
+fn completion_lists_the_weights_of_the_annotations() {
+    for (annotations, said) in [
+        (json!(null), None),
+        (json!([]), None),
+        (json!("forged"), None),
+        (
+            json!(["ingress/a/b of blue: 0"]),
+            Some("ingress/a/b of blue: 0"),
+        ),
+        (json!(["a", "b", "and 3 more"]), Some("a; b; and 3 more")),
+        // No notification can be too long.
+        (json!(["a".repeat(5000)]), Some(&*"a".repeat(4000))),
+    ] {
+        let message = message(&json!({
+            "status": "Completed", "execution": "run", "zoneName": "example.com", "from": "blue", "to": "green",
+            "names": 1, "leased": 1, "advice": "Set them.", "annotations": annotations,
+        }));
+        let found = message
+            .lines()
+            .find_map(|line| line.strip_prefix("Weights for the annotations: "));
+        assert_eq!(found, said);
+        assert!(message.contains("\nAdvice: Set them.\n"), "{message}");
+    }
+}
+
 /// A link in a text of an e-mail or a chat begins with a scheme, or is written in Markdown.
 #[test]
 fn text_of_an_event_is_plain_text_in_one_line() {
@@ -200,7 +226,7 @@ fn text_of_an_event_is_plain_text_in_one_line() {
             "status": status, "execution": format!("run\"}} {forged}"), "zoneName": forged,
             "from": forged, "to": forged, "names": 1, "percent": 10, "percentBefore": 0,
             "percentAfter": 10, "steps": [forged], "weights": {forged: 1}, "bakeSeconds": 60,
-            "leased": 1, "found": [forged], "reason": forged, "advice": forged,
+            "leased": 1, "annotations": [forged, {"a": forged}], "found": [forged], "reason": forged, "advice": forged,
             "answers": [{"answer": forged, "percent": forged, "by": forged}],
             "warnings": [{"code": forged, "message": forged}],
             "executionArn": "arn:aws:states:eu-west-3:1:execution:cutover-migration:run",
@@ -227,6 +253,7 @@ fn text_of_an_event_is_plain_text_in_one_line() {
         assert!(said[1].contains(plain), "{status}: {}", said[1]);
         let begins = [
             "Advice: ",
+            "Weights for the annotations: ",
             "Find the cause",
             "Fix the cause",
             "To continue",

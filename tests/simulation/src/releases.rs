@@ -78,6 +78,30 @@ fn a_release_after_the_annotations_that_are_told_gives_all_names_back() {
     clusters.expect_to_be_owned();
 }
 
+/// They have to be set before the release.
+#[test]
+fn a_completion_lists_the_weights_of_the_annotations() {
+    let clusters = Clusters::blueprint();
+    let completed = clusters
+        .simulation
+        .migrate_watched("run", &canary(), || {})
+        .unwrap();
+    let texts = completed["annotations"].as_array().unwrap().iter();
+    let texts: Vec<_> = texts.filter_map(Value::as_str).collect();
+    expect![[r#"
+        ingress/argocd/argo-cd-argocd-server of eks-blueprint-blue: 0
+        ingress/ecsdemo-frontend/ecsdemo-frontend of eks-blueprint-blue: 0
+        ingress/team-burnham/burnham-ingress of eks-blueprint-blue: 0
+        ingress/team-riker/skiapp-ingress of eks-blueprint-blue: 0
+        service/team-apps/gateway of eks-blueprint-blue: 0
+        ingress/argocd/argo-cd-argocd-server of eks-blueprint-green: 100
+        ingress/ecsdemo-frontend/ecsdemo-frontend of eks-blueprint-green: 100
+        ingress/team-burnham/burnham-ingress of eks-blueprint-green: 100
+        ingress/team-riker/skiapp-ingress of eks-blueprint-green: 100
+        service/team-apps/gateway of eks-blueprint-green: 100"#]]
+    .assert_eq(&texts.join("\n"));
+}
+
 #[track_caller]
 fn check_release(clusters: &Clusters, expect: &Expect) {
     let failure = clusters.release("run").unwrap_err();

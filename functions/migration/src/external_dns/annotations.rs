@@ -9,12 +9,18 @@ use serde::{Serialize, Serializer};
 
 use super::lookup::registry_texts;
 use super::registry_names::RegistryNames;
-use crate::dns::{RecordName, SetIdentifier, Side, Sides, Zone};
+use crate::dns::{RecordName, SetIdentifier, SetIdentifierTemplate, Side, Sides, Zone};
 
 /// The longest name of a Kubernetes object.
 ///
 /// Source: Kubernetes documentation, "Object Names and IDs".
 const LONGEST_NAME: usize = 253;
+/// The number of annotations in a notification. With the longest names they have 20 KB; an event of EventBridge, a
+/// message of SNS and the input of a state may have 256 KiB.
+///
+/// Sources: EventBridge User Guide, "Amazon EventBridge quotas"; SNS API Reference, `Publish`; Step Functions
+/// Developer Guide, "Service quotas".
+const MOST_TEXTS: usize = 20;
 
 /// A namespaced Kubernetes object, as a registry TXT names it: `ingress/team/app`.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -82,6 +88,22 @@ pub struct Annotation {
     pub names: BTreeSet<RecordName>,
 }
 
+impl Annotation {
+    /// The weight, if its records have the same one.
+    pub fn weight(&self) -> Option<u8> {
+        self.weights
+            .first()
+            .copied()
+            .filter(|_| self.weights.len() == 1)
+    }
+
+    /// The weights for people, such as `0` or `0 or 100`.
+    pub fn weights_text(&self) -> String {
+        let weights: Vec<_> = self.weights.iter().map(u8::to_string).collect();
+        weights.join(" or ")
+    }
+}
+
 /// The annotations of each side, and what was found in place of one.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Annotations {
@@ -92,6 +114,40 @@ pub struct Annotations {
     pub without_object: Vec<(RecordName, String)>,
     /// The names of which a side has records without a registry TXT.
     pub without_registry: BTreeSet<RecordName>,
+}
+
+impl Annotations {
+    /// Texts for a notification about the migration with this execution: the first 20 annotations, beginning with
+    /// those for which no weight fits, and how to see what is left out. `sides` is what the operator calls them.
+    pub fn texts(&self, execution: &str, sides: Sides<&SetIdentifierTemplate>) -> Vec<String> {
+        let from = self.of.from.iter().map(|it| (it, sides.from));
+        let to = self.of.to.iter().map(|it| (it, sides.to));
+        let mut all: Vec<_> = from.chain(to).collect();
+        all.sort_by_key(|(annotation, _)| annotation.weight().is_some());
+        let mut texts = Vec::new();
+        for (annotation, side) in all.iter().take(MOST_TEXTS) {
+            let reason = match annotation.weight() {
+                Some(_) => "",
+                None => ", because its names have different weights",
+            };
+            let weights = annotation.weights_text();
+            texts.push(format!(
+                "{} of {side}: {weights}{reason}",
+                annotation.object
+            ));
+        }
+        match all.len() - texts.len() {
+            0 => {}
+            more => texts.push(format!("and {more} more: cutover weights {execution}")),
+        }
+        match self.without_object.len() {
+            0 => {}
+            count => texts.push(format!(
+                "registry TXT records that name no Kubernetes object: {count}, see cutover weights {execution}"
+            )),
+        }
+        texts
+    }
 }
 
 /// The annotations with which ExternalDNS keeps the weights of `names` that are in the zone. `registry` has the
@@ -224,6 +280,52 @@ mod tests {
         // Green has no records here.
         assert!(found.of.to.is_empty());
         assert_eq!(found.without_registry.len(), names.len());
+    }
+
+    /// Annotations of blue with these weights, one for each object.
+    fn annotations_with(weights: &[&[u8]]) -> Annotations {
+        let annotation = |(index, weights): (usize, &&[u8])| Annotation {
+            object: format!("ingress/team/app-{index}").parse().unwrap(),
+            set_identifier: "blue".parse().unwrap(),
+            weights: weights.iter().copied().collect(),
+            names: BTreeSet::new(),
+        };
+        let from = weights.iter().enumerate().map(annotation).collect();
+        Annotations {
+            of: Sides {
+                from,
+                to: Vec::new(),
+            },
+            ..Annotations::default()
+        }
+    }
+
+    fn texts(annotations: &Annotations) -> Vec<String> {
+        let sides = ["*-blue", "*-green"].map(|side| side.parse().unwrap());
+        let [from, to] = &sides;
+        annotations.texts("run", Sides { from, to })
+    }
+
+    #[test]
+    fn texts_begin_with_the_objects_for_which_no_weight_fits() {
+        let mut found = annotations_with(&[&[0], &[0, 100], &[0]]);
+        found.without_object = vec![("cname-a.example.com".parse().unwrap(), String::new())];
+        expect![[r#"
+            ingress/team/app-1 of *-blue: 0 or 100, because its names have different weights
+            ingress/team/app-0 of *-blue: 0
+            ingress/team/app-2 of *-blue: 0
+            registry TXT records that name no Kubernetes object: 1, see cutover weights run"#]]
+        .assert_eq(&texts(&found).join("\n"));
+        assert_eq!(texts(&Annotations::default()), [""; 0]);
+    }
+
+    #[test]
+    fn texts_are_limited() {
+        let twenty = texts(&annotations_with(&[&[0][..]; 20]));
+        assert_eq!(twenty.len(), 20);
+        let more = texts(&annotations_with(&[&[0][..]; 23]));
+        assert_eq!(more[..20], twenty);
+        assert_eq!(more[20..], ["and 3 more: cutover weights run"]);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `cutover weights`: the annotations with which ExternalDNS keeps the weights that are in the zone.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
@@ -146,7 +145,7 @@ impl Report<'_> {
             };
             for annotation in annotations.iter().filter(|it| is_annotated(it)) {
                 let object = &annotation.object;
-                if let Some(weight) = only(&annotation.weights) {
+                if let Some(weight) = annotation.weight() {
                     // Writing to a String can't fail.
                     let _ = writeln!(
                         script,
@@ -174,12 +173,11 @@ impl Report<'_> {
             .flat_map(|(_, _, annotations)| annotations)
         {
             let object = &annotation.object;
-            if only(&annotation.weights).is_none() {
-                let weights: Vec<_> = annotation.weights.iter().map(u8::to_string).collect();
+            if annotation.weight().is_none() {
                 problems.push(format!(
                     "the records of {object} have several weights ({}), but its annotation has one: give its names \
                      objects of their own, or move all of its names",
-                    weights.join(", ")
+                    annotation.weights_text()
                 ));
             } else if !is_annotated(annotation) {
                 problems.push(format!(
@@ -200,10 +198,9 @@ impl Report<'_> {
 }
 
 fn row(annotation: &Annotation) -> Vec<String> {
-    let weights: Vec<_> = annotation.weights.iter().map(u8::to_string).collect();
     let names: Vec<_> = annotation.names.iter().map(ToString::to_string).collect();
     vec![
-        format!("\"{}\"", weights.join(" or ")),
+        format!("\"{}\"", annotation.weights_text()),
         annotation.object.to_string(),
         names.join(", "),
     ]
@@ -211,11 +208,6 @@ fn row(annotation: &Annotation) -> Vec<String> {
 
 fn is_annotated(annotation: &Annotation) -> bool {
     annotation.object.kind != DNS_ENDPOINT
-}
-
-/// The weight, if there is only one.
-fn only(weights: &BTreeSet<u8>) -> Option<u8> {
-    weights.first().copied().filter(|_| weights.len() == 1)
 }
 
 #[cfg(test)]
@@ -263,7 +255,7 @@ mod tests {
             kubectl --context "${FROM_CONTEXT:?}" --namespace team annotate --overwrite ingress app external-dns.kubernetes.io/aws-weight=0
         "#]],
             &expect![[r#"
-            the records of ingress/team/some-names-moved have several weights (0, 100), but its annotation has one: give its names objects of their own, or move all of its names
+            the records of ingress/team/some-names-moved have several weights (0 or 100), but its annotation has one: give its names objects of their own, or move all of its names
             crd/team/endpoint is a DNSEndpoint: set its weight in providerSpecific, not by an annotation"#]],
         );
     }

@@ -96,6 +96,8 @@ async fn external_dns_changes_nothing_during_a_migration_and_its_rollback_after_
         "annotation",
         "release state machine",
         "{\"execution\": \"all\"}",
+        "ingress/team-burnham/burnham-ingress of eks-blueprint-blue: 0",
+        "ingress/team-burnham/burnham-ingress of eks-blueprint-green: 100",
     ] {
         assert!(
             next_steps.contains(part),
