@@ -128,6 +128,56 @@ fn notifications_of_argocd_go_to_the_queue() {
     assert!(data[format!("template.{sent}").as_str()].is_string());
 }
 
+/// It has no more permissions than it needs, and reads what `cutover weights` prints.
+#[test]
+fn annotations_are_set_by_a_pull_request_from_what_the_command_line_prints() {
+    let text = example("annotations-pull-request.yaml");
+    let workflow = &documents(&text)[0];
+    let expected = |text: &str| yaml_serde::from_str::<yaml_serde::Value>(text).unwrap();
+    assert_eq!(workflow["permissions"], expected("{}"));
+    let job = &workflow["jobs"]["propose"];
+    let permissions = "{contents: write, id-token: write, pull-requests: write}";
+    assert_eq!(job["permissions"], expected(permissions));
+    let steps = job["steps"].as_sequence().unwrap();
+    let actions = steps.iter().filter_map(|step| step["uses"].as_str());
+    let actions: Vec<_> = actions.collect();
+    assert_eq!(
+        actions,
+        [
+            "actions/checkout@v5",
+            "aws-actions/configure-aws-credentials@v5"
+        ]
+    );
+    // An input of the workflow is never part of a script.
+    for script in steps.iter().filter_map(|step| step["run"].as_str()) {
+        assert!(!script.contains("${{"), "{script}");
+    }
+    let command = project::text("infra/cutover/src/command/weights.rs");
+    for (read, printed) in [
+        (".annotation ", "\"annotation\": self.key"),
+        (".warnings[]", "\"warnings\": self.problems()"),
+        (".objects[]", "\"objects\": self.found.of.from"),
+    ] {
+        assert!(text.contains(read) && command.contains(printed), "{read}");
+    }
+    let annotation = project::text("functions/migration/src/external_dns/annotations.rs");
+    for (read, field) in [(".weights |", "pub weights:"), (".object)", "pub object:")] {
+        assert!(text.contains(read) && annotation.contains(field), "{read}");
+    }
+    let page = project::text("infra/cutover/README.md");
+    for action in [
+        "states:DescribeExecution",
+        "states:GetExecutionHistory",
+        "route53:GetHostedZone",
+        "route53:ListResourceRecordSets",
+    ] {
+        assert!(text.contains(action) && page.contains(action), "{action}");
+    }
+    let release = project::text(".github/workflows/release.yaml");
+    assert!(text.contains("cutover-cli-$VERSION-x86_64.tar.gz"));
+    assert!(release.contains("cutover-cli-${GITHUB_REF_NAME#v}-${{ matrix.architecture }}"));
+}
+
 #[test]
 fn github_actions_starts_the_state_machine_of_the_template() {
     let workflow = &documents(&example("github-actions.yaml"))[0];
