@@ -102,19 +102,51 @@ impl Resolver for DnsResolver {
     }
 
     async fn addresses(&self, host: &RecordName) -> Result<BTreeSet<IpAddr>, Error> {
-        let lookup = self.look_up(host, RecordType::A).await?;
-        let records = lookup.iter().flat_map(Lookup::answers);
-        Ok(records
-            .filter_map(|record| match &record.data {
-                RData::A(address) => Some(IpAddr::V4(address.0)),
-                _ => None,
-            })
-            .collect())
+        let (ipv4, ipv6) = tokio::join!(
+            self.look_up(host, RecordType::A),
+            self.look_up(host, RecordType::AAAA),
+        );
+        let found = |lookup: Option<Lookup>| addresses_in(lookup.as_ref());
+        addresses_of_both(ipv4.map(found), ipv6.map(found))
+    }
+}
+
+fn addresses_in(lookup: Option<&Lookup>) -> BTreeSet<IpAddr> {
+    let records = lookup.into_iter().flat_map(Lookup::answers);
+    records
+        .filter_map(|record| match &record.data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The addresses of both types. A look-up without an answer matters only if the other one found none: a server is
+/// recognized by one address, and some resolvers do not answer for AAAA.
+fn addresses_of_both(
+    ipv4: Result<BTreeSet<IpAddr>, Error>,
+    ipv6: Result<BTreeSet<IpAddr>, Error>,
+) -> Result<BTreeSet<IpAddr>, Error> {
+    match (ipv4, ipv6) {
+        (Ok(mut ipv4), Ok(ipv6)) => {
+            ipv4.extend(ipv6);
+            Ok(ipv4)
+        }
+        (Ok(found), Err(_)) | (Err(_), Ok(found)) if !found.is_empty() => Ok(found),
+        (Err(error), _) | (_, Err(error)) => Err(error),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use hickory_resolver::proto::op::Message;
+    use hickory_resolver::proto::rr::Record;
+    use hickory_resolver::proto::rr::rdata::{A, AAAA};
+    use tokio::net::UdpSocket;
+
     use super::*;
 
     #[test]
@@ -125,5 +157,78 @@ mod tests {
             "DNS_SERVER: expected an address and a port such as 192.0.2.53:53, found \"192.0.2.53\""
         );
         assert!(DnsResolver::at("[2001:db8::53]:53").is_ok());
+    }
+
+    #[test]
+    fn a_look_up_without_an_answer_matters_only_if_the_other_one_found_nothing() {
+        let found = |text: &str| -> Result<BTreeSet<IpAddr>, Error> {
+            Ok(text
+                .split_whitespace()
+                .map(|it| it.parse().unwrap())
+                .collect())
+        };
+        let failed = || {
+            Err(Error::from(Unavailable::NoAnswer {
+                action: "the look-up".to_owned(),
+                problem: "SERVFAIL".to_owned(),
+            }))
+        };
+        let (v4, v6) = ("192.0.2.1", "2001:db8::1");
+        let both = format!("{v4} {v6}");
+        for (ipv4, ipv6, expected) in [
+            (found(v4), found(v6), Some(&*both)),
+            (found(v4), found(""), Some(v4)),
+            (found(""), found(v6), Some(v6)),
+            (found(v4), failed(), Some(v4)),
+            (failed(), found(v6), Some(v6)),
+            (found(""), failed(), None),
+            (failed(), found(""), None),
+            (failed(), failed(), None),
+        ] {
+            let addresses = addresses_of_both(ipv4, ipv6).ok();
+            assert_eq!(
+                addresses,
+                expected.map(|text| found(text).unwrap()),
+                "{expected:?}"
+            );
+        }
+    }
+
+    /// Answers queries over UDP with these addresses, whatever the name is.
+    async fn answer(socket: UdpSocket, addresses: [RData; 2]) {
+        let mut query = [0; 512];
+        loop {
+            let (length, client) = socket.recv_from(&mut query).await.unwrap();
+            let query = Message::from_vec(&query[..length]).unwrap();
+            let question = query.queries.first().unwrap();
+            let mut response = Message::response(query.metadata.id, query.metadata.op_code);
+            response.metadata.recursion_available = true;
+            response.add_query(question.clone());
+            let data = addresses
+                .iter()
+                .find(|data| data.record_type() == question.query_type);
+            response.add_answer(Record::from_rdata(
+                question.name.clone(),
+                60,
+                data.unwrap().clone(),
+            ));
+            socket
+                .send_to(&response.to_vec().unwrap(), client)
+                .await
+                .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_has_its_ipv4_and_its_ipv6_addresses() {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let resolver = DnsResolver::at(&socket.local_addr().unwrap().to_string()).unwrap();
+        let (v4, v6) = (Ipv4Addr::new(192, 0, 2, 1), "2001:db8::1".parse().unwrap());
+        let server = answer(socket, [RData::A(A(v4)), RData::AAAA(AAAA(v6))]);
+        let server = tokio::spawn(server);
+        let host = "ns1.example.com".parse().unwrap();
+        let addresses = resolver.addresses(&host).await.unwrap();
+        assert_eq!(addresses, [IpAddr::V4(v4), IpAddr::V6(v6)].into());
+        server.abort();
     }
 }

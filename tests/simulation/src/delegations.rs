@@ -22,11 +22,12 @@ fn check(prepare: impl FnOnce(&Simulation), expect: &Expect) {
     expect.assert_eq(&format!("{shown}\n"));
 }
 
-/// Gives the zone's servers and other ones addresses.
+/// Gives the zone's servers and other ones an address of both types.
 fn add_addresses(simulation: &Simulation, others: [&str; 2]) {
     let resolver = &simulation.world.resolver;
     for (host, number) in fakes::NAME_SERVERS.into_iter().chain(others).zip(1..) {
         resolver.add_address(host, &format!("192.0.2.{number}"));
+        resolver.add_address(host, &format!("2001:db8::{number}"));
     }
 }
 
@@ -80,17 +81,19 @@ fn the_delegated_zone_is_named_if_it_is_in_the_same_account() {
 
 #[test]
 fn white_label_name_servers_are_recognized_by_their_addresses() {
-    check(
-        |simulation| {
-            let resolver = &simulation.world.resolver;
-            add_addresses(simulation, OTHER_SERVERS);
-            resolver.delegate(&["ns1.example.com"]);
-            resolver.add_address("ns1.example.com", "192.0.2.2");
-        },
-        &expect![[r#"
-            planned: 
-        "#]],
-    );
+    for address in ["192.0.2.2", "2001:db8::2"] {
+        check(
+            |simulation| {
+                let resolver = &simulation.world.resolver;
+                add_addresses(simulation, OTHER_SERVERS);
+                resolver.delegate(&["ns1.example.com"]);
+                resolver.add_address("ns1.example.com", address);
+            },
+            &expect![[r#"
+                planned: 
+            "#]],
+        );
+    }
 }
 
 /// The resolvers of its VPCs ask it, whatever is delegated.
