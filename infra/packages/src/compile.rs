@@ -7,9 +7,8 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::FUNCTIONS;
 use crate::architecture::Architecture;
-use crate::workspace;
+use workspace::FUNCTIONS;
 
 /// The profile of the packages in the workspace's `Cargo.toml`.
 const PROFILE: &str = "lambda";

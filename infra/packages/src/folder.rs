@@ -8,11 +8,10 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::FUNCTIONS;
 use crate::architecture::Architecture;
 use crate::archive::archive;
 use crate::compile::Binary;
-use crate::workspace;
+use workspace::FUNCTIONS;
 
 const CHECKSUMS: &str = "SHA256SUMS";
 /// How the template names the definition of a state machine.

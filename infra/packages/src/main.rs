@@ -11,16 +11,12 @@ mod architecture;
 mod archive;
 mod compile;
 mod folder;
-mod workspace;
 
 use anyhow::Result;
 use clap::Parser;
 
 use crate::architecture::Architecture;
 use crate::folder::Folder;
-
-/// The functions' crates, which are the names of their archives, too.
-const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
 
 /// Builds the functions' deployment packages into target/packages.
 #[derive(Parser)]

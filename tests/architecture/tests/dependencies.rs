@@ -6,10 +6,10 @@
 )]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use architecture::Modules;
+use workspace::FUNCTIONS;
 
 /// The folders of the libraries that the functions have in common.
 const LIBRARIES: [&str; 7] = [
@@ -21,11 +21,6 @@ const LIBRARIES: [&str; 7] = [
     "aws/route53",
     "aws/step-functions",
 ];
-const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 /// What `cargo tree` prints for the packages if they are built together, a line for each crate; `cargo metadata`
 /// would answer with the features of the whole workspace.
@@ -33,7 +28,7 @@ fn tree(packages: &[&str], edges: &str, format: &str) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .current_dir(workspace())
+        .current_dir(workspace::root().unwrap())
         .args(["tree", "--locked", "--prefix", "none"])
         .args(["--edges", edges, "--format", format]);
     for package in packages {
@@ -151,7 +146,7 @@ fn the_dependencies_between_modules_have_no_cycles() {
     let functions = LIBRARIES.into_iter().chain(FUNCTIONS);
     let functions = functions.map(|name| format!("functions/{name}"));
     for name in functions.chain(["infra/cutover".to_owned()]) {
-        let modules = Modules::read(&workspace().join(&name).join("src"));
+        let modules = Modules::read(&workspace::root().unwrap().join(&name).join("src"));
         let cycles = modules.cycles();
         assert!(
             cycles.is_empty(),

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use workspace::FUNCTIONS;
 
 use crate::execution::POLL_INTERVAL;
-use crate::functions::{FUNCTIONS, Function};
+use crate::functions::Function;
 use crate::http;
 use crate::terraform::Terraform;
-use crate::workspace;
 
 const BUCKET: &str = "code";
 const TEMPLATE: &str = "template.yaml";

@@ -15,7 +15,6 @@ use tokio::sync::watch;
 
 use crate::route53_proxy::Route53Proxy;
 use crate::stack::Stack;
-use crate::workspace;
 
 /// Far longer than a pass takes, even on a loaded machine.
 const MAX_WAIT: Duration = Duration::from_mins(2);

@@ -8,11 +8,9 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use workspace::FUNCTIONS;
 
-use crate::{virtual_environment, workspace};
-
-/// The names of the functions' crates.
-pub const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
+use crate::virtual_environment;
 
 /// A program that runs a function and translates its migrations.
 const ANOTHER_FORMAT: &str = include_str!("../another_format.py");

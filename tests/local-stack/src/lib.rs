@@ -45,7 +45,6 @@ mod scenario;
 mod stack;
 mod terraform;
 mod virtual_environment;
-mod workspace;
 mod zone;
 
 pub use crate::external_dns::ExternalDns;
@@ -55,7 +54,7 @@ pub use emulated_route53::EmulatedRoute53;
 pub use events::{alarm_event, cluster_created_event, status_event};
 pub use execution::{Execution, ExecutionResult};
 pub use follower::{Follower, Moment, Seen, WatchTarget};
-pub use functions::{FUNCTIONS, Function};
+pub use functions::Function;
 pub use load_balancer::LoadBalancer;
 pub use migration::dns::{Percent, RecordName, SetIdentifier};
 pub use name_server::NameServer;

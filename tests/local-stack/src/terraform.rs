@@ -16,7 +16,6 @@ use serde_json::{Map, Value, json};
 
 use crate::functions::Function;
 use crate::http;
-use crate::workspace;
 
 const EXAMPLE: &str = "examples/minimal";
 /// The output that has all outputs of the module.

@@ -7,8 +7,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::workspace;
-
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
 /// The Python interpreter of an environment with the emulator. Installs the environment if it does

@@ -1,4 +1,4 @@
-//! The folders of the workspace.
+//! The folders of the workspace and its functions, for the tools and tests that build and deploy them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+/// The functions' crates, which are the names of their archives and, after the name of the stack, of the deployed
+/// functions, too.
+pub const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
+
 /// The workspace's root folder.
-pub(crate) fn root() -> Result<&'static Path> {
+pub fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
@@ -16,7 +20,7 @@ pub(crate) fn root() -> Result<&'static Path> {
 
 /// A cargo command in the workspace's root folder: the cargo that runs this process, else the one in
 /// `PATH`.
-pub(crate) fn cargo() -> Result<Command> {
+pub fn cargo() -> Result<Command> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(root()?).stdin(Stdio::null());
@@ -24,7 +28,7 @@ pub(crate) fn cargo() -> Result<Command> {
 }
 
 /// The target folder, as cargo's configuration sets it.
-pub(crate) fn target() -> Result<PathBuf> {
+pub fn target() -> Result<PathBuf> {
     let metadata = output(cargo()?.args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let target = metadata.get("target_directory");
@@ -38,7 +42,7 @@ pub(crate) fn target() -> Result<PathBuf> {
 ///
 /// # Errors
 /// If it can't be started or fails.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stderr(Stdio::inherit())
