@@ -5,6 +5,13 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -56,8 +63,27 @@ pub fn init_logging() {
 /// The SDKs' configuration; Lambda sets region and credentials in the environment.
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
         .retry_config(RetryConfig::standard().with_max_attempts(MOST_ATTEMPTS))
         .timeout_config(timeouts())
         .load()
         .await
+}
+
+/// The HTTP client of all SDKs, as each would make one for itself by default. A default one parses the
+/// certificates of the operating system twice: to check the configuration, and for the timeouts of the first call.
+///
+/// Source: `default_https_client` in the source of `aws-smithy-runtime`.
+fn http_client() -> SharedHttpClient {
+    let timeouts = timeouts();
+    let mut settings = HttpConnectorSettings::builder();
+    settings.set_connect_timeout(timeouts.connect_timeout());
+    settings.set_read_timeout(timeouts.read_timeout());
+    let connector = Connector::builder()
+        .proxy_config(ProxyConfig::from_env())
+        .connector_settings(settings.build())
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build();
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -23,7 +24,11 @@ const ATTEMPTS: usize = 2;
 
 /// The resolvers of the system, or the one in `DNS_SERVER`. If the system has none that can be used, every look-up
 /// fails, and the function still plans.
-pub struct DnsResolver(Result<TokioResolver, String>);
+pub struct DnsResolver {
+    server: Option<SocketAddr>,
+    /// Set up at the first look-up: only a plan makes one, and it would add to every cold start.
+    resolver: OnceLock<Result<TokioResolver, String>>,
+}
 
 impl DnsResolver {
     /// The resolver that `DNS_SERVER` sets, or else those of the system.
@@ -33,15 +38,29 @@ impl DnsResolver {
     pub fn from_env() -> Result<Self, String> {
         match std::env::var(VARIABLE) {
             Ok(address) => Self::at(&address),
-            Err(_) => Ok(Self(build(TokioResolver::builder_tokio()))),
+            Err(_) => Ok(Self::new(None)),
         }
     }
 
     /// The resolver at an address and port.
     fn at(address: &str) -> Result<Self, String> {
-        let address: SocketAddr = address.parse().map_err(|_| {
+        let address = address.parse().map_err(|_| {
             format!("{VARIABLE}: expected an address and a port such as 192.0.2.53:53, found {address:?}")
         })?;
+        Ok(Self::new(Some(address)))
+    }
+
+    fn new(server: Option<SocketAddr>) -> Self {
+        Self {
+            server,
+            resolver: OnceLock::new(),
+        }
+    }
+
+    fn set_up(&self) -> Result<TokioResolver, String> {
+        let Some(address) = self.server else {
+            return build(TokioResolver::builder_tokio());
+        };
         let mut server = NameServerConfig::udp_and_tcp(address.ip());
         for connection in &mut server.connections {
             connection.port = address.port();
@@ -49,7 +68,7 @@ impl DnsResolver {
         let config = ResolverConfig::from_name_servers(vec![server]);
         let provider = TokioRuntimeProvider::default();
         let builder = TokioResolver::builder_with_config(config, provider);
-        Ok(Self(build(Ok(builder))))
+        build(Ok(builder))
     }
 
     async fn look_up(
@@ -64,7 +83,8 @@ impl DnsResolver {
             })
         };
         let resolver = self
-            .0
+            .resolver
+            .get_or_init(|| self.set_up())
             .as_ref()
             .map_err(|problem| no_answer(problem.clone()))?;
         match resolver.lookup(name.fully_qualified(), record_type).await {
