@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 /// Named as Lambda and the template name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Architecture {
+pub enum Architecture {
     #[value(name = "arm64")]
     Arm64,
     #[value(name = "x86_64")]
@@ -15,7 +15,7 @@ pub(crate) enum Architecture {
 }
 
 impl Architecture {
-    pub(crate) fn of_this_machine() -> Result<Self> {
+    pub fn of_this_machine() -> Result<Self> {
         Ok(match consts::ARCH {
             "aarch64" => Self::Arm64,
             "x86_64" => Self::X86_64,
@@ -26,7 +26,7 @@ impl Architecture {
         })
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
             Self::X86_64 => "x86_64",
@@ -34,7 +34,7 @@ impl Architecture {
     }
 
     /// The target of rustc.
-    pub(crate) fn target(self) -> &'static str {
+    pub fn target(self) -> &'static str {
         match self {
             Self::Arm64 => "aarch64-unknown-linux-gnu",
             Self::X86_64 => "x86_64-unknown-linux-gnu",

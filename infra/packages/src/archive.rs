@@ -17,7 +17,7 @@ const COMPRESSION_LEVEL: i64 = 9 + 3;
 
 /// A ZIP archive of the program. The same program gives the same bytes: the archive has no time of its
 /// own.
-pub(crate) fn archive(program: &[u8]) -> Result<Vec<u8>> {
+pub fn archive(program: &[u8]) -> Result<Vec<u8>> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .compression_level(Some(COMPRESSION_LEVEL))

@@ -1,5 +1,5 @@
-//! Compiles the functions with cargo-lambda, whose linker makes programs that run on Lambda wherever
-//! they are built.
+//! Compiles the functions, for the packages with cargo-lambda, whose linker makes programs that run on Lambda
+//! wherever they are built.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,58 +8,120 @@ use std::{env, fs};
 use anyhow::{Context, Result, ensure};
 
 use crate::architecture::Architecture;
-use workspace::FUNCTIONS;
 
 /// The profile of the packages in the workspace's `Cargo.toml`.
 const PROFILE: &str = "lambda";
 
-/// A function's program.
-pub(crate) struct Binary {
-    /// The name of the function's crate.
-    pub(crate) function: &'static str,
-    pub(crate) program: Vec<u8>,
+/// A program of a Lambda function, and the crate that has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    pub package: &'static str,
+    pub name: &'static str,
 }
 
-/// Compiles the functions, which takes minutes. cargo prints its progress to standard error.
+/// The functions, whose programs, crates and archives have the same name.
+pub fn functions() -> [Program; 4] {
+    workspace::FUNCTIONS.map(|name| Program {
+        package: name,
+        name,
+    })
+}
+
+/// A compiled program.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    /// The program's name.
+    pub name: &'static str,
+    /// Where it was compiled to.
+    pub path: PathBuf,
+    pub content: Vec<u8>,
+}
+
+/// What links the programs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Linker {
+    /// cargo-lambda, for programs that run on Lambda.
+    CargoLambda,
+    /// That of this machine. Its programs run on this machine, and only by chance on Lambda, whose system
+    /// libraries may be older.
+    OfThisMachine,
+}
+
+impl Linker {
+    /// cargo-lambda, if it is installed.
+    pub fn installed() -> Self {
+        if has_cargo_lambda() {
+            Self::CargoLambda
+        } else {
+            Self::OfThisMachine
+        }
+    }
+}
+
+/// Compiles programs with the profile of the packages, which takes minutes. cargo prints its progress to
+/// standard error.
 ///
 /// # Errors
-/// If cargo-lambda or the target of Rust is missing, with how to install it, or if a function does not
+/// If cargo-lambda or the target of Rust is missing, with how to install it, or if a program does not
 /// compile.
-pub(crate) fn compile(architecture: Architecture) -> Result<Vec<Binary>> {
-    require_cargo_lambda()?;
+pub fn compile(
+    architecture: Architecture,
+    linker: Linker,
+    programs: &[Program],
+) -> Result<Vec<Binary>> {
     require_target(architecture)?;
-    let directory = workspace::target()?
-        .join("lambda")
-        .join(architecture.name());
+    let target = workspace::target()?;
     let mut cargo = workspace::cargo()?;
+    let directory = match linker {
+        Linker::CargoLambda => {
+            require_cargo_lambda()?;
+            let directory = target.join("lambda").join(architecture.name());
+            // The profile says how they are optimised, so that nothing depends on the version of cargo-lambda.
+            cargo.args(["lambda", "build", "--disable-optimizations", "--lambda-dir"]);
+            cargo.arg(&directory);
+            directory
+        }
+        Linker::OfThisMachine => {
+            cargo.arg("build");
+            target.join(architecture.target()).join(PROFILE)
+        }
+    };
     cargo
-        .args(["lambda", "build", "--locked", "--profile", PROFILE])
-        // The profile says how they are optimised, so that nothing depends on the version of cargo-lambda.
-        .arg("--disable-optimizations")
-        .args(["--target", architecture.target(), "--lambda-dir"])
-        .arg(&directory)
+        .args(["--locked", "--profile", PROFILE])
+        .args(["--target", architecture.target()])
         .env("CARGO_ENCODED_RUSTFLAGS", flags(&remapped_paths()?));
-    for function in FUNCTIONS {
-        cargo.args(["--package", function]);
+    for program in programs {
+        cargo.args(["--package", program.package]);
     }
-    let status = cargo.status().context("failed to run cargo lambda")?;
+    let status = cargo.status().context("failed to run cargo")?;
     ensure!(
         status.success(),
-        "cargo lambda failed to build the functions ({status})"
+        "cargo failed to build the functions ({status})"
     );
-    let binary = |function| {
-        let path = directory.join(function).join("bootstrap");
-        let program =
+    let binary = |program: &Program| {
+        let path = match linker {
+            Linker::CargoLambda => directory.join(program.name).join("bootstrap"),
+            Linker::OfThisMachine => directory.join(program.name),
+        };
+        let content =
             fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-        Ok(Binary { function, program })
+        Ok(Binary {
+            name: program.name,
+            path,
+            content,
+        })
     };
-    FUNCTIONS.into_iter().map(binary).collect()
+    programs.iter().map(binary).collect()
+}
+
+fn has_cargo_lambda() -> bool {
+    let version = |mut cargo: Command| cargo.args(["lambda", "--version"]).output();
+    workspace::cargo().is_ok_and(|cargo| version(cargo).is_ok_and(|it| it.status.success()))
 }
 
 fn require_cargo_lambda() -> Result<()> {
-    let output = workspace::cargo()?.args(["lambda", "--version"]).output();
     ensure!(
-        output.is_ok_and(|output| output.status.success()),
+        has_cargo_lambda(),
         "cargo-lambda is not installed. Install it with `pip install cargo-lambda`, or as its \
          documentation says: https://www.cargo-lambda.info/guide/installation.html"
     );

@@ -18,15 +18,15 @@ const CHECKSUMS: &str = "SHA256SUMS";
 const DEFINITIONS: &str = "DefinitionUri: ../statemachine/";
 
 /// The files of a folder of packages, by their paths in it.
-pub(crate) struct Folder(BTreeMap<String, Vec<u8>>);
+pub struct Folder(BTreeMap<String, Vec<u8>>);
 
 impl Folder {
     /// The archives of the functions, the template, the definitions that it names, and the license.
-    pub(crate) fn of(architecture: Architecture, binaries: &[Binary]) -> Result<Self> {
+    pub fn of(architecture: Architecture, binaries: &[Binary]) -> Result<Self> {
         let root = workspace::root()?;
         let mut files = BTreeMap::new();
-        for (Binary { function, .. }, archive) in binaries.iter().zip(archives(binaries)) {
-            files.insert(format!("{function}.zip"), archive?);
+        for (Binary { name, .. }, archive) in binaries.iter().zip(archives(binaries)) {
+            files.insert(format!("{name}.zip"), archive?);
         }
         let template = read(&root.join("infra/template.yaml"))?;
         let (template, definitions) = deployable(&template, architecture)?;
@@ -45,7 +45,7 @@ impl Folder {
     }
 
     /// The names and sizes (in bytes) of the archives.
-    pub(crate) fn archives(&self) -> impl Iterator<Item = (&str, usize)> {
+    pub fn archives(&self) -> impl Iterator<Item = (&str, usize)> {
         let is_archive = |name: &str| Path::new(name).extension() == Some("zip".as_ref());
         let files = self.0.iter().filter(move |(name, _)| is_archive(name));
         files.map(|(name, content)| (name.as_str(), content.len()))
@@ -53,7 +53,7 @@ impl Folder {
 
     /// Replaces the folder `path`. If this fails, the earlier folder is as it was, or is gone: there is
     /// never a mixture of two builds.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    pub fn write(&self, path: &Path) -> Result<()> {
         let failed = |path: &Path| format!("failed to write {}", path.display());
         let unfinished = path.with_extension("unfinished");
         remove(&unfinished)?;
@@ -72,7 +72,7 @@ fn archives(binaries: &[Binary]) -> Vec<Result<Vec<u8>>> {
     thread::scope(|scope| {
         let threads: Vec<_> = binaries
             .iter()
-            .map(|binary| scope.spawn(|| archive(&binary.program)))
+            .map(|binary| scope.spawn(|| archive(&binary.content)))
             .collect();
         let join = |thread: thread::ScopedJoinHandle<'_, Result<Vec<u8>>>| {
             let panicked = |_| Err(anyhow!("the compression of a function panicked"));
@@ -98,9 +98,9 @@ fn read(path: &PathBuf) -> Result<String> {
 /// and the names of the definitions that it needs beside it.
 fn deployable(template: &str, architecture: Architecture) -> Result<(String, Vec<String>)> {
     let mut template = replaced(template, "[arm64]", &format!("[{}]", architecture.name()))?;
-    for function in FUNCTIONS {
-        let source = format!("CodeUri: ../functions/{function}\n");
-        template = replaced(&template, &source, &format!("CodeUri: {function}.zip\n"))?;
+    for name in FUNCTIONS {
+        let source = format!("CodeUri: ../functions/{name}\n");
+        template = replaced(&template, &source, &format!("CodeUri: {name}.zip\n"))?;
     }
     let definitions = template
         .lines()
@@ -144,9 +144,10 @@ mod tests {
     use super::*;
 
     fn folder(architecture: Architecture) -> Folder {
-        let binaries = FUNCTIONS.map(|function| Binary {
-            function,
-            program: format!("program of {function}").into_bytes(),
+        let binaries = FUNCTIONS.map(|name| Binary {
+            name,
+            path: PathBuf::new(),
+            content: format!("program of {name}").into_bytes(),
         });
         Folder::of(architecture, &binaries).unwrap()
     }

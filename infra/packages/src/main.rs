@@ -7,16 +7,9 @@
 //! The same commit gives the same bytes with the same versions of Rust, cargo-lambda and Zig, wherever
 //! the workspace and cargo's home are.
 
-mod architecture;
-mod archive;
-mod compile;
-mod folder;
-
 use anyhow::Result;
 use clap::Parser;
-
-use crate::architecture::Architecture;
-use crate::folder::Folder;
+use packages::{Architecture, Folder, Linker, compile, functions};
 
 /// Builds the functions' deployment packages into target/packages.
 #[derive(Parser)]
@@ -33,7 +26,7 @@ fn main() -> Result<()> {
         Some(architecture) => architecture,
         None => Architecture::of_this_machine()?,
     };
-    let binaries = compile::compile(architecture)?;
+    let binaries = compile(architecture, Linker::CargoLambda, &functions())?;
     let folder = Folder::of(architecture, &binaries)?;
     let path = workspace::target()?
         .join("packages")
