@@ -6,6 +6,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 
 use architecture::Modules;
@@ -170,4 +171,25 @@ fn the_demo_builds_no_crate_of_the_functions_twice() {
         .filter(|line| versions.contains(&without_features(line)))
         .collect();
     assert!(twice.is_empty(), "{twice:#?}");
+}
+
+/// Else `cargo bench` would compile the unit tests of each crate once more, optimised, to run none of them.
+#[test]
+fn cargo_bench_compiles_only_the_benchmarks() {
+    let mut crates = 0;
+    for folder in ["functions", "functions/aws", "infra", "tests"] {
+        for entry in fs::read_dir(workspace::root().unwrap().join(folder)).unwrap() {
+            let folder = entry.unwrap().path();
+            let Ok(manifest) = fs::read_to_string(folder.join("Cargo.toml")) else {
+                continue;
+            };
+            let of_bin = fs::read_dir(folder.join("src/bin")).map_or(0, Iterator::count);
+            let has = |file: &str| usize::from(folder.join(file).is_file());
+            let targets = has("src/lib.rs") + has("src/main.rs") + of_bin;
+            let without = manifest.matches("bench = false").count();
+            assert_eq!(without, targets, "{}: `bench = false`", folder.display());
+            crates += 1;
+        }
+    }
+    assert!(crates > 20, "{crates}");
 }

@@ -55,7 +55,7 @@ pub use events::{alarm_event, cluster_created_event, status_event};
 pub use execution::{Execution, ExecutionResult};
 pub use follower::{Follower, Moment, Seen, WatchTarget};
 pub use functions::Function;
-pub use load_balancer::LoadBalancer;
+pub use load_balancer::{Authority, LoadBalancer};
 pub use migration::dns::{Percent, RecordName, SetIdentifier};
 pub use name_server::NameServer;
 pub use name_weights::NameWeights;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,17 +19,21 @@ use tokio_rustls::TlsAcceptor;
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
 
 /// A certificate authority that only this stack's functions trust.
-pub(crate) struct Authority {
+pub struct Authority {
     /// The authority's certificate in PEM.
-    pub(crate) certificate: String,
-    acceptor: TlsAcceptor,
+    pub certificate: String,
+    pub acceptor: TlsAcceptor,
 }
 
 impl Authority {
     /// Creates an authority and a server certificate for all `hosts`.
-    pub(crate) fn new(hosts: Vec<String>) -> Result<Self> {
+    pub fn new(hosts: Vec<String>) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // With the name of the server's certificate, OpenSSL would take that for a self-signed one.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "local stack");
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         let issuer = Issuer::new(params, key);
@@ -64,7 +68,7 @@ struct State {
 }
 
 impl LoadBalancer {
-    pub(crate) async fn start(cluster: &str, authority: &Authority) -> Result<Self> {
+    pub async fn start(cluster: &str, authority: &Authority) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {

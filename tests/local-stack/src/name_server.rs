@@ -32,7 +32,7 @@ impl NameServer {
         "ns-4.awsdns-4.co.uk.",
     ];
 
-    pub(crate) async fn start() -> Result<Self> {
+    pub async fn start() -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = socket.local_addr()?;
         let delegated = Arc::new(Mutex::new(Self::EMULATED.map(str::to_owned).to_vec()));
@@ -44,7 +44,7 @@ impl NameServer {
         })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 

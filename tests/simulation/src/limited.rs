@@ -19,7 +19,8 @@ use crate::{Simulation, ZONE_ID};
 pub const CHANGES_OF_A_NAME: usize = 17;
 /// How long a call to AWS takes.
 const LATENCY: Duration = Duration::from_millis(50);
-const EXECUTION: &str = "run";
+/// The name of every execution.
+pub const EXECUTION: &str = "run";
 
 /// What a rollback or a shift has taken.
 #[derive(Clone, Debug)]
@@ -54,7 +55,8 @@ pub fn some_of(names: usize, count: usize) -> BTreeSet<RecordName> {
     numbers.map(name).collect()
 }
 
-fn input(names: usize) -> Value {
+/// The input of a migration of so many names.
+pub fn input(names: usize) -> Value {
     let all: Vec<_> = (0..names).map(name).collect();
     json!({
         "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 100], "names": all,
@@ -81,15 +83,24 @@ fn simulation(names: usize) -> Simulation {
     simulation
 }
 
+/// A planned migration of so many names, and the answer of its plan.
+///
+/// # Panics
+/// If it can't be planned.
+#[expect(clippy::unwrap_used, reason = "nothing disturbs it")]
+pub fn planned(names: usize) -> (Simulation, Value) {
+    let simulation = simulation(names);
+    let planned = simulation.block_on(simulation.plan(EXECUTION, &input(names)));
+    (simulation, planned.unwrap())
+}
+
 /// A migration of so many names that has shifted once and failed.
 ///
 /// # Panics
 /// If it can't be shifted.
 #[expect(clippy::unwrap_used, reason = "nothing disturbs it")]
 pub fn shifted(names: usize) -> Simulation {
-    let simulation = simulation(names);
-    let planned = simulation.block_on(simulation.plan(EXECUTION, &input(names)));
-    let planned = planned.unwrap();
+    let (simulation, planned) = planned(names);
     simulation.shift_all(&planned, 0).unwrap();
     simulation
         .executions
@@ -115,6 +126,19 @@ pub fn roll_back_shifted(simulation: &Simulation, refused: &BTreeSet<RecordName>
             .step_functions
             .start(ROLLBACK, None, &request)?;
         simulation.run_to_end(&id, || is_done(&|journaled| journaled == refused))
+    })
+}
+
+/// The plan of a migration of so many names: a dry run.
+pub fn plan(names: usize) -> Measured {
+    let simulation = simulation(names);
+    simulation.limit(&others(&simulation.route53));
+    let mut input = input(names);
+    input["dryRun"] = json!(true);
+    measure(&simulation, |_| {
+        simulation.world.start(EXECUTION, &input);
+        let id = ExecutionId::new(MIGRATION, EXECUTION);
+        simulation.run_to_end(&id, || {})
     })
 }
 
