@@ -14,7 +14,7 @@ const END: &str = "<!-- The end of what cargo bench writes. -->\n";
 pub struct Section {
     pub functions: Table,
     pub route53: Table,
-    /// Sentences, each a paragraph.
+    /// Sentences, which become one paragraph.
     pub remarks: Vec<String>,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for Section {
             route53,
             remarks,
         } = self;
-        write!(f, "{functions}\n{route53}\n{}\n", remarks.join("\n\n"))
+        write!(f, "{functions}\n{route53}\n{}\n", remarks.join(" "))
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     fn section_is_replaced_between_the_comments_only() {
         let document = format!("# Title\n{BEGIN}old\n{END}## Next\n");
         let written = replace_section(&document, &section()).unwrap();
-        let expect = "| functions |\n| --- |\n\n| route 53 |\n| --- |\n\nOne.\n\nTwo.\n";
+        let expect = "| functions |\n| --- |\n\n| route 53 |\n| --- |\n\nOne. Two.\n";
         assert_eq!(section_of(&written).unwrap(), expect);
         assert_eq!(written, format!("# Title\n{BEGIN}{expect}{END}## Next\n"));
         assert_eq!(replace_section(&written, &section()).unwrap(), written);

@@ -110,6 +110,10 @@ impl Stack {
         &self.partition
     }
 
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
     pub(crate) fn account_id(&self) -> &str {
         &self.account_id
     }

@@ -154,9 +154,19 @@ async fn a_write_that_no_function_may_make_is_named() {
     let stack = stack().await;
     let anything = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "route53:ChangeResourceRecordSets", "Resource": "*" }] });
-    for function in ["rollback", "probe"] {
+    // With this operator, one permitted change is enough for a batch.
+    let any_of_a_batch = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "route53:ChangeResourceRecordSets", "Resource": "*",
+          "Condition": { "ForAnyValue:StringEquals": {
+            "route53:ChangeResourceRecordSetsActions": "CREATE",
+            "route53:ChangeResourceRecordSetsRecordTypes": "A" } } }] });
+    for (function, policy) in [
+        ("rollback", &anything),
+        ("probe", &anything),
+        ("shift-weight", &any_of_a_batch),
+    ] {
         let role = stack.role_of(function).unwrap();
-        stack.permit(role, "too-much", &anything).await.unwrap();
+        stack.permit(role, "too-much", policy).await.unwrap();
     }
     let ran = self_test(&stack, &["--only", "permissions"]).await;
     ran.assert(11, &[]);
@@ -167,10 +177,12 @@ async fn a_write_that_no_function_may_make_is_named() {
         "rollback may call route53:ChangeResourceRecordSets with CREATE NS on",
         "rollback may call route53:ChangeResourceRecordSets with CREATE A on arn:aws:route53:::hostedzone/Z0, but must not",
         "probe may call route53:ChangeResourceRecordSets with CREATE A on",
+        "shift-weight may call route53:ChangeResourceRecordSets with CREATE UPSERT A on",
+        "shift-weight may call route53:ChangeResourceRecordSets with CREATE DELETE A NS on",
     ] {
         assert!(details.contains(named), "{named:?} is not in {details}");
     }
-    assert!(!details.contains("shift-weight may"), "{details}");
+    assert!(!details.contains("check-alarms may"), "{details}");
 }
 
 #[tokio::test]
@@ -206,6 +218,8 @@ async fn a_zone_that_is_not_there_and_a_stack_that_is_not_there_are_named() {
     ran.assert(1, &["lambda:GetFunctionConfiguration of edge-shift-weight"]);
     let ran = run_in(&environment, &arguments("www", &[]), "").await;
     ran.assert(2, &["--zone: ", "www"]);
+    let ran = run_in(&environment, &arguments(zone, &["--only", "probe"]), "").await;
+    ran.assert(2, &["--only probe needs"]);
 }
 
 /// A running self-test that has created its records.
@@ -251,6 +265,9 @@ async fn interrupted_self_test_removes_what_it_has_made() {
 #[tokio::test]
 async fn killed_self_test_is_cleaned_up_by_a_later_one() {
     let stack = stack().await;
+    // Another stack could have this name, and so this alarm.
+    let of_another_stack = "cutover-self-test-rollback-failed";
+    stack.create_alarm(of_another_stack).await.unwrap();
     let before = traces(&stack).await;
     let mut child = begun(&stack, &before.0).await;
     child.kill().unwrap();

@@ -61,7 +61,7 @@ async fn main() -> Result<()> {
          environment, and the network to AWS.",
         machine::description()
     ));
-    println!("{}", section.remarks.join("\n\n"));
+    println!("{}", section.remarks.join(" "));
     if is_chosen("functions") {
         let missed = missed_goals(&section.functions)?;
         ensure!(

@@ -1,9 +1,13 @@
 //! The alarm of a self-test.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::{ComparisonOperator, StateValue, Statistic};
 
+/// The longest name of an alarm.
+///
+/// Source: CloudWatch API Reference, `PutMetricAlarm`.
+const LONGEST_NAME: usize = 255;
 /// A metric without data.
 const NAMESPACE: &str = "CutoverSelfTest";
 
@@ -29,6 +33,13 @@ impl TestAlarm {
     ///
     /// Source: CloudWatch User Guide, "Configuring how CloudWatch alarms treat missing data".
     pub(crate) async fn create(&self) -> Result<()> {
+        ensure!(
+            self.name.len() <= LONGEST_NAME,
+            "the stack's parameter AlarmNamePrefix leaves no room for the alarm of the self-test: an alarm's name has at \
+             most {LONGEST_NAME} characters, found {} in {}",
+            self.name.len(),
+            self.name
+        );
         self.cloudwatch
             .put_metric_alarm()
             .alarm_name(&self.name)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::super::stack::{Machine, Stack};
 
 /// The functions, by the ends of their names.
-pub(crate) const FUNCTIONS: [&str; 4] = ["shift-weight", "rollback", "check-alarms", "probe"];
+const FUNCTIONS: [&str; 4] = ["shift-weight", "rollback", "check-alarms", "probe"];
 /// The state machines that invoke functions.
 const INVOKING: [Machine; 4] = [
     Machine::Migration,
@@ -71,10 +71,13 @@ impl<'a> Deployed<'a> {
                 invoked.extend(versions.map(|version| (function, version)));
             }
         }
-        ensure!(
-            !invoked.is_empty(),
-            "no state machine invokes a version of a function"
-        );
+        for function in FUNCTIONS {
+            ensure!(
+                invoked.iter().any(|(invoked, _)| *invoked == function),
+                "no state machine invokes a version of {}",
+                self.stack.resource_name(function)
+            );
+        }
         let mut seen = Vec::new();
         for (function, version) in invoked {
             let name = self.stack.resource_name(function);

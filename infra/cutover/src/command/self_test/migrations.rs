@@ -12,10 +12,16 @@ use super::super::stack::{Machine, Stack};
 use super::alarm::TestAlarm;
 use super::notifications::Queue;
 use super::report::{Check, Report};
+use super::run::EXECUTIONS;
 use super::scratch::{FROM, Scratch, TO};
 
 /// The time between two looks. The functions share the account's limits of Route 53 and Step Functions.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long calls of AWS may fail: an account has limits of calls, and Step Functions shows a new execution with a delay.
+const LONGEST_OUTAGE: Duration = Duration::from_mins(1);
+/// The error of a migration that a rollback has stopped, and that of a rollback which has left a name as it is.
+const STOPPED: &str = "StoppedForRollback";
+const NOT_RESTORED: &str = "NotRestored";
 /// The weights before a migration and after it.
 const ORIGINAL: (u8, u8) = (100, 0);
 const MOVED: (u8, u8) = (0, 100);
@@ -47,7 +53,8 @@ struct Bake {
     check_seconds: u32,
 }
 
-/// Far longer than the check lasts; no health check before it ends, so that only an event can roll back.
+/// Far longer than the check lasts. After its first health check there is none for an hour, so that only an event can
+/// roll back.
 const LONG_BAKE: Bake = Bake {
     seconds: 86_400,
     check_seconds: 3_600,
@@ -176,6 +183,12 @@ impl Migrations<'_> {
         );
         let rollback = self.start_other(Machine::Rollback, label, rollback).await?;
         let ended = self.end_of(&rollback).await?;
+        let cause = ended.cause.as_deref().unwrap_or_default();
+        ensure!(
+            ended.error.as_deref() == Some(NOT_RESTORED) && cause.contains(name.as_str()),
+            "expected the error {NOT_RESTORED} for {name}, found: {}",
+            outcome::sentence(rollback.name(), &ended)
+        );
         self.ensure_weights(name, FOREIGN).await?;
         ensure!(
             self.scratch.journal(name).await?.as_ref() == Some(journal),
@@ -213,26 +226,32 @@ impl Migrations<'_> {
     /// An alarm that fires during the migration.
     pub(crate) async fn alarm(&self) {
         let alarm = self.alarm;
-        let mut verdicts = Vec::new();
         let rolled_back = async {
             alarm.create().await?;
             let more = json!({ "alarms": { "names": [alarm.name()] } });
             let halfway = self.halfway("alarm", &LONG_BAKE, more).await?;
-            verdicts = halfway.verdicts;
             let since = Instant::now();
             alarm.fire().await?;
             self.restored(&halfway.name).await?;
             let seconds = since.elapsed().as_secs_f64();
             let ended = self.end_of(&halfway.execution).await?;
+            ensure!(
+                ended.error.as_deref() == Some(STOPPED),
+                "expected the error {STOPPED}, with which the alarm's event stops a migration, found: {}",
+                outcome::sentence(halfway.execution.name(), &ended)
+            );
             let cause = ended.cause.unwrap_or_default();
             let seen = format!("weights 100/0 again {seconds:.1} s after SetAlarmState: {cause}");
-            Ok(seen)
+            Ok((halfway.verdicts, seen))
         };
-        self.report.note(Check::Alarm, Box::pin(rolled_back)).await;
+        let rolled_back = self.report.check(Check::Alarm, Box::pin(rolled_back));
+        let Some(verdicts) = rolled_back.await else {
+            return;
+        };
         let asked = async {
             let mut of_alarms = verdicts.iter().filter(|it| it.observer == "alarms");
             let verdict = of_alarms.next();
-            let verdict = verdict.context("check-alarms gave no verdict before the first shift")?;
+            let verdict = verdict.context("check-alarms gave no verdict")?;
             ensure!(verdict.verdict == "pass", "{}", verdict.reason);
             Ok(verdict.reason.clone())
         };
@@ -272,14 +291,14 @@ impl Migrations<'_> {
     }
 
     async fn start_other(&self, machine: Machine, label: &str, input: &Value) -> Result<Execution> {
-        let name = format!("{}-{label}", self.scratch.prefix());
+        let name = format!("{EXECUTIONS}{}-{label}", self.scratch.run);
         let started = self.stack.start(machine, Some(&name), input.to_string());
         started
             .await
             .map_err(|failure| anyhow::Error::msg(failure.message))
     }
 
-    /// Starts a migration, and waits until it bakes at 50 percent.
+    /// Starts a migration, and waits until it bakes at 50 percent and has made its first health check there.
     async fn halfway(&self, label: &str, bake: &Bake, mut more: Value) -> Result<Halfway> {
         let name = self.scratch.create(label).await?;
         if let Some(more) = more.as_object_mut() {
@@ -287,23 +306,28 @@ impl Migrations<'_> {
             more.insert("checkSeconds".to_owned(), bake.check_seconds.into());
         }
         let execution = self.start(label, &name, &more).await?;
-        let mut follower = Follower::new(execution.clone(), None);
+        let watches = self.stack.state_machine_arn(Machine::Watch);
+        let mut follower = Follower::new(execution.clone(), Some(watches));
         let mut verdicts = Vec::new();
-        self.until("a bake at 50 percent", async || {
-            let mut is_baking = false;
+        let mut bakes_since = None;
+        let ended = self.until("a health check at 50 percent", async || {
+            let mut is_checked = false;
             for update in follower.poll().await? {
                 match update {
-                    Update::Entered { state, .. } => is_baking |= state == "Bake",
-                    Update::Verdict(verdict) => verdicts.push(verdict),
-                    Update::Ended(ended) => {
-                        bail!("{}", outcome::sentence(execution.name(), &ended))
+                    Update::Entered { state, at } if state == "Bake" => bakes_since = Some(at),
+                    Update::Verdict(verdict) => {
+                        is_checked |= bakes_since.is_some_and(|since| verdict.at >= since);
+                        verdicts.push(verdict);
                     }
-                    Update::Plan(_) | Update::Changed(_) => {}
+                    Update::Ended(ended) => return Ok(Some(Some(ended))),
+                    Update::Entered { .. } | Update::Plan(_) | Update::Changed(_) => {}
                 }
             }
-            Ok(is_baking.then_some(()))
-        })
-        .await?;
+            Ok(is_checked.then_some(None))
+        });
+        if let Some(ended) = ended.await? {
+            bail!("{}", outcome::sentence(execution.name(), &ended));
+        }
         self.ensure_weights(&name, (50, 50)).await?;
         Ok(Halfway {
             name,
@@ -315,9 +339,8 @@ impl Migrations<'_> {
     /// Waits until a name has its original weights and no journal.
     async fn restored(&self, name: &RecordName) -> Result<()> {
         self.until("the original weights", async || {
-            let is_restored = self.scratch.weights(name).await? == ORIGINAL;
-            let has_journal = self.scratch.journal(name).await?.is_some();
-            Ok((is_restored && !has_journal).then_some(()))
+            let is_restored = self.scratch.has(name, ORIGINAL).await?;
+            Ok(is_restored.then_some(()))
         })
         .await
     }
@@ -334,9 +357,17 @@ impl Migrations<'_> {
         mut look: impl AsyncFnMut() -> Result<Option<T>>,
     ) -> Result<T> {
         let since = Instant::now();
+        let mut failing_since = None;
         loop {
-            if let Some(seen) = look().await? {
-                return Ok(seen);
+            match look().await {
+                Ok(Some(seen)) => return Ok(seen),
+                Ok(None) => failing_since = None,
+                Err(error) => {
+                    let failing_since = *failing_since.get_or_insert_with(Instant::now);
+                    if failing_since.elapsed() > LONGEST_OUTAGE {
+                        return Err(error.context(format!("waited for {what}")));
+                    }
+                }
             }
             ensure!(
                 since.elapsed() < self.timeout,

@@ -11,9 +11,10 @@ mod notifications;
 mod permissions;
 mod probe;
 mod report;
+mod run;
 mod scratch;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum as _;
@@ -32,31 +33,33 @@ use deployed::Deployed;
 use migrations::Migrations;
 use notifications::Queue;
 use report::{Check, Report};
+use run::new_run;
 use scratch::Scratch;
+
+/// After this time, AWS has carried out every call that an interrupt came into.
+const LATE_CALLS: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(
     arguments: &SelfTest,
     stack: &Stack,
     output: Output,
 ) -> Result<Exit, Failure> {
+    if arguments.only.contains(&Part::Probe) && arguments.probe.is_none() {
+        let message = "--only probe needs the name to be probed: --probe NAME";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let zone = arguments.zone.parse();
     let zone = zone.map_err(|problem| Failure::new(Exit::Usage, format!("--zone: {problem}")))?;
     let route53 = Route53Client::new(stack.sdk_config());
-    let scratch = Scratch::new(route53, zone, run_id()).await?;
-    let deployed = Deployed::find(stack).await?;
-    let test = Test {
-        arguments,
-        stack,
-        scratch: &scratch,
-        deployed: &deployed,
-        topic: deployed.topic().await,
-        alarm_prefix: alarm_prefix(&deployed),
-    };
+    let scratch = Scratch::new(route53, zone, new_run()).await?;
+    let deployed = Deployed::find(stack).await;
     if arguments.clean_up {
-        let removed = test.clean_up(false).run().await?;
+        let clean_up = clean_up(stack, &scratch, deployed.as_ref(), None).await;
+        let removed = clean_up.run().await?;
         output.print(&removed, &serde_json::json!({ "removed": removed }));
         return Ok(Exit::Done);
     }
+    let deployed = deployed?;
     let parts = parts(arguments);
     let private = vec![
         (stack.account_id().to_owned(), "<account>"),
@@ -69,16 +72,34 @@ pub(crate) async fn run(
         stack.title(),
         scratch.root()?
     );
-    tokio::select! {
-        () = test.checks(&parts, &report) => {}
+    let clean_up = clean_up(stack, &scratch, Ok(&deployed), Some(&scratch.run)).await;
+    let test = Test {
+        arguments,
+        stack,
+        scratch: &scratch,
+        deployed: &deployed,
+        clean_up: &clean_up,
+    };
+    let is_interrupted = tokio::select! {
+        () = test.checks(&parts, &report) => false,
         interrupted = interrupted() => {
             interrupted?;
             eprintln!("interrupted; removes what was made. A second Ctrl-C leaves it behind.");
+            true
         }
-    }
-    let clean_up = test.clean_up(true);
+    };
+    let removed = async {
+        let removed = clean_up.run().await?;
+        if !is_interrupted {
+            return Ok(removed);
+        }
+        // AWS may still have carried out the calls that were interrupted.
+        tokio::time::sleep(LATE_CALLS).await;
+        let again = clean_up.run().await?;
+        Ok(format!("{removed}; then {again}"))
+    };
     tokio::select! {
-        () = report.note(Check::CleanUp, clean_up.run()) => {}
+        () = report.note(Check::CleanUp, Box::pin(removed)) => {}
         interrupted = interrupted() => {
             interrupted?;
             let again = stack.command(&format!("self-test --zone {} --clean-up", scratch.zone));
@@ -94,6 +115,34 @@ pub(crate) async fn run(
     }
 }
 
+/// What one run has made, or all runs.
+async fn clean_up<'a>(
+    stack: &'a Stack,
+    scratch: &'a Scratch,
+    deployed: Result<&Deployed<'_>, &anyhow::Error>,
+    run: Option<&'a str>,
+) -> CleanUp<'a> {
+    let unknown = |error: &anyhow::Error| format!("{error:#}");
+    let prefix = stack.resource_name("self-test-");
+    let topic = match deployed {
+        Ok(deployed) => deployed.topic().await.map_err(|error| unknown(&error)),
+        Err(error) => Err(unknown(error)),
+    };
+    let alarms = deployed.map(|deployed| {
+        // Only alarms with this prefix roll back by their events.
+        let permitted = deployed.variable("shift-weight", "ALARM_NAME_PREFIX");
+        format!("{}{prefix}", permitted.unwrap_or_default())
+    });
+    CleanUp {
+        stack,
+        scratch,
+        run,
+        alarms: alarms.map_err(unknown),
+        queues: prefix,
+        topic,
+    }
+}
+
 /// The parts that are asked for: by default all that can be carried out.
 fn parts(arguments: &SelfTest) -> Vec<Part> {
     let asked = if arguments.only.is_empty() {
@@ -106,27 +155,17 @@ fn parts(arguments: &SelfTest) -> Vec<Part> {
     asked.filter(can_run).collect()
 }
 
-/// Tells this run from others: the time, in seconds.
-fn run_id() -> String {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    format!("r{}", since_epoch.unwrap_or_default().as_secs())
-}
-
-/// Only alarms with this prefix roll back by their events.
-fn alarm_prefix(deployed: &Deployed<'_>) -> String {
-    let prefix = deployed.variable("shift-weight", "ALARM_NAME_PREFIX");
-    format!("{}cutover-self-test-", prefix.unwrap_or_default())
-}
-
-/// Waits for Ctrl-C, or for SIGTERM, with which a pipeline ends a command.
+/// Waits for Ctrl-C, for SIGTERM, with which a pipeline ends a command, or for SIGHUP of a terminal that is closed.
 async fn interrupted() -> Result<()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminated = signal(SignalKind::terminate())?;
+        let mut hung_up = signal(SignalKind::hangup())?;
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted?,
             _ = terminated.recv() => {}
+            _ = hung_up.recv() => {}
         }
     }
     #[cfg(not(unix))]
@@ -140,15 +179,15 @@ struct Test<'a> {
     stack: &'a Stack,
     scratch: &'a Scratch,
     deployed: &'a Deployed<'a>,
-    /// The topic of the notifications.
-    topic: Result<String>,
-    alarm_prefix: String,
+    /// It knows the names of what is made.
+    clean_up: &'a CleanUp<'a>,
 }
 
 impl Test<'_> {
     /// The parts side by side.
     async fn checks(&self, parts: &[Part], report: &Report) {
-        let alarm = format!("{}{}", self.alarm_prefix, self.scratch.run);
+        let prefix = self.clean_up.alarms.as_deref().unwrap_or_default();
+        let alarm = format!("{prefix}{}", self.scratch.run);
         let alarm = TestAlarm::new(self.stack.sdk_config(), alarm);
         let migrations = Migrations {
             stack: self.stack,
@@ -197,38 +236,12 @@ impl Test<'_> {
         }
     }
 
-    fn topic(&self) -> Result<&str> {
-        match &self.topic {
-            Ok(topic) => Ok(topic),
-            Err(error) => Err(anyhow::anyhow!("{error:#}")),
-        }
-    }
-
     async fn subscribe(&self) -> Result<Queue> {
-        let name = format!("{}{}", self.queue_prefix(), self.scratch.run);
-        Queue::subscribe(self.stack.sdk_config(), self.topic()?, &name)
+        let topic = self.clean_up.topic.as_deref();
+        let topic = topic.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        let name = format!("{}{}", self.clean_up.queues, self.scratch.run);
+        Queue::subscribe(self.stack.sdk_config(), topic, &name)
             .await
             .context("the notifications can't be received")
-    }
-
-    fn queue_prefix(&self) -> String {
-        self.stack.resource_name("self-test-")
-    }
-
-    fn clean_up(&self, only_this_run: bool) -> CleanUp<'_> {
-        let run = if only_this_run {
-            &*self.scratch.run
-        } else {
-            ""
-        };
-        CleanUp {
-            stack: self.stack,
-            scratch: self.scratch,
-            executions: format!("self-test-{run}"),
-            alarms: format!("{}{run}", self.alarm_prefix),
-            queues: format!("{}{run}", self.queue_prefix()),
-            topic: self.topic().ok().map(str::to_owned),
-            only_this_run,
-        }
     }
 }

@@ -1,12 +1,17 @@
 //! The permissions of the functions' roles, simulated by IAM: only Lambda can assume the roles.
 
 use anyhow::{Context, Result, bail};
-use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
+use aws_config::retry::RetryConfig;
+use aws_sdk_iam::types::{
+    ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType,
+};
 
 use super::super::stack::Stack;
 use super::deployed::Deployed;
 use super::scratch::Scratch;
 
+/// Attempts of one call: there are about 90 in a row, and IAM limits them.
+const MOST_ATTEMPTS: u32 = 10;
 /// The condition keys of `ChangeResourceRecordSets`.
 ///
 /// Source: Route 53 Developer Guide, "Using IAM policy conditions for fine-grained access control".
@@ -40,14 +45,20 @@ impl Question {
         }
     }
 
-    /// A change of a record by `ChangeResourceRecordSets`.
-    fn change(zone: &str, name: &str, change: &str, record_type: &str, expected: Expected) -> Self {
+    /// A batch of changes by `ChangeResourceRecordSets`.
+    fn change(
+        zone: &str,
+        name: &str,
+        changes: &[&str],
+        record_types: &[&str],
+        expected: Expected,
+    ) -> Self {
         let mut question = Self::new("route53:ChangeResourceRecordSets", zone, expected);
-        let one = |text: &str| vec![text.to_owned()];
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         question.context = vec![
-            (ACTIONS, one(change)),
-            (RECORD_TYPES, one(record_type)),
-            (NAMES, one(name)),
+            (ACTIONS, owned(changes)),
+            (RECORD_TYPES, owned(record_types)),
+            (NAMES, owned(&[name])),
         ];
         question
     }
@@ -92,7 +103,13 @@ pub(crate) async fn check_observers(
         let mut of_it = needs_of(function, &resources);
         for change in ["CREATE", "UPSERT", "DELETE"] {
             let (zone, name) = (&resources.zone, &resources.name);
-            of_it.push(Question::change(zone, name, change, "A", Expected::Denied));
+            of_it.push(Question::change(
+                zone,
+                name,
+                &[change],
+                &["A"],
+                Expected::Denied,
+            ));
         }
         questions.push((function, of_it));
     }
@@ -147,23 +164,29 @@ fn writes(resources: &Resources) -> Vec<Question> {
         ..
     } = resources;
     let mut questions = Vec::new();
+    let mut ask = |zone: &str, changes: &[&str], record_types: &[&str], expected| {
+        let question = Question::change(zone, name, changes, record_types, expected);
+        questions.push(question);
+    };
     for record_type in ["A", "AAAA", "CNAME", "TXT"] {
-        for (change, expected) in [
-            ("CREATE", Expected::Allowed),
-            ("DELETE", Expected::Allowed),
-            ("UPSERT", Expected::Denied),
-        ] {
-            questions.push(Question::change(zone, name, change, record_type, expected));
-        }
+        ask(zone, &["CREATE"], &[record_type], Expected::Allowed);
+        ask(zone, &["DELETE"], &[record_type], Expected::Allowed);
+        ask(zone, &["UPSERT"], &[record_type], Expected::Denied);
     }
     for record_type in ["NS", "MX", "SOA", "CAA", "SRV"] {
-        for change in ["CREATE", "DELETE"] {
-            let denied = Expected::Denied;
-            questions.push(Question::change(zone, name, change, record_type, denied));
-        }
+        ask(zone, &["CREATE"], &[record_type], Expected::Denied);
+        ask(zone, &["DELETE"], &[record_type], Expected::Denied);
     }
-    let denied = Expected::Denied;
-    questions.push(Question::change(other_zone, name, "CREATE", "A", denied));
+    // All changes of a batch have to be permitted, and not only one of them.
+    ask(
+        zone,
+        &["CREATE", "DELETE"],
+        &["A", "TXT"],
+        Expected::Allowed,
+    );
+    ask(zone, &["CREATE", "DELETE"], &["A", "NS"], Expected::Denied);
+    ask(zone, &["CREATE", "UPSERT"], &["A"], Expected::Denied);
+    ask(other_zone, &["CREATE"], &["A"], Expected::Denied);
     questions
 }
 
@@ -227,17 +250,19 @@ async fn ask(
     deployed: &Deployed<'_>,
     questions: &[(&'static str, Vec<Question>)],
 ) -> Result<String> {
-    let iam = aws_sdk_iam::Client::new(stack.sdk_config());
+    let retries = RetryConfig::standard().with_max_attempts(MOST_ATTEMPTS);
+    let config = aws_sdk_iam::config::Builder::from(stack.sdk_config());
+    let iam = aws_sdk_iam::Client::from_conf(config.retry_config(retries).build());
     let mut wrong = Vec::new();
     let mut asked = 0;
     for (function, questions) in questions {
         let role = deployed.role(function)?;
         for question in questions {
             asked += 1;
-            let decision = simulate(&iam, role, question).await?;
-            let is_allowed = decision == PolicyEvaluationDecisionType::Allowed;
+            let answer = simulate(&iam, role, question, stack).await?;
+            let is_allowed = *answer.eval_decision() == PolicyEvaluationDecisionType::Allowed;
             if is_allowed != (question.expected == Expected::Allowed) {
-                wrong.push(sentence(function, question, &decision));
+                wrong.push(sentence(function, question, &answer));
             }
         }
     }
@@ -255,12 +280,24 @@ async fn simulate(
     iam: &aws_sdk_iam::Client,
     role: &str,
     question: &Question,
-) -> Result<PolicyEvaluationDecisionType> {
+    stack: &Stack,
+) -> Result<EvaluationResult> {
+    let region = if question.action.starts_with("route53:") {
+        region_of_route53(stack.partition(), stack.region())
+    } else {
+        stack.region()
+    };
+    // Policies of an organization often deny by the Region.
+    let region = ContextEntry::builder()
+        .context_key_name("aws:RequestedRegion")
+        .context_key_type(ContextKeyTypeEnum::String)
+        .context_key_values(region);
     let mut simulation = iam
         .simulate_principal_policy()
         .policy_source_arn(role)
         .action_names(question.action)
-        .resource_arns(&question.resource);
+        .resource_arns(&question.resource)
+        .context_entries(region.build());
     for (key, values) in &question.context {
         let entry = ContextEntry::builder()
             .context_key_name(*key)
@@ -271,17 +308,24 @@ async fn simulate(
     let simulated = simulation.send().await;
     let simulated =
         simulated.with_context(|| format!("iam:SimulatePrincipalPolicy of the role {role}"))?;
-    let result = simulated.evaluation_results().first();
-    let result = result.context("iam:SimulatePrincipalPolicy gave no result")?;
-    Ok(result.eval_decision().clone())
+    let result = simulated.evaluation_results.into_iter().flatten().next();
+    result.context("iam:SimulatePrincipalPolicy gave no result")
 }
 
-/// Such as `shift-weight may not call route53:GetChange on *, but needs it (implicitDeny)`.
-fn sentence(
-    function: &str,
-    question: &Question,
-    decision: &PolicyEvaluationDecisionType,
-) -> String {
+/// The Region that requests of Route 53, a global service, are made in.
+///
+/// Source: AWS General Reference, "Amazon Route 53 endpoints and quotas".
+fn region_of_route53<'a>(partition: &str, otherwise: &'a str) -> &'a str {
+    match partition {
+        "aws" => "us-east-1",
+        "aws-cn" => "cn-northwest-1",
+        "aws-us-gov" => "us-gov-west-1",
+        _ => otherwise,
+    }
+}
+
+/// Such as `shift-weight may not call route53:GetChange on *, but needs it (IAM: implicitDeny)`.
+fn sentence(function: &str, question: &Question, answer: &EvaluationResult) -> String {
     let (action, resource) = (question.action, &question.resource);
     let context: Vec<_> = question
         .context
@@ -294,10 +338,18 @@ fn sentence(
     } else {
         format!(" with {}", context.join(" "))
     };
-    let decision = decision.as_str();
+    let organization = answer.organizations_decision_detail();
+    let boundary = answer.permissions_boundary_decision_detail();
+    let reason = if organization.is_some_and(|it| !it.allowed_by_organizations()) {
+        "denied by a policy of the organization"
+    } else if boundary.is_some_and(|it| !it.allowed_by_permissions_boundary()) {
+        "denied by the role's permissions boundary"
+    } else {
+        answer.eval_decision().as_str()
+    };
     match question.expected {
         Expected::Allowed => format!(
-            "{function} may not call {action}{with} on {resource}, but needs it (IAM: {decision})"
+            "{function} may not call {action}{with} on {resource}, but needs it (IAM: {reason})"
         ),
         Expected::Denied => {
             format!("{function} may call {action}{with} on {resource}, but must not")

@@ -9,7 +9,7 @@ use cutover::printable;
 use migration::text::shortened;
 use serde_json::{Value, json};
 
-/// The longest detail in a line for people, in characters. JSON has all of it.
+/// The longest detail in the table, in characters. Standard error and JSON have all of it.
 const LONGEST_DETAIL: usize = 500;
 
 /// A part of the self-test: checks that need each other.
@@ -235,20 +235,36 @@ impl Report {
         json!({ "passed": self.has_passed(), "checks": rows.collect::<Vec<_>>() })
     }
 
-    /// A text without what tells whose account this is.
+    /// A text without what tells whose account this is, and who asked.
     fn public(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (private, public) in &self.private {
             text = text.replace(private, public);
         }
+        for principal in [":assumed-role/", ":federated-user/", ":user/"] {
+            text = without_name_after(&text, principal);
+        }
         text
     }
 }
 
+/// A text with `<name>` in place of what follows each of these.
+fn without_name_after(text: &str, before: &str) -> String {
+    let mut parts = text.split(before);
+    let mut public = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part
+            .find(char::is_whitespace)
+            .map(|end| part.split_at(end).1);
+        public = format!("{public}{before}<name>{}", rest.unwrap_or_default());
+    }
+    public
+}
+
 fn line(row: &Row) -> String {
     let (verdict, title) = (row.verdict.as_str(), row.check.title());
-    let detail = shortened(&row.detail, LONGEST_DETAIL);
-    format!("{verdict:<4} {title} ({} s): {detail}", row.seconds)
+    let (seconds, detail) = (row.seconds, &row.detail);
+    format!("{verdict:<4} {title} ({seconds} s): {detail}")
 }
 
 #[cfg(test)]
@@ -262,7 +278,8 @@ mod tests {
     async fn table_has_every_check_of_the_parts_and_nobody_s_account() {
         let private = vec![("111122223333".to_owned(), "<account>")];
         let report = Report::new(vec![Part::Permissions, Part::Alarm], private);
-        let passed = async { Ok((1, "saw arn:aws:iam::111122223333:role/a".to_owned())) };
+        let seen = "arn:aws:iam::111122223333:role/a, arn:aws:sts::111122223333:assumed-role/a/b@c.example is not";
+        let passed = async { Ok((1, seen.to_owned())) };
         assert_eq!(report.check(Check::Writers, passed).await, Some(1));
         let failed = async { Err::<((), String), _>(anyhow!("a|b\nc")) };
         assert_eq!(report.check(Check::Alarm, failed).await, None);
@@ -270,7 +287,7 @@ mod tests {
         expect![[r"
             | check | result | seconds | what was seen |
             |---|---|---|---|
-            | shift-weight and rollback may do what they need, and no other write | pass | 0 | saw arn:aws:iam::<account>:role/a |
+            | shift-weight and rollback may do what they need, and no other write | pass | 0 | arn:aws:iam::<account>:role/a, arn:aws:sts::<account>:assumed-role/<name> is not |
             | probe and check-alarms may do what they need, and can't write | not run | 0 | a check before it failed, or the self-test was interrupted |
             | an alarm rolls a migration back by its event | FAIL | 0 | a\|b c |
             | check-alarms can ask for the alarm | not run | 0 | a check before it failed, or the self-test was interrupted |

@@ -25,6 +25,10 @@ const REGISTRY_TEXT: &str = "\"heritage=external-dns,external-dns/owner=cutover-
                              external-dns/resource=service/cutover/self-test\"";
 /// How often records are read again, because something has changed them after they were read.
 const MOST_ATTEMPTS: usize = 10;
+/// Far below Route 53's limit of characters, although a journal may have 4,000.
+///
+/// Source: Route 53 API Reference, `ChangeResourceRecordSets`, "Limits on `ChangeResourceRecordSets` requests".
+const LARGEST_BATCH: usize = 5;
 const COMMENT: &str = "cutover self-test";
 
 /// The records of one run of the self-test in a hosted zone.
@@ -32,7 +36,7 @@ pub(crate) struct Scratch {
     route53: Route53Client,
     pub(crate) zone: HostedZoneId,
     pub(crate) zone_name: RecordName,
-    /// Tells its names from those of other runs.
+    /// Tells its names from those of other runs; see [`new_run`](super::run::new_run).
     pub(crate) run: String,
 }
 
@@ -62,11 +66,6 @@ impl Scratch {
             "{}.{SELF_TEST_LABEL}.{}",
             self.run, self.zone_name
         ))
-    }
-
-    /// The beginning of the names of this run's executions.
-    pub(crate) fn prefix(&self) -> String {
-        format!("self-test-{}", self.run)
     }
 
     pub(crate) fn name(&self, label: &str) -> Result<RecordName> {
@@ -123,30 +122,16 @@ impl Scratch {
 
     /// The live weights of a name, which all of its types have.
     pub(crate) async fn weights(&self, name: &RecordName) -> Result<(u8, u8)> {
-        let records = self.at(name).await?;
-        let mut found = Vec::new();
-        for (record_type, _) in &ADDRESSES {
-            let weight = |side: &str| {
-                let records = records.iter().filter(|it| it.record_type == *record_type);
-                let mut weighted = records.filter_map(RecordSet::weighted);
-                weighted.find_map(|(identifier, weight)| {
-                    (identifier.as_str() == side).then_some(weight)
-                })
-            };
-            let (Some(from), Some(to)) = (weight(FROM), weight(TO)) else {
-                bail!(
-                    "{name} has no pair of {} records any more",
-                    record_type.as_str()
-                );
-            };
-            found.push((from, to));
-        }
-        let first = found.first().copied().context("no types")?;
-        ensure!(
-            found.iter().all(|weights| *weights == first),
-            "the types of {name} have different weights: {found:?}"
-        );
-        Ok(first)
+        weights_in(&self.under(name).await?, name)
+    }
+
+    /// Whether a name has these weights, and no journal.
+    pub(crate) async fn has(&self, name: &RecordName, weights: (u8, u8)) -> Result<bool> {
+        // The journal's name is below the name, so one call reads both.
+        let records = self.under(name).await?;
+        let journal = name.journal();
+        let has_journal = records.iter().any(|record| record.name == journal);
+        Ok(weights_in(&records, name)? == weights && !has_journal)
     }
 
     /// The journal of a name, if it has one.
@@ -190,24 +175,23 @@ impl Scratch {
             self.root()?
         };
         let mut deleted = 0;
+        let mut last_error = None;
         for _ in 0..MOST_ATTEMPTS {
             let records = self.under(&root).await?;
             if records.is_empty() {
                 return Ok(deleted);
             }
-            let changes: Vec<_> = records.iter().map(Change::Delete).collect();
-            let Err(error) = self.change(&changes).await else {
-                deleted += records.len();
-                continue;
-            };
-            // A function may just have changed one.
-            if self.under(&root).await? == records {
-                return Err(error);
+            for some in records.chunks(LARGEST_BATCH) {
+                let changes: Vec<_> = some.iter().map(Change::Delete).collect();
+                // A function may just have changed one of them, so they are read again.
+                match self.change(&changes).await {
+                    Ok(()) => deleted += some.len(),
+                    Err(error) => last_error = Some(error),
+                }
             }
         }
-        bail!(
-            "something still writes records under {root}; run `cutover self-test --clean-up` later"
-        )
+        let error = last_error.context("something still writes there")?;
+        Err(error.context(format!("records under {root} are left")))
     }
 
     async fn change(&self, changes: &[Change<'_>]) -> Result<()> {
@@ -247,4 +231,32 @@ impl Scratch {
         found.retain(|record| record.name.is_in(root));
         Ok(found)
     }
+}
+
+/// The weights of the pairs with this name, which all of its types have.
+fn weights_in(records: &[RecordSet], name: &RecordName) -> Result<(u8, u8)> {
+    let records = records.iter().filter(|record| record.name == *name);
+    let records: Vec<_> = records.collect();
+    let mut found = Vec::new();
+    for (record_type, _) in &ADDRESSES {
+        let weight = |side: &str| {
+            let records = records.iter().filter(|it| it.record_type == *record_type);
+            let mut weighted = records.filter_map(|record| record.weighted());
+            weighted
+                .find_map(|(identifier, weight)| (identifier.as_str() == side).then_some(weight))
+        };
+        let (Some(from), Some(to)) = (weight(FROM), weight(TO)) else {
+            bail!(
+                "{name} has no pair of {} records any more",
+                record_type.as_str()
+            );
+        };
+        found.push((from, to));
+    }
+    let first = found.first().copied().context("no types")?;
+    ensure!(
+        found.iter().all(|weights| *weights == first),
+        "the types of {name} have different weights: {found:?}"
+    );
+    Ok(first)
 }
