@@ -17,6 +17,8 @@ use super::scratch::{FROM, Scratch, TO};
 
 /// The time between two looks. The functions share the account's limits of Route 53 and Step Functions.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The same for a migration that is followed, which takes several calls each time.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(3);
 /// How long calls of AWS may fail: an account has limits of calls, and Step Functions shows a new execution with a delay.
 const LONGEST_OUTAGE: Duration = Duration::from_mins(1);
 /// The error of a migration that a rollback has stopped, and that of a rollback which has left a name as it is.
@@ -310,7 +312,8 @@ impl Migrations<'_> {
         let mut follower = Follower::new(execution.clone(), Some(watches));
         let mut verdicts = Vec::new();
         let mut bakes_since = None;
-        let ended = self.until("a health check at 50 percent", async || {
+        let what = "a health check at 50 percent";
+        let ended = self.until_every(FOLLOW_INTERVAL, what, async || {
             let mut is_checked = false;
             for update in follower.poll().await? {
                 match update {
@@ -354,6 +357,15 @@ impl Migrations<'_> {
     async fn until<T>(
         &self,
         what: &str,
+        look: impl AsyncFnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        self.until_every(POLL_INTERVAL, what, look).await
+    }
+
+    async fn until_every<T>(
+        &self,
+        interval: Duration,
+        what: &str,
         mut look: impl AsyncFnMut() -> Result<Option<T>>,
     ) -> Result<T> {
         let since = Instant::now();
@@ -374,7 +386,7 @@ impl Migrations<'_> {
                 "waited {} s for {what}, and it did not come",
                 self.timeout.as_secs()
             );
-            tokio::time::sleep(POLL_INTERVAL).await;
+            tokio::time::sleep(interval).await;
         }
     }
 
