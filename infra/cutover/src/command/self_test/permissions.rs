@@ -81,14 +81,8 @@ pub(crate) async fn check_writers(
     deployed: &Deployed<'_>,
     scratch: &Scratch,
 ) -> Result<String> {
-    let resources = Resources::of(stack, scratch)?;
-    let mut questions = Vec::new();
-    for function in ["shift-weight", "rollback"] {
-        let mut of_it = needs_of(function, &resources);
-        of_it.extend(writes(&resources));
-        questions.push((function, of_it));
-    }
-    ask(stack, deployed, &questions).await
+    let functions = ["shift-weight", "rollback"];
+    check(stack, deployed, scratch, functions, changes_of_writers).await
 }
 
 /// Asks IAM about the functions that observe.
@@ -97,22 +91,24 @@ pub(crate) async fn check_observers(
     deployed: &Deployed<'_>,
     scratch: &Scratch,
 ) -> Result<String> {
+    let functions = ["probe", "check-alarms"];
+    check(stack, deployed, scratch, functions, changes_of_observers).await
+}
+
+/// Asks IAM whether these functions may do what they need, and about changes of records.
+async fn check(
+    stack: &Stack,
+    deployed: &Deployed<'_>,
+    scratch: &Scratch,
+    functions: [&'static str; 2],
+    changes: fn(&Resources) -> Vec<Question>,
+) -> Result<String> {
     let resources = Resources::of(stack, scratch)?;
-    let mut questions = Vec::new();
-    for function in ["probe", "check-alarms"] {
+    let questions = functions.map(|function| {
         let mut of_it = needs_of(function, &resources);
-        for change in ["CREATE", "UPSERT", "DELETE"] {
-            let (zone, name) = (&resources.zone, &resources.name);
-            of_it.push(Question::change(
-                zone,
-                name,
-                &[change],
-                &["A"],
-                Expected::Denied,
-            ));
-        }
-        questions.push((function, of_it));
-    }
+        of_it.extend(changes(&resources));
+        (function, of_it)
+    });
     ask(stack, deployed, &questions).await
 }
 
@@ -155,8 +151,16 @@ impl Resources {
     }
 }
 
+/// Changes that no observer may make.
+fn changes_of_observers(resources: &Resources) -> Vec<Question> {
+    let (zone, name) = (&resources.zone, &resources.name);
+    ["CREATE", "UPSERT", "DELETE"]
+        .map(|change| Question::change(zone, name, &[change], &["A"], Expected::Denied))
+        .into()
+}
+
 /// Changes that the functions make, and changes that they must not make.
-fn writes(resources: &Resources) -> Vec<Question> {
+fn changes_of_writers(resources: &Resources) -> Vec<Question> {
     let Resources {
         zone,
         other_zone,
