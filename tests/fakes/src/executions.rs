@@ -278,6 +278,13 @@ impl FakeExecutions {
         listed.collect()
     }
 
+    /// Removes an execution, as Step Functions does 90 days after its end.
+    ///
+    /// Source: Step Functions Developer Guide, "Step Functions service quotas", "Execution history retention time".
+    pub fn expire(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
     pub fn started_at(&self, name: &str) -> Option<SystemTime> {
         Some(self.lock().get(name)?.now.described.started_at)
     }

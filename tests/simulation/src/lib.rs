@@ -100,6 +100,8 @@ mod journals;
 #[cfg(test)]
 mod later_formats;
 #[cfg(test)]
+mod later_passes;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod name_tables;

@@ -8,6 +8,7 @@ use migration::Error;
 use migration::error::NotPermitted;
 use serde_json::json;
 
+use crate::events::original;
 use crate::invariants::{canary, run};
 use crate::world::status_event;
 use crate::{Simulation, ZONE_ID};
@@ -231,6 +232,21 @@ fn a_rollback_trusts_foreign_journals_only_if_the_request_says_so_and_names_them
     request["names"] = rest;
     assert_eq!(run(simulation.roll_back(&request)).unwrap()["restored"], 5);
     assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
+/// A held migration can be older than what Step Functions remembers.
+#[test]
+fn a_migration_whose_execution_has_expired_is_rolled_back_by_the_name_of_its_execution() {
+    let simulation = held();
+    simulation.executions.expire("run");
+    let mut request = json!({"execution": "run"});
+    let error = run(simulation.roll_back(&request)).unwrap_err();
+    assert_eq!(error.name(), "ExecutionNotFound", "{error}");
+    request["hostedZoneId"] = json!(ZONE_ID);
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["restored"], 7);
+    assert_eq!(answer["executions"], json!(["run"]));
+    assert_eq!(simulation.route53.to_cli_json(), original());
 }
 
 /// KMS does not answer, or the permission is missing.

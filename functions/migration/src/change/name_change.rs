@@ -140,8 +140,10 @@ pub fn batches(changes: Vec<NameChange>) -> Vec<Vec<NameChange>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::dns::RecordData;
+    use crate::dns::{RecordData, Routing};
 
     /// A change that deletes and creates a TXT record with so many values of so many characters.
     fn change(values: usize, characters: usize) -> NameChange {
@@ -180,6 +182,97 @@ mod tests {
             let batches = batches(vec![change(values, characters); 120]);
             let found: Vec<_> = batches.iter().map(Vec::len).collect();
             assert_eq!(found, sizes, "{values} of {characters}");
+        }
+    }
+
+    fn cname(weight: u8) -> RecordSet {
+        RecordSet {
+            record_type: RecordType::Cname,
+            routing: Routing::Weighted {
+                set_identifier: "blue".parse().unwrap(),
+                weight,
+            },
+            ..RecordSet::text("app.example.com".parse().unwrap(), 60, String::new())
+        }
+    }
+
+    fn journal(sequence: &str) -> RecordSet {
+        let name = "_cutover.app.example.com".parse().unwrap();
+        RecordSet::text(name, 60, sequence.to_owned())
+    }
+
+    fn zone(record_sets: &[RecordSet]) -> Zone {
+        let mut zone = Zone {
+            id: "Z1".parse().unwrap(),
+            name: "example.com".parse().unwrap(),
+            record_sets: BTreeMap::new(),
+        };
+        for record_set in record_sets {
+            let at_name = zone.record_sets.entry(record_set.name.clone());
+            at_name.or_default().push(record_set.clone());
+        }
+        zone
+    }
+
+    /// Each row has a change, what the zone has, whether the change is current in it, and whether it is applied.
+    #[test]
+    fn a_zone_shows_whether_a_change_can_still_be_made_and_whether_it_was_made() {
+        let registry =
+            RecordSet::text("cname-app.example.com".parse().unwrap(), 300, String::new());
+        let other = journal("of another migration");
+
+        // The registry TXT stays, and is a part of the change.
+        let mut shift = NameChange::new(&"app.example.com".parse().unwrap());
+        shift.replace_with(&cname(100), cname(50), false);
+        shift.replace_with(&registry, registry.clone(), true);
+        let mut first_shift = shift.clone();
+        first_shift.replace_journal(None, Some(journal("1")));
+        let mut later_shift = shift.clone();
+        later_shift.replace_journal(Some(&journal("1")), Some(journal("2")));
+        let mut mark = NameChange::new(&shift.name);
+        mark.replace_journal(Some(&journal("1")), Some(journal("completed")));
+
+        let before = || vec![cname(100), registry.clone()];
+        let after = || vec![cname(50), registry.clone()];
+        let with = |mut record_sets: Vec<RecordSet>, more: &[RecordSet]| {
+            record_sets.extend_from_slice(more);
+            record_sets
+        };
+        let table = [
+            (&first_shift, before(), true, false),
+            (&first_shift, with(before(), &[other.clone()]), false, false),
+            (&first_shift, with(after(), &[journal("1")]), false, true),
+            (&first_shift, with(before(), &[journal("1")]), false, false),
+            (&first_shift, after(), false, false),
+            (&first_shift, vec![cname(50), journal("1")], false, false),
+            (
+                &first_shift,
+                with(after(), &[cname(100), journal("1")]),
+                false,
+                false,
+            ),
+            (&later_shift, with(before(), &[journal("1")]), true, false),
+            (&later_shift, before(), false, false),
+            (&later_shift, vec![cname(100), journal("1")], false, false),
+            (&later_shift, with(before(), &[other.clone()]), false, false),
+            (&later_shift, with(after(), &[journal("2")]), false, true),
+            (&mark, with(after(), &[journal("1")]), true, false),
+            (&mark, with(after(), &[journal("completed")]), false, true),
+            (&mark, with(after(), &[other]), false, false),
+            (&mark, after(), false, false),
+        ];
+        for (change, record_sets, is_current, is_applied) in table {
+            let zone = zone(&record_sets);
+            assert_eq!(
+                change.is_current_in(&zone),
+                is_current,
+                "{change:#?} {zone:#?}"
+            );
+            assert_eq!(
+                change.is_applied_in(&zone),
+                is_applied,
+                "{change:#?} {zone:#?}"
+            );
         }
     }
 }
