@@ -143,9 +143,7 @@ pub async fn handle(
     for target in &found.targets {
         // An error in one migration's rollback must not prevent another's.
         if let Err(error) = roll_back(target, earlier, services, &mut pass).await {
-            tracing::error!(%error, zone = %target.hosted_zone_id, "a rollback target failed");
-            let execution = target.migration().map(|it| it.name.as_str());
-            pass.add_error(execution, error);
+            pass.add_error(target, error);
         }
     }
     if let Request::Alarm(alarm) = &request.request
@@ -155,7 +153,7 @@ pub async fn handle(
         let held = roll_back_held(alarm, &found, memory, services, &mut pass).await;
         pass.held_is_open = held.is_err();
         if let Err(error) = held {
-            pass.add_error(None, error);
+            pass.add_common_error(error);
         }
     } else {
         pass.held_is_open = false;
@@ -209,10 +207,8 @@ async fn roll_back(
             // A migration that has taken the names since the first pass is not part of this rollback.
             journals.retain_executions(&earlier.executions);
         }
-        if target.reaction == Reaction::Rollback {
-            // Also if one of them fails, because a later pass rolls back no others.
-            pass.report.executions.extend(journals.executions());
-        }
+        // Also if one of them fails, because a later pass rolls back no others.
+        pass.report.executions.extend(journals.executions());
         let found = journals.identities();
         let stopped = stopped_migrations(target, patterns, &found, earlier, services).await?;
         for migration in &stopped {
@@ -231,8 +227,8 @@ async fn roll_back(
 /// Rolls back the held migrations that watch an alarm, after those that were running: these still wait for
 /// their rollback, and the others are harder to find.
 ///
-/// Only the answer of this call names the held migrations that it restores; another attempt finds no journal
-/// of them. So an error after the first of them is a problem of this pass, and a later pass repeats it.
+/// # Errors
+/// If they can't be found. That of a single rollback is added to `pass`, so that a later pass repeats it.
 async fn roll_back_held(
     alarm: &AlarmRequest,
     found: &RollbackTargets,
@@ -242,29 +238,12 @@ async fn roll_back_held(
 ) -> Result<(), Error> {
     let (running, ended) = (&found.running, &found.ended);
     let held = held_targets(alarm, running, ended, services.executions, memory).await?;
-    let held = with_journals(held, services).await;
-    let mut first_error = None;
-    let mut failed = Vec::new();
-    let restored_before = pass.report.restored;
-    for target in &held {
+    for target in &with_journals(held, services).await {
         if let Err(error) = roll_back_migration(target, services, pass).await {
-            tracing::error!(%error, zone = %target.hosted_zone_id, "a held migration is not rolled back");
-            failed.extend(target.migration().map(|it| (&it.name, error.to_string())));
-            first_error.get_or_insert(error);
+            pass.add_error(target, error);
         }
     }
-    match first_error {
-        Some(error) if pass.report.restored == restored_before => Err(error),
-        _ => {
-            for (name, problem) in failed {
-                pass.report
-                    .problems
-                    .push(format!("execution {name} is not restored: {problem}"));
-                pass.report.executions.insert(name.clone());
-            }
-            Ok(())
-        }
-    }
+    Ok(())
 }
 
 /// Rolls back all names of one migration, which is not running any more.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{LONGEST_LIST, MigrationReport, limit_findings, merge};
 use crate::request::EarlierPasses;
+use crate::targets::RollbackTarget;
 
 /// The timeout of `shift-weight` in the template, in seconds. A test compares the two.
 const SHIFT_WEIGHT_TIMEOUT_SECONDS: u32 = 120;
@@ -230,8 +231,17 @@ impl Pass {
         self.refused.insert(name, reason);
     }
 
-    pub(crate) fn add_error(&mut self, execution: Option<&str>, error: Error) {
-        self.failed.extend(execution.map(str::to_owned));
+    /// Adds the error of a target's rollback. A later pass repeats it.
+    pub(crate) fn add_error(&mut self, target: &RollbackTarget, error: Error) {
+        let zone = &target.hosted_zone_id;
+        tracing::error!(%error, %zone, "a rollback target failed");
+        let migration = target.migration();
+        self.failed.extend(migration.map(|it| it.name.clone()));
+        self.first_error.get_or_insert(error);
+    }
+
+    /// Adds an error that is not that of a single target.
+    pub(crate) fn add_common_error(&mut self, error: Error) {
         self.first_error.get_or_insert(error);
     }
 
