@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::oracle::registered;
 use crate::zones::{BLUE, GREEN, soa};
-use crate::{Simulation, ZONE_ID};
+use crate::{Simulation, ZONE_ID, limited, zones};
 
 pub(crate) fn canary() -> Value {
     json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [10, 50, 100]})
@@ -418,6 +418,45 @@ fn a_rollback_never_leaves_all_traffic_on_a_side_with_weight_0() {
         simulation.route53.to_cli_json().matches("_cutover").count(),
         1
     );
+}
+
+/// The migration had reached its last step, so the only record that is left has weight 0.
+#[test]
+fn a_rollback_restores_the_record_of_the_old_side_although_that_of_the_new_side_is_gone() {
+    let simulation = Simulation::new(&zones::unregistered(1));
+    let planned = run(simulation.plan("run", &limited::input(1))).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    run(simulation.shift(&planned, 1)).unwrap();
+    let is_on =
+        |it: &RecordSet, side: &str| it.weighted().is_some_and(|(id, _)| id.as_str() == side);
+    simulation
+        .route53
+        .edit(|record_sets| record_sets.retain(|it| !is_on(it, GREEN)));
+    let answer = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
+    assert_eq!(answer["problems"], json!([]));
+    let record_sets = simulation.route53.record_sets();
+    let left = record_sets.iter().filter(|it| is_on(it, BLUE));
+    let weights: Vec<_> = left.filter_map(|it| Some(it.weighted()?.1)).collect();
+    assert_eq!(weights, [100, 100]);
+}
+
+#[test]
+fn a_rollback_restores_weights_with_which_both_sides_had_traffic() {
+    let simulation = Simulation::new(&zones::registered(1));
+    simulation.route53.edit(|record_sets| {
+        for record_set in record_sets {
+            let side = record_set.weighted().map(|(side, _)| side.as_str());
+            let weight = if side == Some(BLUE) { 70 } else { 30 };
+            *record_set = record_set.with_weight(weight);
+        }
+    });
+    let before = simulation.route53.to_cli_json();
+    let mut input = limited::input(1);
+    input["steps"] = json!([50, 100]);
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.roll_back_whole("run").unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), before);
 }
 
 #[test]

@@ -74,27 +74,48 @@ fn a_rollback_by_name_of_a_running_migration_restores_all_of_its_names_and_says_
     "#]].assert_eq(&with_hold);
 }
 
-/// A held migration is watched by its alarms, and stays at its step with the names that were not requested.
-#[test]
-fn a_rollback_by_name_restores_the_rest_only_of_migrations_that_it_stops() {
+/// The execution `held` has held with two names, and `run` is running with two others.
+fn held_and_running() -> Simulation {
     let simulation = Simulation::blueprint();
-    let before = simulation.route53.record_sets();
-    let input = |names: &[&str]| {
-        let mut input = canary();
-        let names = names
-            .iter()
-            .map(|it| format!("{it}.eks-blueprint.example.com"));
-        input["names"] = names.collect();
-        input
-    };
     for (execution, names) in [
         ("held", ["argocd", "skiapp"]),
         ("run", ["burnham", "ecsfrontend"]),
     ] {
-        let planned = run(simulation.plan(execution, &input(&names))).unwrap();
+        let mut input = canary();
+        let names = names.map(|it| format!("{it}.eks-blueprint.example.com"));
+        input["names"] = json!(names);
+        let planned = run(simulation.plan(execution, &input)).unwrap();
         run(simulation.shift(&planned, 0)).unwrap();
     }
     simulation.executions.fail("held", "Held", "Drift");
+    simulation
+}
+
+/// A later pass restores only names of the migrations that the first one has found.
+#[test]
+fn a_rollback_by_name_with_a_fault_at_any_call_restores_all_migrations_of_the_names() {
+    let request = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
+    let calls = {
+        let simulation = held_and_running();
+        let first = simulation.world.network.calls();
+        simulation.roll_back_all(&request).unwrap();
+        assert_eq!(simulation.route53.to_cli_json(), original());
+        first..simulation.world.network.calls()
+    };
+    for call in calls {
+        let simulation = held_and_running();
+        let network = &simulation.world.network;
+        network.inject_fault(call, Fault::Throttled);
+        simulation.roll_back_all(&request).unwrap();
+        assert_eq!(simulation.route53.to_cli_json(), original(), "call {call}");
+    }
+}
+
+/// A held migration is watched by its alarms, and stays at its step with the names that were not requested.
+#[test]
+fn a_rollback_by_name_restores_the_rest_only_of_migrations_that_it_stops() {
+    let simulation = held_and_running();
+    let before = Simulation::blueprint().route53.record_sets();
     let names = ["argocd.*", "burnham.*"];
     let request = json!({"hostedZoneId": ZONE_ID, "names": names});
     let answer = run(simulation.roll_back(&request)).unwrap();
