@@ -347,3 +347,51 @@ impl Pass {
         Ok(report)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many names of 17 characters.
+    fn names(count: usize) -> impl Iterator<Item = RecordName> {
+        (0..count).map(|number| format!("svc-{number:03}.example.x").parse().unwrap())
+    }
+
+    /// Each name has 17 characters, and its reason 183.
+    #[test]
+    fn a_pass_leaves_as_many_refused_names_to_the_next_one_as_its_answer_can_hold() {
+        for (refused, suspected, is_unfinished) in [
+            (MOST_REFUSED / 200, 0, true),
+            (MOST_REFUSED / 200, 1, false),
+            (MOST_REFUSED / 200 + 1, 0, false),
+        ] {
+            let mut pass = Pass::after(None).unwrap();
+            pass.is_unfinished = true;
+            pass.refused = names(refused).map(|name| (name, "x".repeat(183))).collect();
+            pass.suspected = names(suspected).collect();
+            let report = pass.finish(String::new(), None).unwrap();
+            assert_eq!(report.unfinished.is_some(), is_unfinished);
+            let problem = format!(
+                "not all names were tried, because Route 53 refuses {} others; roll back again when it accepts them",
+                refused + suspected
+            );
+            assert_eq!(report.problems.contains(&problem), !is_unfinished);
+        }
+    }
+
+    #[test]
+    fn a_long_reason_to_refuse_a_name_is_shortened_for_the_next_pass() {
+        let mut pass = Pass::after(None).unwrap();
+        pass.is_unfinished = true;
+        pass.refused = names(MOST_REFUSED / 300)
+            .map(|name| (name, "x".repeat(1_000)))
+            .collect();
+        let report = pass.finish(String::new(), None).unwrap();
+        let unfinished = report.unfinished.unwrap();
+        let mut reasons = unfinished.refused.values();
+        let expected = shortened(&"x".repeat(1_000), LONGEST_REFUSAL);
+        assert!(expected.len() < 300);
+        assert_eq!(reasons.len(), MOST_REFUSED / 300);
+        assert!(reasons.all(|reason| *reason == expected));
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use fakes::{Fault, LIST};
-use migration::executions::HOLDING;
+use migration::executions::{Executions as _, HOLDING};
 use serde_json::{Value, json};
 
 use crate::Simulation;
@@ -105,6 +105,19 @@ fn an_alarm_rolls_a_migration_back_that_was_stopped_while_it_announced_its_hold(
         // Not at the time of the stop, as if the alarm had caused it.
         simulation.world.clock.pass(Duration::from_secs(1));
         check_rolled_back(&simulation, &alarm_event_now(&simulation, ALARM));
+    }
+}
+
+/// Its names are being restored, and are announced by that rollback.
+#[test]
+fn an_alarm_leaves_a_migration_to_the_rollback_that_stopped_it_while_it_announced_its_hold() {
+    for error in ["StoppedForRollback", "StoppedByAlarmAction"] {
+        let simulation = held(&watching_alarm(), |simulation| {
+            simulation.executions.enter("run", HOLDING);
+            run(simulation.executions.stop("run", error, "")).unwrap();
+        });
+        simulation.world.clock.pass(Duration::from_secs(1));
+        check_kept(&simulation, &alarm_event_now(&simulation, ALARM));
     }
 }
 

@@ -111,6 +111,26 @@ fn a_rollback_by_name_with_a_fault_at_any_call_restores_all_migrations_of_the_na
     }
 }
 
+#[test]
+fn a_rollback_by_name_has_one_report_of_each_migration() {
+    let simulation = held_and_running();
+    simulation.executions.fail("run", "Held", "Drift");
+    let request = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["executions"], json!(["held", "run"]));
+    let reports = answer["migrations"].as_array().unwrap();
+    let found: Vec<_> = reports
+        .iter()
+        .map(|it| {
+            (
+                it["execution"].as_str().unwrap(),
+                it["names"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(found, [("held", 2), ("run", 2)]);
+}
+
 /// A held migration is watched by its alarms, and stays at its step with the names that were not requested.
 #[test]
 fn a_rollback_by_name_restores_the_rest_only_of_migrations_that_it_stops() {

@@ -6,7 +6,7 @@ use fakes::{CHANGE, Fault};
 use migration::Error;
 use serde_json::{Value, json};
 
-use crate::events::at_50_percent;
+use crate::events::{at_50_percent, hold_at_50_percent};
 use crate::invariants::{canary, run};
 use crate::world::{rfc3339, status_event};
 use crate::{Simulation, ZONE_ID};
@@ -232,9 +232,12 @@ fn a_held_migration_is_reminded_of_after_a_day() {
     assert_eq!(report["names"], 7);
     let reason = report["reason"].as_str().unwrap();
     assert!(reason.ends_with(": Held: Drift: why"), "{reason}");
+    assert_eq!(output["message"], "1 migration waits for an operator");
 
     simulation.roll_back_whole("run").unwrap();
-    assert_eq!(remind(&simulation).1, []);
+    let (output, notifications) = remind(&simulation);
+    assert_eq!(notifications, []);
+    assert_eq!(output["message"], "no migration waits for an operator");
 }
 
 #[test]
@@ -250,6 +253,21 @@ fn a_migration_that_is_not_released_is_reminded_of_until_it_is() {
     assert_eq!(remind(&simulation).1, [not_released]);
     simulation.release("run", || {}).unwrap();
     assert_eq!(remind(&simulation).1, []);
+}
+
+#[test]
+fn each_held_migration_is_reminded_of() {
+    let simulation = Simulation::blueprint();
+    for (execution, name) in [("first", "burnham"), ("second", "skiapp")] {
+        let mut input = canary();
+        input["names"] = json!([format!("{name}.eks-blueprint.example.com")]);
+        hold_at_50_percent(&simulation, execution, &input);
+    }
+    simulation.world.clock.pass(DAY);
+    let (output, notifications) = remind(&simulation);
+    let expected = ["second", "first"].map(|it| (it.to_owned(), "StillHeld".to_owned()));
+    assert_eq!(notifications, expected);
+    assert_eq!(output["message"], "2 migrations wait for an operator");
 }
 
 /// A migration of which an earlier one was the beginning is reminded of, and the earlier one is not.
