@@ -187,3 +187,21 @@ fn rollback_name(record: &str, reaction: Reaction, at: SystemTime) -> String {
         Reaction::Hold => format!("sweep-{record}-held"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_is_rolled_back_once_an_hour_and_its_hold_announced_once() {
+        let at = |minutes: u64| SystemTime::UNIX_EPOCH + Duration::from_mins(minutes);
+        let name = |minutes, reaction| rollback_name("record", reaction, at(minutes));
+        let first = name(60, Reaction::Rollback);
+        assert_eq!(name(119, Reaction::Rollback), first);
+        let others = [0, 59, 120, 180, 25 * 60].map(|minutes| name(minutes, Reaction::Rollback));
+        assert!(!others.contains(&first), "{others:?}");
+        assert_ne!(others[2], others[3]);
+        assert_eq!(name(60, Reaction::Hold), name(6_000, Reaction::Hold));
+        assert_ne!(name(60, Reaction::Hold), first);
+    }
+}

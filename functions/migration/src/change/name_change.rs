@@ -234,31 +234,31 @@ mod tests {
 
         let before = || vec![cname(100), registry.clone()];
         let after = || vec![cname(50), registry.clone()];
-        let with = |mut record_sets: Vec<RecordSet>, more: &[RecordSet]| {
-            record_sets.extend_from_slice(more);
+        let with = |mut record_sets: Vec<RecordSet>, another: &RecordSet| {
+            record_sets.push(another.clone());
             record_sets
         };
         let table = [
             (&first_shift, before(), true, false),
-            (&first_shift, with(before(), &[other.clone()]), false, false),
-            (&first_shift, with(after(), &[journal("1")]), false, true),
-            (&first_shift, with(before(), &[journal("1")]), false, false),
+            (&first_shift, with(before(), &other), false, false),
+            (&first_shift, with(after(), &journal("1")), false, true),
+            (&first_shift, with(before(), &journal("1")), false, false),
             (&first_shift, after(), false, false),
             (&first_shift, vec![cname(50), journal("1")], false, false),
             (
                 &first_shift,
-                with(after(), &[cname(100), journal("1")]),
+                with(with(after(), &cname(100)), &journal("1")),
                 false,
                 false,
             ),
-            (&later_shift, with(before(), &[journal("1")]), true, false),
+            (&later_shift, with(before(), &journal("1")), true, false),
             (&later_shift, before(), false, false),
             (&later_shift, vec![cname(100), journal("1")], false, false),
-            (&later_shift, with(before(), &[other.clone()]), false, false),
-            (&later_shift, with(after(), &[journal("2")]), false, true),
-            (&mark, with(after(), &[journal("1")]), true, false),
-            (&mark, with(after(), &[journal("completed")]), false, true),
-            (&mark, with(after(), &[other]), false, false),
+            (&later_shift, with(before(), &other), false, false),
+            (&later_shift, with(after(), &journal("2")), false, true),
+            (&mark, with(after(), &journal("1")), true, false),
+            (&mark, with(after(), &journal("completed")), false, true),
+            (&mark, with(after(), &other), false, false),
             (&mark, after(), false, false),
         ];
         for (change, record_sets, is_current, is_applied) in table {
