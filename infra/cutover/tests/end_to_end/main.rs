@@ -6,6 +6,7 @@
     reason = "a helper of a test panics when it fails"
 )]
 
+mod deployed_by_terraform;
 mod self_test;
 
 use std::io::Write as _;

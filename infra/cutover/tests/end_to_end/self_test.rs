@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
 
-use local_stack::{Settings, Stack, Tool, blueprint, terraform_is_installed};
+use local_stack::{Settings, Stack, blueprint};
 use serde_json::{Value, json};
 
 use crate::{Ran, documented_policy, run_in};
@@ -14,7 +14,7 @@ const WAIT_SCALE: f64 = 0.004;
 const ENDED_RULE: &str = "cutover-execution-ended";
 const FUNCTIONS: [&str; 4] = ["probe", "shift-weight", "check-alarms", "rollback"];
 
-async fn stack_with(settings: Settings) -> Stack {
+pub(crate) async fn stack_with(settings: Settings) -> Stack {
     let stack = Stack::start_with(&blueprint(), settings).await.unwrap();
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     stack
@@ -52,7 +52,7 @@ async fn self_test_in(stack: &Stack, environment: &[(&str, String)], more: &[&st
     }
 }
 
-async fn self_test(stack: &Stack, more: &[&str]) -> Ran {
+pub(crate) async fn self_test(stack: &Stack, more: &[&str]) -> Ran {
     self_test_in(stack, &stack.environment(), more).await
 }
 
@@ -86,19 +86,6 @@ async fn self_test_passes_whatever_the_stack_demands_and_leaves_nothing_behind()
     assert_eq!(ran.json()["checks"].as_array().unwrap().len(), 15);
     assert!(!ran.output.contains("000000000000"), "{ran:#?}");
     assert_eq!(traces(&stack).await, before);
-}
-
-#[tokio::test]
-async fn self_test_passes_on_what_terraform_has_deployed() {
-    if !terraform_is_installed().unwrap() {
-        return;
-    }
-    let stack = stack_with(Settings {
-        tool: Tool::Terraform,
-        ..Settings::default()
-    });
-    let ran = self_test(&stack.await, &[]).await;
-    ran.assert(0, &[]);
 }
 
 /// The second policy in the README.

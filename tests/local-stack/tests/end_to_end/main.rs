@@ -12,6 +12,7 @@ mod answers;
 mod approvals;
 mod contention;
 mod deletions;
+mod deployed_by_terraform;
 mod deployments;
 mod events;
 mod external_dns;
@@ -27,7 +28,6 @@ mod refusals;
 mod rollbacks;
 mod scenarios;
 mod simulations;
-mod terraform;
 mod watches;
 
 use std::time::Duration;

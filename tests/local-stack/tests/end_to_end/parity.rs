@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use local_stack::{Settings, Stack};
 use serde_json::{Value, json};
 
-use crate::terraform;
+use crate::deployed_by_terraform;
 
 const PROGRAM: &str = include_str!("parity.py");
 const TEMPLATE: &str = include_str!("../../../../infra/template.yaml");
@@ -88,7 +88,7 @@ async fn template_and_module_describe_the_same_with_all_parameters() {
         parameters: all_parameters(),
         ..Settings::default()
     };
-    let Some(stack) = terraform::stack(settings).await else {
+    let Some(stack) = deployed_by_terraform::stack(settings).await else {
         return;
     };
     let plan = stack.terraform().unwrap().plan().await.unwrap();
@@ -104,7 +104,7 @@ async fn template_and_module_describe_the_same_with_all_parameters() {
 /// With the defaults. Then one thing is changed at a time on one side, which has to be found, with its path.
 #[tokio::test]
 async fn difference_between_template_and_module_is_found() {
-    let Some(stack) = terraform::stack(Settings::default()).await else {
+    let Some(stack) = deployed_by_terraform::stack(Settings::default()).await else {
         return;
     };
     let plan = stack.terraform().unwrap().plan().await.unwrap();
