@@ -314,7 +314,7 @@ fn a_held_migration_of_a_deleted_zone_does_not_fail_the_rollback_of_another() {
     check_rolled_back(&simulation, &alarm_event_now(&simulation, ALARM));
 }
 
-fn two_held() -> Simulation {
+pub(crate) fn two_held() -> Simulation {
     let simulation = Simulation::blueprint();
     for (execution, name) in [("first", "burnham"), ("second", "skiapp")] {
         hold_at_50_percent(&simulation, execution, &of(name));

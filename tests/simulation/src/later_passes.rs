@@ -85,7 +85,7 @@ fn a_migration_that_a_pass_has_stopped_is_announced_as_stopped_by_the_pass_that_
 }
 
 /// The request of the pass after the one that has answered `answer`, as the rollback state machine makes it.
-fn next_pass(request: &Value, answer: &Value) -> Value {
+pub(crate) fn next_pass(request: &Value, answer: &Value) -> Value {
     json!({"request": request, "earlier": {
         "executions": answer["executions"],
         "changeIds": answer["changeIds"],

@@ -247,6 +247,7 @@ mod tests {
     use migration::dns::RecordSet;
 
     use super::*;
+    use crate::later_passes::next_pass;
 
     fn needed(names: usize) -> usize {
         (names * CHANGES_OF_A_NAME).div_ceil(CHANGES_AT_ONCE)
@@ -373,10 +374,7 @@ mod tests {
             let reads = simulation.world.network.calls_of("GetHostedZone") - before;
             assert_eq!(reads, single_reads);
 
-            let later = json!({"request": request, "earlier": {
-                "executions": first["executions"], "changeIds": first["changeIds"],
-                "unfinished": first["unfinished"],
-            }});
+            let later = next_pass(&request, &first);
             let second = simulation.block_on(simulation.roll_back(&later)).unwrap();
             assert_eq!(second["restored"], left);
             assert_eq!(second["unfinished"], Value::Null);

@@ -13,7 +13,7 @@ use migration::route53::read_zone;
 use serde_json::{Value, json};
 
 use crate::external_dns::{BURNHAM, Clusters, Zone};
-use crate::invariants::{canary, of_one_name, replace_in_values, run};
+use crate::invariants::{canary, of_one_name, replace_in_values, reweigh, run};
 use crate::world::World;
 use crate::zones::{BLUE, GREEN};
 use crate::{Simulation, ZONE_ID};
@@ -189,24 +189,14 @@ fn is_green_of_burnham(record_set: &RecordSet) -> bool {
             .is_some_and(|(side, _)| side.as_str() == GREEN)
 }
 
-/// Another writer changes the weights of green's records of Burnham.
-fn set_weight_of_green(simulation: &Simulation, new_weight: u8) {
-    simulation.route53.edit(|record_sets| {
-        for record_set in record_sets.iter_mut().filter(|it| is_green_of_burnham(it)) {
-            if let Routing::Weighted { weight, .. } = &mut record_set.routing {
-                *weight = new_weight;
-            }
-        }
-    });
-}
-
 /// No annotation is wrong, because ExternalDNS does not change a leased name.
 #[test]
 fn a_weight_that_another_writer_changed_while_the_name_was_leased_fails_the_release_and_stays() {
     let clusters = Clusters::blueprint();
     clusters.migrate("run", &canary());
     clusters.update_annotations();
-    set_weight_of_green(&clusters.simulation, 40);
+    let route53 = &clusters.simulation.route53;
+    route53.edit(|it| reweigh(it, BURNHAM, GREEN, 40));
     let failure = clusters.release("run").unwrap_err();
     expect![[r#"
         Drift: another writer changed burnham.eks-blueprint.example.com: the weight of eks-blueprint-green is 40 instead of 100, which execution run last wrote; put the weight back and release again, or roll back: start the rollback state machine with {"execution": "run"} -- the names that were given back are leased again, with the weights that the migration reached
@@ -742,7 +732,9 @@ fn a_side_without_a_registry_is_not_leased_again() {
     simulation.migrate("run", &of_one_name()).unwrap();
     let planned = run(simulation.plan_release("run")).unwrap();
     run(simulation.give_back_names(&planned, 1)).unwrap();
-    set_weight_of_green(simulation, 40);
+    simulation
+        .route53
+        .edit(|it| reweigh(it, BURNHAM, GREEN, 40));
     assert_eq!(
         run(simulation.give_back_names(&planned, 1))
             .unwrap_err()

@@ -6,7 +6,8 @@ use fakes::{CHANGE, Fault};
 use migration::Error;
 use serde_json::{Value, json};
 
-use crate::events::{at_50_percent, hold_at_50_percent};
+use crate::events::at_50_percent;
+use crate::holds::two_held;
 use crate::invariants::{canary, run};
 use crate::world::{rfc3339, status_event};
 use crate::{Simulation, ZONE_ID};
@@ -257,12 +258,7 @@ fn a_migration_that_is_not_released_is_reminded_of_until_it_is() {
 
 #[test]
 fn each_held_migration_is_reminded_of() {
-    let simulation = Simulation::blueprint();
-    for (execution, name) in [("first", "burnham"), ("second", "skiapp")] {
-        let mut input = canary();
-        input["names"] = json!([format!("{name}.eks-blueprint.example.com")]);
-        hold_at_50_percent(&simulation, execution, &input);
-    }
+    let simulation = two_held();
     simulation.world.clock.pass(DAY);
     let (output, notifications) = remind(&simulation);
     let expected = ["second", "first"].map(|it| (it.to_owned(), "StillHeld".to_owned()));
