@@ -275,7 +275,7 @@ pub(crate) async fn ended_execution_targets(
     let Some(execution) = executions.describe(name).await? else {
         return Err(Error::from(ExecutionNotFound::Ended { name: name.clone() }));
     };
-    let is_redriven = execution.redriven_at.is_some() && execution.redriven_at > *stopped_at;
+    let is_redriven = execution.redriven_at > *stopped_at;
     let is_swept = status.is_none();
     let ended_as = match execution.status {
         Status::Unsuccessful(ended_as) => ended_as,

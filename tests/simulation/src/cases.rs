@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use external_dns::{Affix, Controller, Generation, Settings};
-use fakes::{Time, record_sets_from_cli_json};
+use fakes::{CHANGE, Fault, Time, record_sets_from_cli_json};
 use migration::dns::{RecordSet, RecordType, Routing};
 use serde_json::{Value, json};
 
@@ -517,6 +517,27 @@ fn another_writers_change_of_a_lone_record_is_drift() {
         let missing = before.iter().filter(|it| !restored.contains(it)).count();
         assert_eq!(missing, count(&before) - count(&restored));
     }
+}
+
+/// The step gives it the weight that it has. The first write contains it all the same.
+#[test]
+fn another_writers_change_of_a_lone_record_during_the_first_write_is_found() {
+    let (simulation, input) = case("02-aaaa-on-green-only");
+    let reweigh = |zone: &mut Vec<RecordSet>, weight| {
+        let mut lone = zone
+            .iter_mut()
+            .filter(|it| it.record_type == RecordType::Aaaa);
+        let first = lone.next().unwrap();
+        *first = first.with_weight(weight);
+    };
+    simulation.route53.edit(|zone| reweigh(zone, 10));
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    let other_writer = Fault::OtherWriter(Box::new(move |zone| reweigh(zone, 7)));
+    simulation
+        .route53
+        .inject_fault_into(CHANGE, 0, other_writer);
+    let error = run(simulation.shift(&planned, 0)).unwrap_err();
+    assert_eq!(error.name(), "Conflict", "{error}");
 }
 
 #[test]

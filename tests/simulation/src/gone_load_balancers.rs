@@ -254,6 +254,36 @@ fn a_name_stays_that_would_have_no_traffic_in_one_of_its_types() {
     assert_eq!(of_name(&simulation, 0), before);
 }
 
+/// Only the new side's records, which are deleted, must be aliases.
+#[test]
+fn all_traffic_goes_to_an_old_side_with_values_if_the_new_load_balancer_is_gone() {
+    let simulation = Simulation::new(&zones::registered(1));
+    simulation.route53.edit(|record_sets| {
+        for record_set in record_sets {
+            let identifier = record_set.weighted().map(|(identifier, _)| identifier);
+            let is_blue = identifier.map(SetIdentifier::as_str) == Some(BLUE);
+            let address = match record_set.record_type {
+                RecordType::A => "192.0.2.1",
+                RecordType::Aaaa => "2001:db8::1",
+                _ => continue,
+            };
+            if is_blue {
+                record_set.data = RecordData::Values {
+                    ttl_seconds: 60,
+                    values: vec![address.to_owned()],
+                };
+            }
+        }
+    });
+    let mut expected = of_name(&simulation, 0);
+    expected.retain(|it| it.weighted().is_some_and(|(side, _)| side.as_str() == BLUE));
+    shift_and_fail(&simulation, &["*"]);
+    remove(&simulation, &shared(GREEN), None);
+    let FirstPass { answer, .. } = roll_back(&simulation);
+    assert_eq!(answer["restored"], 1, "{answer}");
+    assert_eq!(of_name(&simulation, 0), expected);
+}
+
 /// Nothing is known to be gone of a record with values.
 #[test]
 fn a_record_that_is_no_alias_is_not_deleted() {

@@ -602,6 +602,21 @@ fn a_held_migration_in_the_other_direction_is_busy() {
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
+/// Its journal is in the way first, although the name has no record of the cluster either.
+#[test]
+fn a_held_migration_to_another_cluster_is_busy() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("first", &of_one_name())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.abort("first");
+    for side in ["from", "to"] {
+        let mut input = of_one_name();
+        input[side] = json!("eks-other");
+        let error = run(simulation.plan("second", &input)).unwrap_err();
+        assert_eq!(error.name(), "Busy", "{side}: {error}");
+    }
+}
+
 /// A migration that holds at 100 percent is completed only after health checks at that step.
 #[test]
 fn a_migration_held_at_the_last_step_repeats_that_step() {

@@ -12,6 +12,7 @@ use migration::external_dns::{RegistryNames, annotations};
 use migration::route53::read_zone;
 use serde_json::{Value, json};
 
+use crate::events::at_50_percent;
 use crate::external_dns::{BURNHAM, Clusters, Zone};
 use crate::invariants::{canary, of_one_name, replace_in_values, reweigh, run};
 use crate::world::World;
@@ -687,6 +688,26 @@ fn a_rollback_of_a_decided_release_gives_leased_names_back() {
     assert!(!clusters.zone().contains("cutover"));
     assert_eq!(clusters.weight(BURNHAM, GREEN), 100);
     clusters.expect_to_be_owned();
+}
+
+/// The finding about all names comes first, and once.
+#[test]
+fn a_rollback_from_the_last_step_says_that_the_annotations_may_put_the_weights_back() {
+    let simulation = Simulation::blueprint();
+    let planned = at_50_percent(&simulation, "run", &canary());
+    run(simulation.shift(&planned, 2)).unwrap();
+    simulation
+        .route53
+        .edit(|record_sets| reweigh(record_sets, BURNHAM, BLUE, 7));
+    simulation.executions.abort("run");
+    let rolled_back = simulation.roll_back_whole("run").unwrap();
+    expect![[r#"
+        [
+          "ExternalDNS owns the records again: if the annotations already have the weights that the migration reached, ExternalDNS writes these weights again within its interval; set the annotations back to the original weights",
+          "burnham.eks-blueprint.example.com: the A record of eks-blueprint-blue had weight 7 instead of 0",
+          "burnham.eks-blueprint.example.com: the AAAA record of eks-blueprint-blue had weight 7 instead of 0"
+        ]
+    "#]].assert_eq(&format!("{:#}\n", rolled_back["migrations"][0]["found"]));
 }
 
 #[test]

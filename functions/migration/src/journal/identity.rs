@@ -70,3 +70,24 @@ impl<'de> Deserialize<'de> for ExecutionIdentity {
             .map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_has_16_hexadecimal_digits_a_slash_and_the_name_of_an_execution() {
+        let id = "0123456789abcdef";
+        for (text, is_identity) in [
+            (format!("{id}/run"), true),
+            (format!("{id}0/run"), false),
+            (format!("{}/run", &id[1..]), false),
+            (format!("{}g/run", &id[1..]), false),
+            (format!("{id}/"), false),
+            (id.to_owned(), false),
+        ] {
+            let parsed = text.parse().map(|it: ExecutionIdentity| it.to_string());
+            assert_eq!(parsed.ok(), is_identity.then_some(text));
+        }
+    }
+}
