@@ -254,14 +254,17 @@ fn a_name_stays_that_would_have_no_traffic_in_one_of_its_types() {
     assert_eq!(of_name(&simulation, 0), before);
 }
 
-/// Only the new side's records, which are deleted, must be aliases.
+/// Only the new side's records, which are deleted, must be aliases. The report has their original weights.
 #[test]
 fn all_traffic_goes_to_an_old_side_with_values_if_the_new_load_balancer_is_gone() {
     let simulation = Simulation::new(&zones::registered(1));
     simulation.route53.edit(|record_sets| {
         for record_set in record_sets {
-            let identifier = record_set.weighted().map(|(identifier, _)| identifier);
-            let is_blue = identifier.map(SetIdentifier::as_str) == Some(BLUE);
+            let Some((side, _)) = record_set.weighted() else {
+                continue;
+            };
+            let is_blue = side.as_str() == BLUE;
+            *record_set = record_set.with_weight(if is_blue { 80 } else { 20 });
             let address = match record_set.record_type {
                 RecordType::A => "192.0.2.1",
                 RecordType::Aaaa => "2001:db8::1",
@@ -282,6 +285,9 @@ fn all_traffic_goes_to_an_old_side_with_values_if_the_new_load_balancer_is_gone(
     let FirstPass { answer, .. } = roll_back(&simulation);
     assert_eq!(answer["restored"], 1, "{answer}");
     assert_eq!(of_name(&simulation, 0), expected);
+    let found = answer["migrations"][0]["found"].to_string();
+    let deleted = format!("A alias {} weight 20", shared(GREEN));
+    assert!(found.contains(&deleted), "{found}");
 }
 
 /// Nothing is known to be gone of a record with values.

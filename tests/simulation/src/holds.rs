@@ -121,6 +121,16 @@ fn an_alarm_leaves_a_migration_to_the_rollback_that_stopped_it_while_it_announce
     }
 }
 
+/// The event of its end rolls it back.
+#[test]
+fn an_alarm_leaves_a_migration_that_was_stopped_at_a_step_to_the_event_of_its_end() {
+    let simulation = held(&watching_alarm(), |simulation| {
+        simulation.executions.abort("run");
+    });
+    simulation.world.clock.pass(Duration::from_secs(1));
+    check_kept(&simulation, &alarm_event_now(&simulation, ALARM));
+}
+
 #[test]
 fn an_alarm_repeats_the_failed_rollback_of_a_migration() {
     let simulation = held(&watching_alarm(), |simulation| {

@@ -710,6 +710,29 @@ fn an_ended_migration_is_adopted_by_the_set_identifiers_of_each_name() {
     assert_eq!(clusters.zone(), before);
 }
 
+/// The same template matches the records that are there now, but the journal is about those that were there before.
+#[test]
+fn an_ended_migration_of_other_set_identifiers_is_busy() {
+    let (clusters, mut input) = clusters();
+    let simulation = &clusters.simulation;
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.abort("run");
+    simulation.route53.edit(|record_sets| {
+        for record_set in record_sets {
+            if let Routing::Weighted { set_identifier, .. } = &mut record_set.routing
+                && set_identifier.as_str() == "hello-team-a-green"
+            {
+                *set_identifier = "renamed-green".parse().unwrap();
+            }
+        }
+    });
+    input["names"] = json!(["hello.apps.example.com"]);
+    expect![[r#"
+        Busy: hello.apps.example.com has the journal of the execution run, which ended at 10 percent (hello-team-a-blue to hello-team-a-green); finish it with an execution from hello-team-a-blue to hello-team-a-green, or roll it back: start the rollback state machine with {"execution": "run"}
+    "#]].assert_eq(&answer(simulation, &input));
+}
+
 /// The record of `to` of a name that another execution has moved is gone: that execution comes first.
 #[test]
 fn a_journal_is_found_although_a_side_matches_nothing() {
