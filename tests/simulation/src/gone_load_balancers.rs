@@ -125,6 +125,59 @@ fn one_name_without_its_new_load_balancer_costs_one_write_more_than_a_refused_on
     }
 }
 
+/// Once the first of them has shown that its target is gone, the second one is written without it at once, and the
+/// others of its batch as usual.
+#[test]
+fn two_names_without_their_new_load_balancer_do_not_keep_the_others_from_being_restored() {
+    let simulation = shifted(&[(7, GREEN), (12, GREEN)]);
+    remove(&simulation, OWN, None);
+    let FirstPass { answer, .. } = roll_back(&simulation);
+    assert_eq!(answer["restored"], NAMES);
+    assert_eq!(answer["problems"], json!([]));
+    assert_eq!(journaled(&simulation), BTreeSet::new());
+    for number in [7, 12] {
+        expect_old_side_only(&simulation, number);
+    }
+}
+
+/// Name 70 has two targets, and it is not known which of them is gone. Name 10 has the other one, in a batch that is
+/// refused because of name 11.
+#[test]
+fn a_load_balancer_counts_as_gone_only_if_a_refused_name_has_no_other_one() {
+    let other = "other-1234567890.eu-west-3.elb.amazonaws.com.";
+    let simulation = zone();
+    simulation.route53.edit(|record_sets| {
+        for record_set in record_sets {
+            let is_green = record_set
+                .weighted()
+                .is_some_and(|(side, _)| side.as_str() == GREEN);
+            let target = match &record_set.record_type {
+                RecordType::A if record_set.name == name(70) => OWN,
+                RecordType::Aaaa if record_set.name == name(70) => other,
+                _ if record_set.name == name(10) => other,
+                _ => continue,
+            };
+            if let RecordData::Alias { dns_name, .. } = &mut record_set.data
+                && is_green
+            {
+                target.clone_into(dns_name);
+            }
+        }
+    });
+    let before = of_name(&simulation, 10);
+    shift_and_fail(&simulation, &["*"]);
+    remove(&simulation, OWN, None);
+    // The records of the new side at name 70 are deleted together.
+    let mut oracle = lock(&simulation.world.oracle);
+    oracle.gone_targets.insert(other.to_owned());
+    drop(oracle);
+    simulation.route53.protect(&name(11));
+    let FirstPass { answer, .. } = roll_back(&simulation);
+    assert_eq!(answer["restored"], NAMES - 1);
+    assert_eq!(of_name(&simulation, 10), before);
+    expect_old_side_only(&simulation, 70);
+}
+
 /// AWS does not document the text of the refusal.
 #[test]
 fn the_text_of_the_refusal_does_not_decide() {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::events::original;
 use crate::invariants::{canary, run};
-use crate::{Simulation, limited, zones};
+use crate::{Simulation, failed, limited, zones};
 
 const GET_CHANGE: &str = "GetChange";
 
@@ -82,6 +82,22 @@ fn a_migration_that_a_pass_has_stopped_is_announced_as_stopped_by_the_pass_that_
     assert_eq!(second["unfinished"], Value::Null);
     assert_eq!(second["migrations"][0]["stopped"], true, "{second:#}");
     assert_eq!(second["migrations"][0]["names"], NAMES);
+}
+
+/// The pass was throttled before it could send the halves of the batch.
+#[test]
+fn the_names_of_a_refused_batch_are_restored_by_the_next_pass() {
+    let simulation = failed::shifted();
+    for (number, fault) in [(1, Fault::Refused), (2, Fault::Throttled)] {
+        simulation.route53.inject_fault_into(CHANGE, number, fault);
+    }
+    let request = json!({"execution": "run"});
+    let first = run(simulation.roll_back(&request)).unwrap();
+    let suspected = &first["unfinished"]["suspected"];
+    assert!(suspected.as_array().unwrap().len() > 1, "{first:#}");
+    let left = failed::journaled(&simulation).len();
+    let second = run(simulation.roll_back(&next_pass(&request, &first))).unwrap();
+    assert_eq!(second["restored"], left, "{second:#}");
 }
 
 /// The request of the pass after the one that has answered `answer`, as the rollback state machine makes it.
