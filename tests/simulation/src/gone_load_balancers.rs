@@ -281,6 +281,33 @@ fn a_fault_at_any_write_changes_nothing_in_the_end() {
     }
 }
 
+/// The answer to the first attempt of the last write was lost, and Route 53 refuses its repetition.
+#[test]
+fn a_refused_write_without_the_new_side_that_was_applied_is_reported_as_restored() {
+    let new = || {
+        let simulation = shifted(&[(7, GREEN)]);
+        remove(&simulation, OWN, Some("InvalidChangeBatch"));
+        simulation
+    };
+    let accepted = new();
+    let expected = roll_back(&accepted);
+    let restored = accepted.route53.record_sets();
+    let simulation = new();
+    simulation.route53.inject_fault_into(
+        CHANGE,
+        expected.writes() - 1,
+        Fault::OtherWriter(Box::new(move |record_sets| *record_sets = restored)),
+    );
+    let FirstPass { answer, .. } = roll_back(&simulation);
+    assert_eq!(answer["restored"], NAMES);
+    assert_eq!(answer["problems"], json!([]));
+    let found = answer["migrations"][0]["found"].to_string();
+    assert!(
+        found.contains(&format!("A alias {OWN} weight 0")),
+        "{found}"
+    );
+}
+
 /// Without the new side, the type whose traffic was there before the migration would have weights of 0 only.
 #[test]
 fn a_name_stays_that_would_have_no_traffic_in_one_of_its_types() {
