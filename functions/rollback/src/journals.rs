@@ -13,6 +13,7 @@ use migration::journal::{
 };
 use migration::route53::Route53;
 
+use crate::missing_journals::missing_journals;
 use crate::services::Services;
 use crate::targets::{MigrationScope, RollbackTarget, Scope, rollback_records};
 
@@ -44,16 +45,22 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     let journals = Journals::new(zone, services.key);
     let mut selected = SelectedJournals::default();
     let mut all = Vec::new();
+    let mut untrusted = Vec::new();
     for name in zone.journaled_names() {
         match journals.at(&name) {
             Ok(Some(entry)) => all.push(entry),
             Err(problem) if target.covers_name(&name) => {
                 selected.add_untrusted(target, &journals, &name, &problem);
+                untrusted.push(name);
             }
             Ok(None) | Err(_) => {}
         }
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(migration) = target.migration() {
+        let missing = missing_journals(migration, zone, &all, &untrusted, services).await?;
+        selected.problems.extend(missing);
+    }
     let completed = completed_executions(zone, &all);
 
     let in_scope = executions_in_scope(target, &all, services).await?;

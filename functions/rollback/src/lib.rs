@@ -70,6 +70,7 @@ mod journals;
 mod look_up;
 mod memory;
 mod messages;
+mod missing_journals;
 mod pass;
 mod remains;
 mod reminders;

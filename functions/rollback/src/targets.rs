@@ -131,6 +131,15 @@ impl MigrationScope {
         }
     }
 
+    /// None if Step Functions has forgotten the execution.
+    pub(crate) fn identity<R, E: Executions>(
+        &self,
+        services: Services<'_, R, E>,
+    ) -> Option<ExecutionIdentity> {
+        let started_at = self.started_at?;
+        Some(services.identity(&self.name, started_at))
+    }
+
     /// Whether this is the execution of a journal. When Step Functions has forgotten the execution, only its
     /// name tells.
     pub(crate) fn is<R, E: Executions>(
@@ -138,8 +147,8 @@ impl MigrationScope {
         other: &ExecutionIdentity,
         services: Services<'_, R, E>,
     ) -> bool {
-        match self.started_at {
-            Some(started_at) => services.identity(&self.name, started_at) == *other,
+        match self.identity(services) {
+            Some(identity) => identity == *other,
             None => other.name() == self.name,
         }
     }
@@ -151,9 +160,7 @@ impl MigrationScope {
         &self,
         services: Services<'_, R, E>,
     ) -> Vec<String> {
-        let identity = self
-            .started_at
-            .map(|started_at| services.identity(&self.name, started_at));
+        let identity = self.identity(services);
         let records = identity.map(|identity| rollback_records(&identity, self.redrives));
         records.unwrap_or_default()
     }

@@ -409,6 +409,7 @@ fn a_rollback_of_one_completed_migration_does_not_touch_another() {
     let clusters = Clusters::blueprint();
     let mut first = canary();
     first["exclude"] = json!(["skiapp.*"]);
+    clusters.migrate("first", &first);
     clusters.migrate(
         "second",
         &json!({
@@ -416,7 +417,6 @@ fn a_rollback_of_one_completed_migration_does_not_touch_another() {
             "names": ["skiapp.eks-blueprint.example.com"],
         }),
     );
-    clusters.migrate("first", &first);
     // As if the records of skiapp had been created after the start of `first`.
     first["exclude"] = json!([]);
     clusters.simulation.executions.set_input("first", first);

@@ -1,5 +1,6 @@
 //! Journals that another writer puts back after the rollback of their migration.
 
+use expect_test::expect;
 use fakes::Fault;
 use migration::dns::RecordSet;
 use serde_json::{Value, json};
@@ -64,6 +65,31 @@ fn a_rollback_that_is_requested_again_restores_nothing_from_journals_that_were_p
         assert!(failure.cause.contains(&expected), "{}", failure.cause);
         assert_eq!(simulation.route53.to_cli_json(), before);
     }
+}
+
+/// Also without a lease, which tells that the later migration has shifted the name.
+#[test]
+fn a_rollback_reports_a_name_whose_journal_was_replaced_by_that_of_an_undone_migration() {
+    let causes = [canary(), unleased()].map(|input| {
+        let simulation = aborted(&input);
+        let mut of_burnham = journals(&simulation);
+        of_burnham.retain(is_of_burnham);
+        simulation.roll_back_whole("run").unwrap();
+        at_50_percent(&simulation, "later", &input);
+        simulation.executions.abort("later");
+        simulation
+            .route53
+            .edit(|zone| zone.retain(|it| !is_of_burnham(it)));
+        put_back(&simulation, &of_burnham);
+        let failure = simulation.roll_back_whole("later").unwrap_err();
+        assert_eq!(failure.error, "NotRestored");
+        assert_eq!(journals(&simulation), of_burnham);
+        failure.cause
+    });
+    assert_eq!(causes[0], causes[1]);
+    expect![[r#"
+        restored the original weights of 6 names; some could not be restored: burnham.eks-blueprint.example.com is not restored: its journal is of the execution run, which is earlier than later and was not adopted by it, so another writer has replaced the journal of later; write that journal again (infra/README.md, "A journal was deleted or edited")
+    "#]].assert_eq(&format!("{}\n", causes[0]));
 }
 
 /// The live weights are those that the journals say were written, and their execution ended without success.

@@ -93,8 +93,8 @@ fn a_journal_that_is_written_again_can_be_rolled_back() {
         .edit(|record_sets| record_sets.retain(|record_set| !is_journal(record_set)));
     simulation.executions.fail("run", "Held", "Drift");
     let request = json!({"execution": "run"});
-    let rolled_back = simulation.roll_back_all(&request).unwrap();
-    assert_eq!(rolled_back["restored"], 0);
+    let failure = simulation.roll_back_all(&request).unwrap_err();
+    assert_eq!(failure.error, "NotRestored");
 
     simulation
         .route53

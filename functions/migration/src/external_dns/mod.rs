@@ -33,6 +33,6 @@ pub use lookup::registry_texts;
 pub(crate) use recorded_side::RecordedSide;
 pub use registry_names::{Affix, RegistryNames, TxtNaming};
 pub(crate) use registry_txt::resource;
-pub use registry_txt::{Owner, RegistryText, owner};
+pub use registry_txt::{Owner, RegistryText, is_leased_by, owner};
 pub use saved_owners::SavedOwners;
 pub use settings::{ExternalDns, Mode};

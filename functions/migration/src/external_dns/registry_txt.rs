@@ -150,6 +150,19 @@ pub fn owner(record_set: &RecordSet) -> Option<Owner> {
     })
 }
 
+/// Whether `record_set` is a registry TXT that `execution` has leased, its identity as text. If the identity was
+/// shortened so far that it could be another one's, it is not.
+pub fn is_leased_by(record_set: &RecordSet, execution: &str) -> bool {
+    let id = execution.split('/').next().unwrap_or_default();
+    let leased_by = || {
+        let value = record_set.values().first()?;
+        value.get(Labels::read(value)?.owner?)?.strip_prefix(LEASED)
+    };
+    record_set.record_type == RecordType::Txt
+        && leased_by()
+            .is_some_and(|by| by.starts_with(id) && percent_encode(execution).starts_with(by))
+}
+
 /// The Kubernetes object in `record_set`; none if it is not a registry TXT, or has none.
 pub(crate) fn resource(record_set: &RecordSet) -> Option<&str> {
     let value = record_set.values().first()?;
