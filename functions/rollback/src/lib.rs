@@ -334,6 +334,8 @@ struct Decision<'j, 'z> {
     deletions: Vec<NameChange>,
     /// Names that can't be restored.
     problems: Vec<String>,
+    /// The comment of each batch.
+    comment: String,
 }
 
 struct RestoredName<'j, 'z> {
@@ -371,6 +373,7 @@ fn decide<'j, 'z>(
         restored: Vec::new(),
         deletions: deletions.collect(),
         problems: Vec::new(),
+        comment: target.comment(&journals.executions()),
     };
     if target.reaction == Reaction::Hold {
         return decision;
@@ -423,9 +426,11 @@ async fn write<'j, 'z>(
         mut restored,
         mut deletions,
         problems,
+        comment,
     } = decision;
     pass.report.problems.extend(problems);
-    let in_part = apply_restorations(route53, target, restorations, &without_to, pass).await;
+    let in_part =
+        apply_restorations(route53, target, &comment, restorations, &without_to, pass).await;
     let AppliedInPart {
         applied,
         by_alternative: without_to,
@@ -463,7 +468,6 @@ async fn write<'j, 'z>(
     // interrupted deletion that the migration has completed.
     let all = deletions.len();
     let allowed = pass.allowance.take(&mut deletions);
-    let comment = target.comment();
     let applied = apply(route53, &target.hosted_zone_id, &comment, allowed).await;
     let applied = match applied.or_error() {
         Ok(applied) => applied,
@@ -487,6 +491,7 @@ async fn write<'j, 'z>(
 async fn apply_restorations(
     route53: &impl Route53,
     target: &RollbackTarget,
+    comment: &str,
     mut restorations: Vec<NameChange>,
     without_to: &BTreeMap<RecordName, NameChange>,
     pass: &mut Pass,
@@ -509,7 +514,7 @@ async fn apply_restorations(
     apply_in_part(
         route53,
         &target.hosted_zone_id,
-        &target.comment(),
+        comment,
         allowed,
         suspects,
         without_to,

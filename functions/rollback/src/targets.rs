@@ -99,13 +99,18 @@ impl RollbackTarget {
         }
     }
 
-    /// The comment of its batches.
-    pub(crate) fn comment(&self) -> String {
+    /// The comment of the batches that restore the names of these executions.
+    pub(crate) fn comment(&self, executions: &BTreeSet<String>) -> String {
         match &self.scope {
             Scope::Migration(migration) => {
                 format!("Cutover: rollback of execution {}", migration.name)
             }
-            Scope::Names { .. } => "Cutover: rollback of names".to_owned(),
+            // Of journals that are trusted because a person says so, the executions are not known.
+            Scope::Names { .. } if executions.is_empty() => "Cutover: rollback of names".to_owned(),
+            Scope::Names { .. } => {
+                let executions: Vec<_> = executions.iter().map(String::as_str).collect();
+                format!("Cutover: rollback of names of {}", executions.join(", "))
+            }
         }
     }
 }

@@ -1073,6 +1073,11 @@ fn the_comment_of_a_batch_names_the_execution_and_what_it_does() {
     run(simulation.complete(&planned)).unwrap();
     simulation.executions.fail("run", "HealthCheckFailed", "");
     simulation.roll_back_whole("run").unwrap();
+    let planned = run(simulation.plan("other", &of_one_name())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.abort("other");
+    let request = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
+    simulation.roll_back_all(&request).unwrap();
     let mut comments = simulation.route53.comments();
     comments.dedup();
     expect![[r#"
@@ -1081,6 +1086,8 @@ fn the_comment_of_a_batch_names_the_execution_and_what_it_does() {
             "Cutover: execution run shifts to 50 percent",
             "Cutover: execution run shifts to 100 percent",
             "Cutover: rollback of execution run",
+            "Cutover: execution other shifts to 10 percent",
+            "Cutover: rollback of names of other",
         ]
     "#]]
     .assert_debug_eq(&comments);
