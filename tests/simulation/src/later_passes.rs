@@ -100,6 +100,24 @@ fn the_names_of_a_refused_batch_are_restored_by_the_next_pass() {
     assert_eq!(second["restored"], left, "{second:#}");
 }
 
+/// Lost answers are waited for together, and with the TTL.
+#[test]
+fn the_waits_for_lost_answers_do_not_add_up() {
+    let request = json!({"execution": "run"});
+    let wait = |lost: &[usize]| {
+        let simulation = failed::shifted();
+        for number in lost {
+            let fault = Fault::AnswerLost;
+            simulation.route53.inject_fault_into(CHANGE, *number, fault);
+        }
+        let answer = run(simulation.roll_back(&request)).unwrap();
+        assert_eq!(answer["restored"], failed::NAMES);
+        answer["waitSeconds"].as_u64().unwrap()
+    };
+    assert_eq!(wait(&[0]), wait(&[]) + 60);
+    assert_eq!(wait(&[0, 1, 2]), wait(&[0]));
+}
+
 /// The request of the pass after the one that has answered `answer`, as the rollback state machine makes it.
 pub(crate) fn next_pass(request: &Value, answer: &Value) -> Value {
     json!({"request": request, "earlier": {
