@@ -442,6 +442,22 @@ fn a_type_that_only_one_side_has_needs_a_probe_or_consent() {
     run(simulation.plan("accepted", &unprobed)).unwrap();
 }
 
+#[test]
+fn a_registry_txt_with_another_weight_than_its_lone_record_is_a_warning() {
+    let (simulation, input) = case("02-aaaa-on-green-only");
+    simulation.route53.edit(|zone| {
+        let mut texts = zone.iter_mut();
+        let text = texts
+            .find(|it| it.name.as_str() == "aaaa-api.example.com")
+            .unwrap();
+        *text = text.with_weight(5);
+    });
+    let planned = run(simulation.plan("plan", &input)).unwrap();
+    let summary = planned["plan"]["summary"].to_string();
+    let expected = "aaaa-api.example.com of eks-green has weight 5 instead of 0";
+    assert!(summary.contains(expected), "{summary}");
+}
+
 /// It would give a third record another share, or there is nothing that moves with it.
 #[test]
 fn a_type_of_one_side_that_is_not_alone_is_refused() {

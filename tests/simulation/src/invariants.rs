@@ -422,6 +422,34 @@ fn a_rollback_never_leaves_all_traffic_on_a_side_with_weight_0() {
 }
 
 /// The migration had reached its last step, so the only record that is left has weight 0.
+/// With weights of 0 only, Route 53 answers with all records. The other types of the name have traffic.
+#[test]
+fn a_rollback_leaves_a_name_of_which_the_only_record_with_traffic_was_deleted() {
+    let simulation = Simulation::blueprint();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.abort("run");
+    let burnham = "burnham.eks-blueprint.example.com";
+    simulation.route53.edit(|record_sets| {
+        record_sets.retain(|it| {
+            let side = it.weighted().map(|(side, _)| side.as_str());
+            (it.name.as_str(), &it.record_type, side) != (burnham, &RecordType::A, Some(BLUE))
+        });
+    });
+    let of_burnham = |simulation: &Simulation| {
+        let mut record_sets = simulation.route53.record_sets();
+        record_sets.retain(|it| it.name.as_str() == burnham);
+        record_sets
+    };
+    let before = of_burnham(&simulation);
+    let failure = simulation.roll_back_whole("run").unwrap_err();
+    assert_eq!(failure.error, "NotRestored");
+    expect![[r#"
+        restored the original weights of 6 names; some could not be restored: the A records of burnham.eks-blueprint.example.com can't be restored: that of eks-blueprint-blue is gone, and the original weight of eks-blueprint-green is 0, with which it would get all traffic; create the record of eks-blueprint-blue again, then roll back again
+    "#]].assert_eq(&format!("{}\n", failure.cause));
+    assert_eq!(of_burnham(&simulation), before);
+}
+
 #[test]
 fn a_rollback_restores_the_record_of_the_old_side_although_that_of_the_new_side_is_gone() {
     let simulation = Simulation::new(&zones::unregistered(1));

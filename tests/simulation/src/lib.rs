@@ -78,6 +78,8 @@ mod attackers;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
 mod delegations;
 #[cfg(test)]
 mod deletions;
