@@ -82,11 +82,14 @@ async fn replaced_journals<'t, 'z, R, E: Executions>(
     let mut earlier = BTreeSet::new();
     for execution in executions {
         let described = services.executions.describe(execution.name()).await?;
-        let is_later = described.is_some_and(|described| {
+        let described = described.filter(|described| {
             services.identity(execution.name(), described.started_at) == *execution
-                && Some(described.started_at) > migration.started_at
         });
-        if !is_later {
+        // One that runs was adopted, and redriven since: it has kept the names that were not taken over.
+        let is_at_work = described.is_some_and(|described| {
+            described.is_running() || Some(described.started_at) > migration.started_at
+        });
+        if !is_at_work {
             earlier.insert(execution);
         }
     }

@@ -1,14 +1,15 @@
 //! Journals that another writer puts back after the rollback of their migration.
 
 use expect_test::expect;
-use fakes::Fault;
+use fakes::{CHANGE, Fault};
 use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::events::{aborted, at_50_percent, hold_at_50_percent, original};
 use crate::invariants::{canary, of_one_name, replace_in_values, run};
 use crate::world::status_event;
-use crate::{Simulation, ZONE_ID};
+use crate::zones::{BLUE, GREEN};
+use crate::{Simulation, ZONE_ID, failed};
 
 const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
@@ -138,6 +139,24 @@ fn a_migration_of_which_a_part_was_adopted_is_rolled_back_after_its_successor() 
     simulation.roll_back_whole("second").unwrap();
     simulation.roll_back_whole("first").unwrap();
     assert_eq!(simulation.route53.to_cli_json(), original());
+}
+
+/// It runs again, with the names that were not taken over.
+#[test]
+fn a_rollback_leaves_an_adopted_execution_that_was_redriven_since() {
+    let simulation = failed::shifted();
+    let input = json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [50, 100]});
+    let planned = run(simulation.plan("second", &input)).unwrap();
+    simulation
+        .route53
+        .inject_fault_into(CHANGE, 1, Fault::Throttled);
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.redrive("run");
+    simulation.executions.abort("second");
+    let rolled_back = simulation.roll_back_whole("second").unwrap();
+    let left = failed::journaled(&simulation).len();
+    assert_ne!(left, 0);
+    assert_eq!(rolled_back["restored"], failed::NAMES - left);
 }
 
 /// It plans again, and its new journals are trusted. The old ones are not.
