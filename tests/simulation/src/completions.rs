@@ -82,6 +82,16 @@ fn a_rollback_by_names_reports_what_it_restored_although_it_can_t_delete_the_jou
     assert!(record_sets.iter().all(|it| it.name.journaled().is_none()));
 }
 
+#[test]
+fn a_rollback_that_can_t_delete_the_journals_of_a_completed_migration_fails() {
+    let simulation = marked(&[0, 1, 2]);
+    simulation
+        .route53
+        .inject_fault_into(CHANGE, 0, Fault::Refused);
+    let error = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap_err();
+    assert_eq!(error.name(), "ChangeRefused", "{error}");
+}
+
 /// Its name has registry TXT records, and they are not leased.
 #[test]
 fn a_completion_without_a_lease_can_be_repeated() {
