@@ -496,6 +496,22 @@ fn an_execution_that_wrote_nothing_rolls_nothing_back() {
     assert_eq!(simulation.route53.to_cli_json(), at_50);
 }
 
+/// The migration state machine announces its own failure.
+#[test]
+fn the_event_of_a_failed_execution_that_has_rolled_itself_back_announces_nothing() {
+    let simulation = Simulation::blueprint();
+    at_50_percent(&simulation, "run", &canary());
+    let request = json!({"execution": "run", "requestedBy": "run", "adopted": []});
+    simulation.roll_back_all(&request).unwrap();
+    simulation
+        .executions
+        .fail("run", "HealthCheckFailed", "unhealthy");
+    let event = status_event("run", "FAILED");
+    let answer = run(simulation.roll_back(&event)).unwrap();
+    assert_eq!(answer["restored"], 0);
+    assert_eq!(answer["migrations"], json!([]));
+}
+
 /// It ends between two batches of its first shift: some names have its journals, the others those of
 /// the held execution. All are restored, even with a fault at any call of the rollback.
 #[test]
