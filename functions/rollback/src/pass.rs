@@ -80,9 +80,9 @@ pub struct Unfinished {
     pub pause_seconds: u32,
     /// The longest wait that the passes so far need after the last one of them, in seconds.
     wait_seconds: u32,
-    /// Whether the answer to a change was lost.
+    /// What is waited in addition because the answer to a change was lost, in seconds.
     #[serde(default)]
-    lost_an_answer: bool,
+    lost_answer_seconds: u32,
     /// The names that Route 53 refuses to change, with its reasons. They are tried again when all others are
     /// restored and the TTL was waited out.
     refused: BTreeMap<RecordName, String>,
@@ -101,8 +101,9 @@ pub struct Unfinished {
 pub(crate) struct Pass {
     pub(crate) report: PassReport,
     pub(crate) allowance: Allowance,
-    /// Whether the answer to one of its changes was lost, or to one of the pass that it goes on with.
-    lost_an_answer: bool,
+    /// What is waited in addition if the answer to one of its changes was lost, or to one of the pass that it goes on
+    /// with.
+    lost_answer_seconds: u32,
     /// Whether it goes on with a pass that has left names to it.
     pub(crate) goes_on: bool,
     pub(crate) refused: BTreeMap<RecordName, String>,
@@ -132,7 +133,7 @@ impl Pass {
         let Unfinished {
             pause_seconds: _,
             wait_seconds,
-            lost_an_answer,
+            lost_answer_seconds,
             refused,
             suspected,
             from_is_gone,
@@ -145,7 +146,7 @@ impl Pass {
                 ..PassReport::default()
             },
             allowance: Allowance::default(),
-            lost_an_answer,
+            lost_answer_seconds,
             goes_on,
             refused,
             suspected,
@@ -209,7 +210,10 @@ impl Pass {
             lost_an_answer,
         } = applied;
         self.report.change_ids.extend(change_ids);
-        self.lost_an_answer |= lost_an_answer;
+        if lost_an_answer {
+            // Without the id of the change, only waiting can ensure that it is in sync.
+            self.lost_answer_seconds = PROPAGATION_SECONDS;
+        }
     }
 
     /// Adds a name that Route 53 refuses to change.
@@ -332,18 +336,16 @@ impl Pass {
             && !may_be_written_late
             && !self.is_unfinished;
         let wait_seconds = report.wait_seconds;
-        if self.lost_an_answer {
-            // Without the id of the change, only waiting can ensure that it is in sync.
-            report.wait_seconds = wait_seconds.saturating_add(PROPAGATION_SECONDS);
-        }
-        report.wait_seconds = report.wait_seconds.min(LONGEST_WAIT_SECONDS);
+        report.wait_seconds = wait_seconds
+            .saturating_add(self.lost_answer_seconds)
+            .min(LONGEST_WAIT_SECONDS);
         report.problems = limit_findings(report.problems);
         let migrations = merge(self.migrations, std::mem::take(&mut report.migrations));
         if self.is_unfinished {
             report.unfinished = Some(Unfinished {
                 pause_seconds: self.allowance.pause_seconds().max(1),
                 wait_seconds,
-                lost_an_answer: self.lost_an_answer,
+                lost_answer_seconds: self.lost_answer_seconds,
                 refused: self.refused,
                 suspected: self.suspected,
                 from_is_gone: self.from_is_gone,
