@@ -9,8 +9,10 @@ use crate::zones::{self, BLUE, GREEN};
 use crate::{Simulation, ZONE_ID};
 
 fn input(names: &[usize]) -> Value {
-    let names: Vec<_> = names.iter().map(|number| name(*number)).collect();
-    let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+    let names: Vec<_> = names
+        .iter()
+        .map(|number| name(*number).to_string())
+        .collect();
     json!({
         "hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [50, 100], "names": names,
     })
