@@ -472,6 +472,41 @@ mod tests {
             .assert_eq(&text(&journal()));
     }
 
+    /// Journals of this version are in the zones of users. These texts are never written anew: if one is not read any
+    /// more, a new version of the stack can't roll back the migrations of the one before it.
+    #[test]
+    fn journals_that_this_version_has_written_are_read() {
+        let small = r#""cutover=2" "execution=00112233445566ff/2026-10-upgrade" "from=eks-blue" "to=eks%20green%3D1" "sequence=2" "percent=50" "original.A=100/0" "original.AAAA=100/0" "written.A=50/50" "written.AAAA=50/50" "owner.from.AAAA+CNAME=eks-blue" "txtPrefix.to=%25%7Brecord_type%7D-txt." "owner.to.A=eks-green" "owner.to.AAAA=other" "signature=609227c7d4ac3ca8426662d20beda612""#;
+        assert_eq!(parse(&read(small), &zone(), &key()), Ok(journal()));
+
+        let large = r#""cutover=2" "execution=00112233445566ff/2026-10-upgrade" "from=eks-blue" "to=eks%20green%3D1" "sequence=7" "percent=100" "redrives=3" "adopted=0123456789abcdef/first%2Cfedcba9876543210/second" "star.from=0-3" "star.to=10-11" "original.A=90/10" "written.A=0/100" "lone.AAAA=to:10/100" "owner.from.AAAA+CNAME=eks-blue" "txtPrefix.to=%25%7Brecord_type%7D-txt." "owner.to.A=eks-green" "owner.to.AAAA=other" "completed=yes" "signature=92808ab5e6a06a38840daa44d7ba4676""#;
+        let expected = Journal {
+            redrives: 3,
+            adopted: ["0123456789abcdef/first", "fedcba9876543210/second"]
+                .map(|it| it.parse().unwrap())
+                .into(),
+            templates: Sides {
+                from: "*-blue".parse().unwrap(),
+                to: "eks green=*".parse().unwrap(),
+            },
+            sequence: 7,
+            percent: "100".parse().unwrap(),
+            original: BTreeMap::from([(RecordType::A, "90/10".parse().unwrap())]),
+            written: BTreeMap::from([(RecordType::A, "0/100".parse().unwrap())]),
+            lone: BTreeMap::from([(
+                RecordType::Aaaa,
+                LoneWeights {
+                    side: Side::To,
+                    original: 10,
+                    written: 100,
+                },
+            )]),
+            completed: true,
+            ..journal()
+        };
+        assert_eq!(parse(&read(large), &zone(), &key()), Ok(expected));
+    }
+
     fn text(journal: &Journal) -> String {
         let name = "app.example.com".parse().unwrap();
         record_set(journal, &name, &zone(), &key()).values()[0].clone()
