@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
@@ -62,12 +62,15 @@ pub fn init_logging() {
 
 /// The SDKs' configuration; Lambda sets region and credentials in the environment.
 pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
+    let defaults = aws_config::defaults(BehaviorVersion::latest());
+    with_settings(defaults).load().await
+}
+
+fn with_settings(loader: ConfigLoader) -> ConfigLoader {
+    loader
         .http_client(http_client())
         .retry_config(RetryConfig::standard().with_max_attempts(MOST_ATTEMPTS))
         .timeout_config(timeouts())
-        .load()
-        .await
 }
 
 /// The HTTP client of all SDKs, as each would make one for itself by default. A default one parses the
@@ -86,4 +89,30 @@ fn http_client() -> SharedHttpClient {
         .build();
     let connector = SharedHttpConnector::new(connector);
     http_client_fn(move |_, _| connector.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_config::Region;
+
+    /// A call that hangs would use up the timeout of the function.
+    #[tokio::test]
+    async fn the_calls_of_all_clients_have_timeouts() {
+        // With a region, and without credentials, nothing is looked up.
+        let defaults = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::from_static("eu-west-3"))
+            .no_credentials();
+        let config = with_settings(defaults).load().await;
+        let timeouts = config.timeout_config().unwrap();
+        for timeout in [
+            timeouts.connect_timeout(),
+            timeouts.read_timeout(),
+            timeouts.operation_attempt_timeout(),
+            timeouts.operation_timeout(),
+        ] {
+            assert!(timeout.unwrap() <= Duration::from_mins(1));
+        }
+        assert_eq!(config.retry_config().unwrap().max_attempts(), MOST_ATTEMPTS);
+    }
 }
