@@ -242,6 +242,7 @@ impl Simulation {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
     use fakes::{CHANGE, Fault};
     use migration::change::CHANGES_AT_ONCE;
     use migration::dns::RecordSet;
@@ -440,9 +441,58 @@ mod tests {
         assert!(again["waitSeconds"].as_u64() > second["waitSeconds"].as_u64());
     }
 
+    /// A completion deletes one journal a name, and marks the first of them before.
+    #[test]
+    fn a_completion_takes_as_many_invocations_as_route_53_needs() {
+        const NAMES: usize = 1_600;
+        let simulation = Simulation::new(&zones::unregistered(NAMES));
+        simulation.limit(&others(&simulation.route53));
+        let mut input = input(NAMES);
+        input["steps"] = json!([100]);
+        simulation.migrate(EXECUTION, &input).unwrap();
+        assert_eq!(journaled(&simulation), BTreeSet::new());
+        let entered = simulation.world.entered.borrow();
+        let completions = entered
+            .iter()
+            .filter(|(_, state)| state == "Complete the migration");
+        assert_eq!(completions.count(), (NAMES + 2).div_ceil(CHANGES_AT_ONCE));
+        assert_eq!(simulation.route53.usage().failed, 0);
+    }
+
+    #[test]
+    fn a_release_paces_itself_within_the_limits_of_route_53() {
+        let simulation = simulation(300);
+        simulation.limit(&others(&simulation.route53));
+        let mut input = input(300);
+        input["steps"] = json!([100]);
+        simulation.migrate(EXECUTION, &input).unwrap();
+        assert_eq!(journaled(&simulation).len(), 300);
+        simulation.release(EXECUTION, || {}).unwrap();
+        assert_eq!(journaled(&simulation), BTreeSet::new());
+        assert_eq!(simulation.route53.usage().failed, 0);
+    }
+
+    #[test]
+    fn a_plan_says_how_long_the_writes_of_many_names_take() {
+        let (_, planned) = planned(2_000);
+        let plan = &planned["plan"];
+        let warnings = plan["warnings"].as_array().unwrap();
+        let slow = warnings.iter().find(|it| it["code"] == "slow-writes");
+        let steps = plan["steps"].as_array().unwrap();
+        let seconds: Vec<_> = steps.iter().map(|step| &step["writeSeconds"]).collect();
+        expect![[r#"
+            Route 53 permits 100 changes a second in an account, so writing one step takes about 360 seconds, in which names stand at different percents, and a rollback of all names about 330 seconds; for shorter times, move fewer names in one migration
+            [Number(330), Number(360)] to write, 330 to roll back
+        "#]].assert_eq(&format!(
+            "{}\n{seconds:?} to write, {} to roll back\n",
+            slow.unwrap()["message"].as_str().unwrap(),
+            plan["rollbackSeconds"]
+        ));
+    }
+
     #[test]
     fn a_shift_takes_as_many_invocations_as_route_53_needs() {
-        for names in [50, 300] {
+        for names in [50, 300, 2_000] {
             let measured = shift(names);
             assert!(
                 measured.invocations * 10 <= needed(names) * 11,
