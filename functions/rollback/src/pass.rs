@@ -113,6 +113,8 @@ pub(crate) struct Pass {
     pub(crate) is_unfinished: bool,
     pub(crate) held_is_open: bool,
     migrations: Vec<MigrationReport>,
+    /// The records of the earlier passes' executions, if nothing that these passes have restored is lost.
+    earlier_records: BTreeSet<String>,
     /// The changes of the earlier passes that are not known to be in sync.
     earlier_changes: Vec<ChangeId>,
     /// Why Route 53 could not be asked for them.
@@ -154,6 +156,7 @@ impl Pass {
             is_unfinished: false,
             held_is_open: is_first || held_is_open,
             migrations,
+            earlier_records: BTreeSet::new(),
             earlier_changes: Vec::new(),
             unasked: None,
             first_error: None,
@@ -171,6 +174,7 @@ impl Pass {
         route53: &impl Route53,
     ) {
         let Some(earlier) = earlier else { return };
+        self.earlier_records.clone_from(&earlier.rollback_records);
         let change_ids = std::mem::take(&mut earlier.change_ids);
         if self.goes_on {
             // Nothing needs to know it yet, and each change takes a call.
@@ -182,7 +186,7 @@ impl Pass {
                 if !lost.is_empty() {
                     tracing::warn!(?lost, "Route 53 has lost changes");
                     // The zone may still show such a change and lose it later.
-                    earlier.rollback_records.clear();
+                    self.earlier_records.clear();
                 }
                 self.earlier_changes = pending;
             }
@@ -325,10 +329,7 @@ impl Pass {
             None => {}
         }
         report.change_ids.append(&mut self.earlier_changes);
-        if let Some(earlier) = earlier {
-            let records = earlier.rollback_records.iter().cloned();
-            report.rollback_records.extend(records);
-        }
+        report.rollback_records.append(&mut self.earlier_records);
         // Only a later pass can find a late write.
         let may_be_written_late = is_first && !report.executions.is_empty();
         report.done = report.restored == 0

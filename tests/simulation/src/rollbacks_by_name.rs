@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use expect_test::expect;
 use fakes::{FakeSigningKeys, Fault};
 use migration::Error;
+use migration::dns::RecordName;
 use migration::error::NotPermitted;
+use migration::executions::Executions as _;
 use serde_json::json;
 
-use crate::events::original;
-use crate::invariants::{canary, run};
+use crate::events::{at_50_percent, original};
+use crate::invariants::{canary, of_one_name, run};
+use crate::later_passes::next_pass;
 use crate::world::status_event;
 use crate::{Simulation, ZONE_ID};
 
@@ -72,6 +75,40 @@ fn a_rollback_by_name_of_a_running_migration_restores_all_of_its_names_and_says_
           "restored although not requested: 6 names; the execution was running and was stopped for this rollback, so nothing would watch them"
         ]
     "#]].assert_eq(&with_hold);
+}
+
+/// Route 53 refuses its only name.
+#[test]
+fn a_rollback_by_name_announces_that_it_has_stopped_a_migration_although_it_restores_nothing() {
+    let simulation = Simulation::blueprint();
+    at_50_percent(&simulation, "run", &of_one_name());
+    let name: RecordName = "burnham.eks-blueprint.example.com".parse().unwrap();
+    simulation.route53.protect(&name);
+    let request = json!({"hostedZoneId": ZONE_ID, "names": [name.as_str()]});
+    let answer = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(answer["restored"], 0);
+    assert_eq!(answer["migrations"][0]["execution"], "run", "{answer:#}");
+    assert_eq!(answer["migrations"][0]["stopped"], true);
+}
+
+/// Another rollback of the migration has succeeded meanwhile.
+#[test]
+fn a_later_pass_by_name_restores_again_what_route_53_has_lost() {
+    let simulation = Simulation::blueprint();
+    at_50_percent(&simulation, "run", &of_one_name());
+    let request = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
+    let first = run(simulation.roll_back(&request)).unwrap();
+    assert_eq!(first["restored"], 1);
+    for record in first["rollbackRecords"].as_array().unwrap() {
+        run(simulation
+            .executions
+            .record_rollback(record.as_str().unwrap()))
+        .unwrap();
+    }
+    let lost = Fault::LostChange { is_stranded: true };
+    simulation.route53.inject_fault_into("GetChange", 0, lost);
+    let second = run(simulation.roll_back(&next_pass(&request, &first))).unwrap();
+    assert_eq!(second["restored"], 1, "{second:#}");
 }
 
 /// The execution `held` has held with two names, and `run` is running with two others.
