@@ -1,6 +1,7 @@
 //! Completions that were interrupted or are repeated, without a lease, so that they delete the journals.
 
 use fakes::{CHANGE, Fault};
+use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
 use crate::failed::name;
@@ -20,11 +21,16 @@ fn input(names: &[usize]) -> Value {
 
 /// Three names. A migration of these ones has marked itself as completed, and deleted no journal.
 fn marked(names: &[usize]) -> Simulation {
+    marked_with(names, |_| {})
+}
+
+/// The same. After its first step, `look` is called.
+fn marked_with(names: &[usize], look: impl FnOnce(&Simulation)) -> Simulation {
     let simulation = Simulation::new(&zones::unregistered(3));
     let planned = run(simulation.plan("run", &input(names))).unwrap();
-    for step in 0..2 {
-        run(simulation.shift(&planned, step)).unwrap();
-    }
+    run(simulation.shift(&planned, 0)).unwrap();
+    look(&simulation);
+    run(simulation.shift(&planned, 1)).unwrap();
     // The mark is the first change, and the deletion the second one. Then the zone is read a second time, to check
     // whether it was applied.
     for action in [CHANGE, "GetHostedZone"] {
@@ -40,8 +46,12 @@ fn marked(names: &[usize]) -> Simulation {
 #[test]
 fn a_rollback_of_a_completed_migration_changes_no_weight() {
     let simulation = marked(&[0, 1, 2]);
-    let rolled_back = simulation.roll_back_whole("run").unwrap();
+    let rolled_back = run(simulation.roll_back(&json!({"execution": "run"}))).unwrap();
     assert_eq!(rolled_back["restored"], 0);
+    assert_eq!(
+        rolled_back["message"],
+        "deleted the remaining journals of a completed migration (execution run); no weight was changed"
+    );
     assert_eq!(rolled_back["migrations"][0]["status"], "Completed");
     let weights = simulation.route53.record_sets();
     let mut green = weights.iter().filter_map(|it| it.weighted());
@@ -64,6 +74,27 @@ fn a_rollback_restores_a_migration_that_completed_if_a_name_has_other_weights() 
             "{number}"
         );
     }
+}
+
+/// Another writer has put the records and the journal of a name back that it had after the first step.
+#[test]
+fn a_rollback_restores_a_migration_that_completed_if_a_name_is_at_an_earlier_step() {
+    let mut at_50 = Vec::new();
+    let is_of_it = |it: &RecordSet| it.name.as_str().ends_with(name(1).as_str());
+    let simulation = marked_with(&[0, 1, 2], |simulation| {
+        at_50 = simulation.route53.record_sets();
+        at_50.retain(is_of_it);
+    });
+    simulation.route53.edit(|record_sets| {
+        record_sets.retain(|it| !is_of_it(it));
+        record_sets.extend(at_50);
+    });
+    simulation.roll_back_whole("run").unwrap();
+    let original = Simulation::new(&zones::unregistered(3));
+    assert_eq!(
+        simulation.route53.to_cli_json(),
+        original.route53.to_cli_json()
+    );
 }
 
 /// The deletion of the journals follows in the next pass.

@@ -710,6 +710,24 @@ fn an_ended_migration_is_adopted_by_the_set_identifiers_of_each_name() {
     assert_eq!(clusters.zone(), before);
 }
 
+/// It has the sides of the other migration at one name only, and adopts no other one.
+#[test]
+fn an_ended_migration_is_adopted_where_both_sides_are_the_same() {
+    let (clusters, input) = clusters();
+    let simulation = &clusters.simulation;
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.executions.abort("run");
+    let mut other = input;
+    other["from"] = json!("hello-team-a-blue");
+    other.as_object_mut().unwrap().remove("names");
+    let planned = run(simulation.plan("other", &other)).unwrap();
+    assert_eq!(planned["migration"]["adoptedJournals"], 1);
+    run(simulation.shift(&planned, 0)).unwrap();
+    let rolled_back = simulation.roll_back_whole("other").unwrap();
+    assert_eq!(rolled_back["restored"], 1);
+}
+
 /// The same template matches the records that are there now, but the journal is about those that were there before.
 #[test]
 fn an_ended_migration_of_other_set_identifiers_is_busy() {
