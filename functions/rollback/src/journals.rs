@@ -49,7 +49,7 @@ pub(crate) async fn select_journals<'a, R: Route53, E: Executions>(
     for name in zone.journaled_names() {
         match journals.at(&name) {
             Ok(Some(entry)) => all.push(entry),
-            Err(problem) if target.covers_name(&name) => {
+            Err(problem) if target.covers_name(zone, &name) => {
                 selected.add_untrusted(target, &journals, &name, &problem);
                 untrusted.push(name);
             }
@@ -310,13 +310,14 @@ impl<'a> SelectedJournals<'a> {
 }
 
 impl RollbackTarget {
-    /// Whether the target covers a name, regardless of the execution of its journal.
-    fn covers_name(&self, name: &RecordName) -> bool {
+    /// Whether the target covers a name, regardless of the execution of its journal. A migration does not cover a name
+    /// without a record of its sides: it may be a name of another migration, in the same zone.
+    fn covers_name(&self, zone: &Zone, name: &RecordName) -> bool {
         match &self.scope {
             Scope::Migration(migration) => migration
                 .input
                 .as_ref()
-                .is_none_or(|input| input.selects(name)),
+                .is_none_or(|input| input.selects(name) && has_a_side(input, zone, name)),
             Scope::Names { patterns, .. } => patterns.iter().any(|pattern| pattern.matches(name)),
         }
     }
@@ -330,7 +331,9 @@ impl RollbackTarget {
             Scope::Migration(migration) => {
                 self.is_own(entry, services) || migration.may_adopt(entry)
             }
-            Scope::Names { .. } => self.covers_name(&entry.name),
+            Scope::Names { patterns, .. } => {
+                patterns.iter().any(|pattern| pattern.matches(&entry.name))
+            }
         }
     }
 
@@ -356,6 +359,13 @@ impl MigrationScope {
             .as_ref()
             .is_some_and(|input| has_same_sides(input) && input.selects(&entry.name))
     }
+}
+
+/// Whether a name has a record of one of the sides.
+fn has_a_side(input: &Input, zone: &Zone, name: &RecordName) -> bool {
+    let identifiers = zone.set_identifiers(name);
+    let mut identifiers = identifiers.into_iter();
+    identifiers.any(|identifier| input.from.matches(identifier) || input.to.matches(identifier))
 }
 
 fn describe_put_back(entry: &JournalEntry<'_>) -> String {

@@ -422,3 +422,40 @@ fn a_rollback_restores_the_other_names_whatever_was_edited_in_one_journal() {
         assert_eq!(answer["restored"], expected, "{kind}: {answer}");
     }
 }
+
+/// The migration selects all names of its sides. Another stack has names of other sides in the same zone, and somebody
+/// has put texts where no name has records.
+#[test]
+fn a_rollback_ignores_journals_at_names_without_records_of_its_sides() {
+    let simulation = Simulation::blueprint();
+    let before = simulation.route53.to_cli_json();
+    let planned = run(simulation.plan("run", &canary())).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation.route53.edit(|record_sets| {
+        let journal = record_sets.iter().find(|it| is_journal(it)).unwrap();
+        let other = |label: &str| RecordSet {
+            name: format!("_cutover.{label}.eks-blueprint.example.com")
+                .parse()
+                .unwrap(),
+            ..journal.clone()
+        };
+        let mut added = vec![other("of-nobody"), other("of-others")];
+        for side in ["other-blue", "other-green"] {
+            let of_burnham = |it: &&RecordSet| it.name.as_str() == BURNHAM;
+            let mut record_set = record_sets.iter().find(of_burnham).unwrap().clone();
+            record_set.name = "of-others.eks-blueprint.example.com".parse().unwrap();
+            record_set.routing = Routing::Weighted {
+                set_identifier: side.parse().unwrap(),
+                weight: 1,
+            };
+            added.push(record_set);
+        }
+        record_sets.extend(added);
+    });
+    simulation.executions.abort("run");
+    simulation.roll_back_whole("run").unwrap();
+    simulation.route53.edit(|record_sets| {
+        record_sets.retain(|it| !it.name.as_str().contains("of-"));
+    });
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
