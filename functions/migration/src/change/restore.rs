@@ -155,11 +155,16 @@ fn reject_all_zero(
         })
         .peekable();
     if weights.peek().is_some() && weights.all(|weight| weight == 0) {
+        let (from, to) = (journal.from.clone(), journal.to.clone());
+        let (gone, left) = match zone.weighted(name, record_type, &from) {
+            None => (from, to),
+            Some(_) => (to, from),
+        };
         return Err(Error::from(AllZeroWeights::WouldBeRestored {
             name: name.clone(),
             record_type: record_type.clone(),
-            from: journal.from.clone(),
-            to: journal.to.clone(),
+            gone,
+            left,
         }));
     }
     Ok(())

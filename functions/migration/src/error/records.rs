@@ -198,13 +198,13 @@ pub enum AllZeroWeights {
         record_type: RecordType,
     },
     #[error(
-        "the {record_type} records of {name} can't be restored: that of {from} is gone, and the original weight of {to} \
-         is 0, with which it would get all traffic; create the record of {from} again, then roll back again"
+        "the {record_type} records of {name} can't be restored: that of {gone} is gone, and the original weight of {left} \
+         is 0, with which it would get all traffic; create the record of {gone} again, then roll back again"
     )]
     WouldBeRestored {
         name: RecordName,
         record_type: RecordType,
-        from: SetIdentifier,
-        to: SetIdentifier,
+        gone: SetIdentifier,
+        left: SetIdentifier,
     },
 }
