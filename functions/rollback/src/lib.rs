@@ -307,16 +307,18 @@ async fn roll_back_journals(
             reports.add_remaining_names(&journals.entries);
             let executions = executions_of_later_passes(target, journals);
             pass.report.executions.extend(executions);
-            // A rollback that finds everything restored can't tell whether the changes that did it are in sync.
+            let records = target.migration().map(|it| it.rollback_records(services));
+            let records = records.into_iter().flatten();
+            let is_stopped = target.migration().is_some_and(|it| it.is_stopped);
             if has_restored {
-                let records = target.migration().map(|it| it.rollback_records(services));
-                let records = records.into_iter().flatten();
                 let records = records.chain(journals.adopted_records.iter().cloned());
                 pass.report.rollback_records.extend(records);
+            } else if journals.is_empty() && !is_stopped {
+                pass.found_restored.extend(records);
             }
         }
     }
-    pass.add_message(&summary(target, zone, &reports));
+    pass.add_message(&summary(target, zone, &reports, !journals.is_empty()));
     let reports = reports.finish();
     emit_metrics(&reports);
     pass.report.migrations.extend(reports);

@@ -102,8 +102,11 @@ impl Memory {
                     alarms: input.alarms,
                     on_failure: input.on_failure,
                 });
-                let held = None;
-                lock(&self.executions).insert(key(listed), Kept { watched, held });
+                let kept = Kept {
+                    watched,
+                    held: None,
+                };
+                lock(&self.executions).insert(key(listed), kept);
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use migration::route53::{ChangeId, OpenChanges, PROPAGATION_SECONDS, Route53, op
 use migration::text::shortened;
 use serde::{Deserialize, Serialize};
 
-use crate::report::{LONGEST_LIST, MigrationReport, limit_findings, merge};
+use crate::report::{LONGEST_LIST, MigrationReport, limit_findings, merge, names};
 use crate::request::EarlierPasses;
 use crate::targets::RollbackTarget;
 
@@ -113,8 +113,11 @@ pub(crate) struct Pass {
     pub(crate) is_unfinished: bool,
     pub(crate) held_is_open: bool,
     migrations: Vec<MigrationReport>,
-    /// The records of the earlier passes' executions, if nothing that these passes have restored is lost.
-    earlier_records: BTreeSet<String>,
+    /// The records of the executions that this rollback has found restored, because another one, or an attempt whose
+    /// answer was lost, has done it.
+    pub(crate) found_restored: BTreeSet<String>,
+    /// The records of the earlier passes' executions; none if Route 53 has lost a change of these passes.
+    earlier_records: Option<BTreeSet<String>>,
     /// The changes of the earlier passes that are not known to be in sync.
     earlier_changes: Vec<ChangeId>,
     /// Why Route 53 could not be asked for them.
@@ -156,7 +159,8 @@ impl Pass {
             is_unfinished: false,
             held_is_open: is_first || held_is_open,
             migrations,
-            earlier_records: BTreeSet::new(),
+            found_restored: BTreeSet::new(),
+            earlier_records: Some(BTreeSet::new()),
             earlier_changes: Vec::new(),
             unasked: None,
             first_error: None,
@@ -174,7 +178,7 @@ impl Pass {
         route53: &impl Route53,
     ) {
         let Some(earlier) = earlier else { return };
-        self.earlier_records.clone_from(&earlier.rollback_records);
+        self.earlier_records = Some(earlier.rollback_records.clone());
         let change_ids = std::mem::take(&mut earlier.change_ids);
         if self.goes_on {
             // Nothing needs to know it yet, and each change takes a call.
@@ -186,7 +190,7 @@ impl Pass {
                 if !lost.is_empty() {
                     tracing::warn!(?lost, "Route 53 has lost changes");
                     // The zone may still show such a change and lose it later.
-                    self.earlier_records.clear();
+                    self.earlier_records = None;
                 }
                 self.earlier_changes = pending;
             }
@@ -266,13 +270,19 @@ impl Pass {
         earlier: Option<&EarlierPasses>,
     ) -> Result<PassReport, Error> {
         if let Some(error) = self.first_error {
-            if self.report.restored == 0 {
+            let may_pass = matches!(error, Error::Throttled(_) | Error::Unavailable(_));
+            if self.report.restored > 0 {
+                // With an error, the answer would not say what was restored. The next pass meets the error again,
+                // or gets on.
+                self.report.executions.append(&mut self.failed);
+                self.is_unfinished = true;
+            } else if may_pass || self.migrations.is_empty() {
                 return Err(error);
+            } else {
+                // Nobody has seen the reports yet of the pass that it goes on with. The next pass meets the error again.
+                self.report.executions.append(&mut self.failed);
+                self.report.problems.push(error.to_string());
             }
-            // With an error, the answer would not say what was restored. The next pass meets the error again,
-            // or gets on.
-            self.report.executions.append(&mut self.failed);
-            self.is_unfinished = true;
         }
         let mut report = self.report;
         if report.message.is_empty() {
@@ -311,11 +321,12 @@ impl Pass {
                 .chain(others.into_iter().map(problem))
                 .collect();
             if !gone.is_empty() {
-                let names: Vec<_> = gone.iter().map(|(name, _)| name.as_str()).collect();
+                let listed: Vec<_> = gone.iter().map(|(name, _)| name.as_str()).collect();
                 report.message = format!(
-                    "the load balancer of the old side is gone for {}, so these names stay as they are: {}; {}",
-                    names.len(),
-                    shortened(&names.join(", "), LONGEST_LIST),
+                    "the load balancer of the old side is gone for {} {}, which stay as they are: {}; {}",
+                    gone.len(),
+                    names(gone.len()),
+                    shortened(&listed.join(", "), LONGEST_LIST),
                     report.message
                 );
                 report.message = shortened(&report.message, LONGEST_MESSAGE);
@@ -329,7 +340,14 @@ impl Pass {
             None => {}
         }
         report.change_ids.append(&mut self.earlier_changes);
-        report.rollback_records.append(&mut self.earlier_records);
+        if let Some(earlier_records) = &mut self.earlier_records {
+            report.rollback_records.append(earlier_records);
+            // A first pass can't tell whether the changes that restored them are in sync. A later one comes after the
+            // wait for late writers, which is longer.
+            if !is_first {
+                report.rollback_records.append(&mut self.found_restored);
+            }
+        }
         // Only a later pass can find a late write.
         let may_be_written_late = is_first && !report.executions.is_empty();
         report.done = report.restored == 0

@@ -96,9 +96,7 @@ impl MigrationReport {
             self.found.insert(0, finding.to_owned());
         }
     }
-}
 
-impl MigrationReport {
     /// Adds what a later pass has done to the same migration.
     fn add(&mut self, later: Self) {
         self.from = self.from.take().or(later.from);
@@ -300,11 +298,12 @@ pub(crate) fn emit_metrics(reports: &[MigrationReport]) {
     }
 }
 
-/// One sentence about a target.
+/// One sentence about a target. `has_journals` says whether the zone has journals that it covers.
 pub(crate) fn summary<E: Executions>(
     target: &RollbackTarget,
     zone: &Zone,
     reports: &Reports<'_, E>,
+    has_journals: bool,
 ) -> String {
     let subject = match &target.scope {
         Scope::Migration(migration) => {
@@ -344,6 +343,8 @@ pub(crate) fn summary<E: Executions>(
         format!(
             "deleted the remaining journals of a completed migration ({subject}); no weight was changed"
         )
+    } else if has_journals {
+        format!("restored no name ({subject})")
     } else {
         format!(
             "nothing to roll back: the zone {} has no journal of {subject}",
@@ -352,7 +353,7 @@ pub(crate) fn summary<E: Executions>(
     }
 }
 
-fn names(count: usize) -> &'static str {
+pub(crate) fn names(count: usize) -> &'static str {
     if count == 1 { "name" } else { "names" }
 }
 

@@ -391,6 +391,10 @@ async fn alarm_targets(
             .as_ref()
             .filter(|input| input.alarms.watch(&alarm.name) && !input.dry_run);
         let Some(input) = watching else { continue };
+        // A list may still show it as running. What has completed is rolled back only on request.
+        if execution.status == Status::Succeeded {
+            continue;
+        }
         let error = match input.on_failure {
             _ if alarm.is_alarm_action => STOPPED_BY_ACTION,
             Reaction::Rollback => STOPPED,
@@ -503,8 +507,21 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
         }
         let is_stopped = execution.is_running()
             && stop(name, STOPPED, &target.reason, executions).await? == StopOutcome::Stopped;
-        if !is_stopped && execution.error.as_deref() != Some(STOPPED) {
-            continue;
+        if !is_stopped {
+            // An earlier pass or attempt has stopped it. If its rollback has succeeded since, a journal that is there
+            // was put back by somebody, and counts for the requested names only.
+            let records = migration.rollback_records(services);
+            let restored = earlier.map(|it| &it.rollback_records);
+            let last = records
+                .last()
+                .filter(|record| !restored.is_some_and(|restored| restored.contains(*record)));
+            let is_recorded = match last {
+                Some(record) => executions.is_rollback_recorded(record).await?,
+                None => false,
+            };
+            if is_recorded || execution.error.as_deref() != Some(STOPPED) {
+                continue;
+            }
         }
         stopped.push(RollbackTarget {
             hosted_zone_id: target.hosted_zone_id.clone(),

@@ -198,7 +198,43 @@ fn an_execution_that_is_redriven_after_its_rollback_does_not_adopt_its_old_journ
     assert_eq!(error.name(), "Busy");
 }
 
+/// The rollback that found everything restored is the one that is recorded.
+#[test]
+fn a_rollback_after_one_that_was_not_recorded_counts_as_one() {
+    let simulation = aborted(&unleased());
+    let seen = journals(&simulation);
+    // The answer of a call that restored everything was lost, or a rollback by names has done it.
+    let by_name = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
+    run(simulation.roll_back(&by_name)).unwrap();
+    simulation.roll_back_whole("run").unwrap();
+    let before = simulation.route53.to_cli_json();
+    put_back(&simulation, &seen);
+    simulation.roll_back_whole("run").unwrap_err();
+    assert_eq!(journals(&simulation), seen);
+    simulation
+        .route53
+        .edit(|zone| zone.retain(|it| it.name.journaled().is_none()));
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
 /// A person who names the names has looked at them.
+#[test]
+fn a_rollback_of_names_restores_from_a_journal_of_a_migration_that_was_stopped_for_its_rollback() {
+    let simulation = Simulation::blueprint();
+    at_50_percent(&simulation, "run", &unleased());
+    let mut of_burnham = journals(&simulation);
+    of_burnham.retain(is_of_burnham);
+    simulation
+        .route53
+        .edit(|zone| zone.retain(|it| !is_of_burnham(it)));
+    simulation.roll_back_whole("run").unwrap();
+    assert_ne!(simulation.route53.to_cli_json(), original());
+    put_back(&simulation, &of_burnham);
+    let request = json!({"hostedZoneId": ZONE_ID, "names": [BURNHAM]});
+    simulation.roll_back_all(&request).unwrap();
+    assert_eq!(simulation.route53.to_cli_json(), original());
+}
+
 #[test]
 fn a_rollback_of_names_restores_from_a_journal_that_was_put_back() {
     let (simulation, seen) = rolled_back();
