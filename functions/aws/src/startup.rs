@@ -43,7 +43,8 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Logs as JSON lines, at the level in `RUST_LOG` (default: `info`). It may have a level for each module, too.
+/// Logs as JSON lines, at the level in `RUST_LOG` (default: `info`; at most `debug`). It may have a level for each
+/// module, too.
 pub fn init_logging() {
     // Not an EnvFilter, whose regular expressions make each function half a megabyte larger.
     let level = std::env::var("RUST_LOG").ok();
@@ -51,7 +52,8 @@ pub fn init_logging() {
     let filter = level.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     tracing_subscriber::fmt()
         .json()
-        .with_max_level(LevelFilter::TRACE)
+        // More would log the answers of AWS with their bodies, and one of them is the key that signs the journals.
+        .with_max_level(LevelFilter::DEBUG)
         .with_current_span(false)
         // Lambda adds the time to every log entry.
         .without_time()
