@@ -306,6 +306,10 @@ fn an_alarm_stops_a_migration_with_on_failure_hold_and_keeps_its_weights() {
     let at_50 = simulation.route53.to_cli_json();
 
     let held = roll_back_in_one_pass(&simulation, &alarm_event(ALARM));
+    assert_eq!(
+        held["message"],
+        "held the migration: kept the weights and journals of 7 names (execution run)"
+    );
     assert_eq!(held["migrations"][0]["status"], "Held");
     assert_eq!(held["migrations"][0]["stopped"], true);
     assert!(!simulation.executions.is_running("run"));
