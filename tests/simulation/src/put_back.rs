@@ -37,6 +37,19 @@ fn unleased() -> Value {
     input
 }
 
+/// After these journals are put back, a rollback of the execution fails, and changes nothing.
+#[track_caller]
+fn expect_no_trust_in(simulation: &Simulation, seen: &[RecordSet], execution: &str) {
+    let before = simulation.route53.to_cli_json();
+    put_back(simulation, seen);
+    simulation.roll_back_whole(execution).unwrap_err();
+    assert_eq!(journals(simulation), seen);
+    simulation
+        .route53
+        .edit(|zone| zone.retain(|it| it.name.journaled().is_none()));
+    assert_eq!(simulation.route53.to_cli_json(), before);
+}
+
 /// The execution `run`, after its rollback, and the journals that it had at 50 percent.
 fn rolled_back() -> (Simulation, Vec<RecordSet>) {
     let simulation = aborted(&unleased());
@@ -117,14 +130,7 @@ fn journals_of_an_adopted_migration_count_no_more_after_the_rollback_of_its_succ
     let planned = run(simulation.plan("second", &unleased())).unwrap();
     run(simulation.shift(&planned, 0)).unwrap();
     simulation.roll_back_whole("second").unwrap();
-    let before = simulation.route53.to_cli_json();
-    put_back(&simulation, &seen);
-    simulation.roll_back_whole("first").unwrap_err();
-    assert_eq!(journals(&simulation), seen);
-    simulation
-        .route53
-        .edit(|zone| zone.retain(|it| it.name.journaled().is_none()));
-    assert_eq!(simulation.route53.to_cli_json(), before);
+    expect_no_trust_in(&simulation, &seen, "first");
 }
 
 /// The second execution has taken over one name only.
@@ -207,17 +213,10 @@ fn a_rollback_after_one_that_was_not_recorded_counts_as_one() {
     let by_name = json!({"hostedZoneId": ZONE_ID, "names": ["*"]});
     run(simulation.roll_back(&by_name)).unwrap();
     simulation.roll_back_whole("run").unwrap();
-    let before = simulation.route53.to_cli_json();
-    put_back(&simulation, &seen);
-    simulation.roll_back_whole("run").unwrap_err();
-    assert_eq!(journals(&simulation), seen);
-    simulation
-        .route53
-        .edit(|zone| zone.retain(|it| it.name.journaled().is_none()));
-    assert_eq!(simulation.route53.to_cli_json(), before);
+    expect_no_trust_in(&simulation, &seen, "run");
 }
 
-/// A person who names the names has looked at them.
+/// As the runbook says.
 #[test]
 fn a_rollback_of_names_restores_from_a_journal_of_a_migration_that_was_stopped_for_its_rollback() {
     let simulation = Simulation::blueprint();
@@ -235,6 +234,7 @@ fn a_rollback_of_names_restores_from_a_journal_of_a_migration_that_was_stopped_f
     assert_eq!(simulation.route53.to_cli_json(), original());
 }
 
+/// A person who names the names has looked at them.
 #[test]
 fn a_rollback_of_names_restores_from_a_journal_that_was_put_back() {
     let (simulation, seen) = rolled_back();
