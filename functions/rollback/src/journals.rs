@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use migration::Error;
-use migration::dns::{Percent, RecordName, Sides, Weights, Zone, count_weights};
+use migration::dns::{
+    Percent, RecordName, SetIdentifierTemplate, Sides, Weights, Zone, count_weights,
+};
 use migration::error::UntrustedJournal;
 use migration::executions::{Execution, Executions, recorded_rollbacks};
 use migration::input::Input;
@@ -228,9 +230,7 @@ async fn executions_in_scope<R: Route53, E: Executions>(
     for other in adopted {
         // An execution that was redriven since it was adopted runs again, with the names that were not taken
         // over.
-        let described = services.executions.describe(other.name()).await?;
-        let described = described
-            .filter(|described| services.identity(other.name(), described.started_at) == other);
+        let described = services.describe(&other).await?;
         if described.as_ref().is_some_and(Execution::is_running) {
             continue;
         }
@@ -314,10 +314,10 @@ impl RollbackTarget {
     /// without a record of its sides: it may be a name of another migration, in the same zone.
     fn covers_name(&self, zone: &Zone, name: &RecordName) -> bool {
         match &self.scope {
-            Scope::Migration(migration) => migration
-                .input
-                .as_ref()
-                .is_none_or(|input| input.selects(name) && has_a_side(input, zone, name)),
+            Scope::Migration(migration) => migration.input.as_ref().is_none_or(|input| {
+                let has_record_of = |side| has_record_of(side, zone, name);
+                input.selects(name) && (has_record_of(&input.from) || has_record_of(&input.to))
+            }),
             Scope::Names { patterns, .. } => patterns.iter().any(|pattern| pattern.matches(name)),
         }
     }
@@ -361,11 +361,12 @@ impl MigrationScope {
     }
 }
 
-/// Whether a name has a record of one of the sides.
-fn has_a_side(input: &Input, zone: &Zone, name: &RecordName) -> bool {
+/// Whether a name has a record of a side.
+pub(crate) fn has_record_of(side: &SetIdentifierTemplate, zone: &Zone, name: &RecordName) -> bool {
     let identifiers = zone.set_identifiers(name);
-    let mut identifiers = identifiers.into_iter();
-    identifiers.any(|identifier| input.from.matches(identifier) || input.to.matches(identifier))
+    identifiers
+        .iter()
+        .any(|identifier| side.matches(identifier))
 }
 
 fn describe_put_back(entry: &JournalEntry<'_>) -> String {

@@ -7,10 +7,10 @@ use migration::Error;
 use migration::dns::{RecordName, RecordSet, SetIdentifier, Sides, Zone};
 use migration::executions::Executions;
 use migration::external_dns::{RegistryNames, is_leased_by, registry_texts};
-use migration::input::Input;
 use migration::journal::{ExecutionIdentity, Journal, JournalEntry};
 use migration::text::first_of;
 
+use crate::journals::has_record_of;
 use crate::services::Services;
 use crate::targets::MigrationScope;
 
@@ -76,15 +76,16 @@ async fn replaced_journals<'t, 'z, R, E: Executions>(
     let others: Vec<_> = others
         .into_iter()
         .filter(|entry| !adopted.contains(&entry.journal.execution))
-        .filter(|entry| input.selects(&entry.name) && has_both_sides(input, zone, &entry.name))
+        .filter(|entry| {
+            let has_record_of = |side| has_record_of(side, zone, &entry.name);
+            // Otherwise the migration can't have shifted it.
+            input.selects(&entry.name) && has_record_of(&input.from) && has_record_of(&input.to)
+        })
         .collect();
     let executions: BTreeSet<_> = others.iter().map(|it| &it.journal.execution).collect();
     let mut earlier = BTreeSet::new();
     for execution in executions {
-        let described = services.executions.describe(execution.name()).await?;
-        let described = described.filter(|described| {
-            services.identity(execution.name(), described.started_at) == *execution
-        });
+        let described = services.describe(execution).await?;
         // One that runs was adopted, and redriven since: it has kept the names that were not taken over.
         let is_at_work = described.is_some_and(|described| {
             described.is_running() || Some(described.started_at) > migration.started_at
@@ -98,16 +99,6 @@ async fn replaced_journals<'t, 'z, R, E: Executions>(
         .filter(|entry| earlier.contains(&entry.journal.execution))
         .copied()
         .collect())
-}
-
-/// Whether a name has records of both sides, so that the migration may have shifted it.
-fn has_both_sides(input: &Input, zone: &Zone, name: &RecordName) -> bool {
-    let identifiers = zone.set_identifiers(name);
-    [&input.from, &input.to].iter().all(|side| {
-        identifiers
-            .iter()
-            .any(|identifier| side.matches(identifier))
-    })
 }
 
 /// The registry TXT records that the execution has leased, without those of the names that are known: of its `own`

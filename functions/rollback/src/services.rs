@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use migration::executions::Executions;
+use migration::Error;
+use migration::executions::{Execution, Executions};
 use migration::journal::{ExecutionIdentity, SigningKey};
 
 /// Route 53, Step Functions, and the key of the journals.
@@ -27,5 +28,14 @@ impl<R, E: Executions> Services<'_, R, E> {
     pub(crate) fn identity(self, name: &str, started_at: SystemTime) -> ExecutionIdentity {
         self.key
             .identity(name, &self.executions.arn(name), started_at)
+    }
+
+    /// Describes an execution; none if Step Functions has forgotten it, or another one has its name now.
+    pub(crate) async fn describe(
+        self,
+        identity: &ExecutionIdentity,
+    ) -> Result<Option<Execution>, Error> {
+        let described = self.executions.describe(identity.name()).await?;
+        Ok(described.filter(|it| self.identity(identity.name(), it.started_at) == *identity))
     }
 }

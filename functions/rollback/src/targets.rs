@@ -507,6 +507,9 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
         }
         let is_stopped = execution.is_running()
             && stop(name, STOPPED, &target.reason, executions).await? == StopOutcome::Stopped;
+        if !is_stopped && execution.error.as_deref() != Some(STOPPED) {
+            continue;
+        }
         if !is_stopped {
             // An earlier pass or attempt has stopped it. If its rollback has succeeded since, a journal that is there
             // was put back by somebody, and counts for the requested names only.
@@ -515,11 +518,9 @@ pub(crate) async fn stopped_migrations<R, E: Executions>(
             let last = records
                 .last()
                 .filter(|record| !restored.is_some_and(|restored| restored.contains(*record)));
-            let is_recorded = match last {
-                Some(record) => executions.is_rollback_recorded(record).await?,
-                None => false,
-            };
-            if is_recorded || execution.error.as_deref() != Some(STOPPED) {
+            if let Some(record) = last
+                && executions.is_rollback_recorded(record).await?
+            {
                 continue;
             }
         }
