@@ -4,9 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use migration::Error;
-use migration::dns::{
-    Percent, RecordName, SetIdentifierTemplate, Sides, Weights, Zone, count_weights,
-};
+use migration::dns::{Percent, RecordName, Sides, Weights, Zone, count_weights};
 use migration::error::UntrustedJournal;
 use migration::executions::{Execution, Executions, recorded_rollbacks};
 use migration::input::Input;
@@ -315,7 +313,7 @@ impl RollbackTarget {
     fn covers_name(&self, zone: &Zone, name: &RecordName) -> bool {
         match &self.scope {
             Scope::Migration(migration) => migration.input.as_ref().is_none_or(|input| {
-                let has_record_of = |side| has_record_of(side, zone, name);
+                let has_record_of = |side| zone.has_record_of(name, side);
                 input.selects(name) && (has_record_of(&input.from) || has_record_of(&input.to))
             }),
             Scope::Names { patterns, .. } => patterns.iter().any(|pattern| pattern.matches(name)),
@@ -359,14 +357,6 @@ impl MigrationScope {
             .as_ref()
             .is_some_and(|input| has_same_sides(input) && input.selects(&entry.name))
     }
-}
-
-/// Whether a name has a record of a side.
-pub(crate) fn has_record_of(side: &SetIdentifierTemplate, zone: &Zone, name: &RecordName) -> bool {
-    let identifiers = zone.set_identifiers(name);
-    identifiers
-        .iter()
-        .any(|identifier| side.matches(identifier))
 }
 
 fn describe_put_back(entry: &JournalEntry<'_>) -> String {

@@ -10,7 +10,6 @@ use migration::external_dns::{RegistryNames, is_leased_by, registry_texts};
 use migration::journal::{ExecutionIdentity, Journal, JournalEntry};
 use migration::text::first_of;
 
-use crate::journals::has_record_of;
 use crate::services::Services;
 use crate::targets::MigrationScope;
 
@@ -77,7 +76,7 @@ async fn replaced_journals<'t, 'z, R, E: Executions>(
         .into_iter()
         .filter(|entry| !adopted.contains(&entry.journal.execution))
         .filter(|entry| {
-            let has_record_of = |side| has_record_of(side, zone, &entry.name);
+            let has_record_of = |side| zone.has_record_of(&entry.name, side);
             // Otherwise the migration can't have shifted it.
             input.selects(&entry.name) && has_record_of(&input.from) && has_record_of(&input.to)
         })

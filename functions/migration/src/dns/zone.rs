@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::identifiers::{HostedZoneId, SetIdentifier};
 use super::name::RecordName;
 use super::record_set::{RecordData, RecordSet, RecordType};
+use super::template::SetIdentifierTemplate;
 
 /// The TTL of an alias to an elastic load balancer, in seconds.
 ///
@@ -50,6 +51,14 @@ impl Zone {
             .filter(|record_set| record_set.record_type.moves())
             .filter_map(|record_set| record_set.weighted().map(|(identifier, _)| identifier))
             .collect()
+    }
+
+    /// Whether `name` has a weighted record of a side of a migration.
+    pub fn has_record_of(&self, name: &RecordName, side: &SetIdentifierTemplate) -> bool {
+        let identifiers = self.set_identifiers(name);
+        identifiers
+            .iter()
+            .any(|identifier| side.matches(identifier))
     }
 
     /// The names with a TXT record at the name of their journal.
