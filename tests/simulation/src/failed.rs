@@ -39,6 +39,15 @@ pub(crate) fn shifted() -> Simulation {
     simulation
 }
 
+/// The zone with all names, at the last step of a migration that runs.
+pub(crate) fn at_100_percent() -> Simulation {
+    let simulation = zone();
+    let input = json!({"hostedZoneId": ZONE_ID, "from": BLUE, "to": GREEN, "steps": [100]});
+    let planned = run(simulation.plan("run", &input)).unwrap();
+    run(simulation.shift(&planned, 0)).unwrap();
+    simulation
+}
+
 pub(crate) struct FirstPass {
     pub(crate) answer: Value,
     /// The actions of its calls, in their order.

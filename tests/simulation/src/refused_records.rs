@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use fakes::{CHANGE, Fault};
+use migration::dns::RecordSet;
+use migration::journal::SigningKeys;
 use serde_json::json;
 
-use crate::failed::{FirstPass, NAMES, journaled, name, shifted, writes_of_a_clean_rollback};
+use crate::failed::{
+    FirstPass, NAMES, at_100_percent, journaled, name, shifted, writes_of_a_clean_rollback,
+};
+use crate::invariants::{run, write_journals};
 use crate::zones::{self, BLUE, GREEN};
 use crate::{Simulation, ZONE_ID};
-
-/// The number of record sets of the zone, and its pages: a name and what belongs to it would take more.
-const READS_OF_A_NAME: usize = 4;
 
 /// The calls of a pass between its first write and its last one that are none.
 fn reads_between_writes(pass: &FirstPass) -> usize {
@@ -39,10 +41,8 @@ fn one_refused_name_costs_only_the_writes_that_find_it() {
             writes <= clean + bisection + 2,
             "{number}: {writes}, {clean} without a refusal"
         );
-        // All others are restored before it is read again. The first name of the first batch decides
-        // about all, and is read at once.
-        let reads = if number < 10 { READS_OF_A_NAME } else { 0 };
-        assert_eq!(reads_between_writes(&pass), reads, "{number}");
+        // All others are restored before it is read again.
+        assert_eq!(reads_between_writes(&pass), 0, "{number}");
     }
 }
 
@@ -61,6 +61,34 @@ fn the_first_name_is_read_again_before_the_others_are_written() {
         .skip_while(|it| **it != CHANGE)
         .collect();
     assert_ne!(reads_between_writes(&pass), 0, "{writes:?}");
+}
+
+/// A completion marks the first name just before one of the writes of a rollback, unless that name is restored, or its
+/// journal is gone. Route 53 refuses another name of the same batch.
+#[test]
+fn a_completion_at_the_same_time_completes_all_names_or_none_beside_a_refused_name() {
+    let writes = FirstPass::of(&at_100_percent()).writes();
+    for number in [1, 3, 7] {
+        for write in 0..writes {
+            let simulation = at_100_percent();
+            simulation.route53.protect(&name(number));
+            let key = run(simulation.world.signing_keys.borrow().signing_key()).unwrap();
+            let mark = move |record_sets: &mut Vec<RecordSet>| {
+                let is_first = |it: &RecordSet| it.name.journaled() == Some(name(0));
+                write_journals(record_sets, is_first, &key, &|it| it.completed = true);
+            };
+            let fault = Fault::OtherWriter(Box::new(mark));
+            simulation.route53.inject_fault_into(CHANGE, write, fault);
+            let request = json!({"hostedZoneId": ZONE_ID, "execution": "run"});
+            let rolled_back = run(simulation.roll_back(&request));
+            let about = format!("name {number}, write {write}: {rolled_back:?}");
+            let expected = match rolled_back {
+                Ok(_) => BTreeSet::from([name(number)]),
+                Err(_) => (0..NAMES).map(name).collect(),
+            };
+            assert_eq!(journaled(&simulation), expected, "{about}");
+        }
+    }
 }
 
 #[test]
@@ -84,7 +112,7 @@ fn twenty_refused_names_do_not_keep_the_others_from_being_restored() {
 /// The answer to the first attempt of a batch was lost, and Route 53 refuses its repetition.
 #[test]
 fn a_refused_batch_that_was_applied_is_not_bisected_to_its_end() {
-    let (clean, _) = writes_of_a_clean_rollback();
+    let (clean, bisection) = writes_of_a_clean_rollback();
     for batch in [0, 1] {
         let restored = shifted();
         FirstPass::of(&restored);
@@ -99,8 +127,10 @@ fn a_refused_batch_that_was_applied_is_not_bisected_to_its_end() {
         assert_eq!(pass.answer["restored"], NAMES);
         assert_eq!(pass.answer["problems"], json!([]));
         assert_eq!(journaled(&simulation), BTreeSet::new());
-        // Each batch after that of the fault is refused too, with both halves of it.
-        assert!(pass.writes() <= 3 * clean, "{}", pass.writes());
+        // Each batch after that of the fault is refused too, with both halves of it; of the first batch, one half of a
+        // half after the other until the first name is alone.
+        let writes = pass.writes();
+        assert!(writes <= 3 * clean + bisection / 2, "{writes}");
     }
 }
 

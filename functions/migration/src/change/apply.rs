@@ -1,6 +1,6 @@
 //! Writing the changes batch by batch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::name_change::{NameChange, batches};
 use crate::Error;
@@ -68,7 +68,7 @@ impl AppliedInOrder {
 pub struct Part {
     /// It writes the first name, which decides whether anything is written: a completion marks that name, so
     /// that a rollback and a completion do not each change a part of the names. If its batch is refused, the
-    /// name is read again before any other change.
+    /// name is written before any other batch. If it is refused alone, it is read again at once.
     pub is_first: bool,
     /// No call with other names follows, so that nothing waits while refused names are read again.
     pub is_last: bool,
@@ -100,7 +100,8 @@ pub async fn apply(
 
 /// Writes the changes, batch by batch, each with this comment. A name whose change is refused does not
 /// delay the others: first the other batches are written, then the halves of each refused batch, then the
-/// halves of a refused half. A name is read again only when it is left alone, and only in the last part.
+/// halves of a refused half. A name is read again only when it is left alone, and only in the last part. The
+/// first name is an exception, see [`Part::is_first`].
 ///
 /// `suspected` are changes that an earlier call found in a refused batch. They come last, and in halves.
 ///
@@ -194,16 +195,17 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
         part: Part,
         refused: &mut Vec<(RecordName, Error)>,
     ) -> Result<(), Error> {
-        for (number, batch) in batches.into_iter().enumerate() {
-            let Some(refusal) = self.send(&batch).await? else {
-                continue;
-            };
-            // A batch is applied as a whole, so its first name tells whether it was.
-            let first = batch.get(..1).unwrap_or_default();
-            if part.is_first && number == 0 && self.is_applied(first, &refusal).await? {
-                self.note_lost_answer(&batch);
-            } else {
-                self.refused.push((batch, refusal));
+        let mut batches = VecDeque::from(batches);
+        let mut is_first = part.is_first;
+        while let Some(batch) = batches.pop_front() {
+            let is_first = std::mem::take(&mut is_first);
+            match self.send(&batch).await? {
+                None => {}
+                Some(refusal) if is_first => {
+                    let others = self.write_first_name(batch, refusal).await?;
+                    batches.extend(others);
+                }
+                Some(refusal) => self.refused.push((batch, refusal)),
             }
         }
         self.bisect().await?;
@@ -227,6 +229,38 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
             }
         }
         conflict.map_or(Ok(()), Err)
+    }
+
+    /// Sends the first half of a refused batch, and the first half of that, until the first name is written or
+    /// alone. Returns the other halves that are still to be sent.
+    async fn write_first_name(
+        &mut self,
+        mut batch: Vec<NameChange>,
+        mut refusal: Error,
+    ) -> Result<Vec<Vec<NameChange>>, Error> {
+        let mut others = Vec::new();
+        while batch.len() > 1 {
+            others.push(batch.split_off(batch.len().div_ceil(2)));
+            match self.send(&batch).await? {
+                None => return Ok(others),
+                Some(of_half) => refusal = of_half,
+            }
+        }
+        // A batch is applied as a whole, so its first name tells whether it was.
+        if self.is_applied(&batch, &refusal).await? {
+            for names in others.iter().chain([&batch]) {
+                self.note_lost_answer(names);
+            }
+            return Ok(Vec::new());
+        }
+        for change in batch {
+            self.leave_alone(change, refusal.clone()).await?;
+        }
+        let mut unsent = Vec::new();
+        for names in others {
+            unsent.extend(self.leave_out_gone_targets(names, &refusal).await?);
+        }
+        Ok(unsent)
     }
 
     /// Sends the halves of the refused batches, and the halves of these, until each name that is left among
