@@ -86,7 +86,8 @@ pub(crate) struct NamesRequest {
 pub(crate) struct AlarmRequest {
     pub(crate) name: String,
     pub(crate) reason: String,
-    /// None in a person's request, which covers the migrations that are running now.
+    /// When it fired, or when a person requested the rollback. None if a person has invoked the function itself, which
+    /// covers the migrations that are running now.
     pub(crate) fired_at: Option<SystemTime>,
     /// Whether CloudWatch invoked this function as the alarm's action. Then no state machine reads
     /// the answer, makes further passes or announces the rollback.
@@ -143,6 +144,9 @@ struct DirectRequest {
     adopted: BTreeSet<ExecutionIdentity>,
     #[serde(default)]
     trust_foreign_journals: bool,
+    /// The start of the rollback state machine, which adds it to a request for an alarm.
+    #[serde(default, deserialize_with = "optional_time")]
+    requested_at: Option<SystemTime>,
     reason: Option<String>,
 }
 
@@ -235,7 +239,8 @@ fn field<T: DeserializeOwned>(value: &Value, name: &str) -> Result<T, Error> {
 
 /// A time such as `2022-03-22T18:59:43Z`.
 ///
-/// Source: EventBridge Scheduler User Guide, "Adding context attributes in EventBridge Scheduler".
+/// Source: EventBridge Scheduler User Guide, "Adding context attributes in EventBridge Scheduler"; Step Functions
+/// Developer Guide, "Accessing execution data from the Context object in Step Functions".
 pub(crate) fn scheduled_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<SystemTime, D::Error> {
@@ -248,6 +253,12 @@ pub(crate) fn scheduled_time<'de, D: Deserializer<'de>>(
                 "expected a time such as 2022-03-22T18:59:43Z, found {text:?}"
             ))
         })
+}
+
+fn optional_time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SystemTime>, D::Error> {
+    scheduled_time(deserializer).map(Some)
 }
 
 fn alarm_event(value: &Value) -> Result<Request, Error> {
@@ -310,6 +321,7 @@ fn direct_request(request: DirectRequest) -> Result<Request, Error> {
         requested_by,
         adopted,
         trust_foreign_journals,
+        requested_at,
         reason,
     } = request;
     let reason = reason.unwrap_or_else(|| "the request gives no reason".to_owned());
@@ -343,7 +355,7 @@ fn direct_request(request: DirectRequest) -> Result<Request, Error> {
         (None, None, Some(name)) => Ok(Request::Alarm(AlarmRequest {
             name,
             reason,
-            fired_at: None,
+            fired_at: requested_at,
             is_alarm_action: false,
         })),
         (None, None, None) => Err(Error::from(InvalidInput::NothingToRollBack)),

@@ -368,9 +368,9 @@ pub(crate) async fn ended_execution_targets(
     }))
 }
 
-/// The migrations that watch an alarm and were running when it fired. They include executions that
-/// were aborted since, because an earlier attempt of this call may have stopped them and then failed.
-/// They exclude executions that started since: each has checked the alarm at its start.
+/// The migrations that watch an alarm and were running when it fired, or when a person requested their rollback. They
+/// include executions that were aborted since, because an earlier attempt of this call may have stopped them and then
+/// failed. They exclude executions that started since: each has checked the alarm at its start.
 async fn alarm_targets(
     alarm: &AlarmRequest,
     earlier: Option<&BTreeSet<String>>,

@@ -243,28 +243,62 @@ fn an_event_of_another_type_is_refused() {
     "#]].assert_eq(&format!("{}: {error}\n", error.name()));
 }
 
-/// If the first attempt stops the migration and then fails, the next one finds it among the aborted
-/// executions.
-#[test]
-fn an_alarm_rollback_with_a_fault_at_any_call_still_restores_the_zone() {
-    let calls = {
-        let simulation = Simulation::blueprint();
-        at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
-        let before = simulation.world.network.calls();
-        run(simulation.roll_back(&alarm_event(ALARM))).unwrap();
-        before..simulation.world.network.calls()
-    };
-    for call in calls {
-        for fault in [Fault::Throttled, Fault::Unavailable, Fault::AnswerLost] {
+/// Rolls back a migration with this `onFailure`, by its alarm's event and by a request for the alarm, with each fault
+/// at each call of the first pass. If the first attempt stops the migration and then fails, the next one finds it
+/// among the aborted executions.
+fn for_each_fault(on_failure: &str, check: impl Fn(&str, &Simulation, &Value)) {
+    let mut input = watching(&json!({"names": [ALARM]}));
+    input["onFailure"] = json!(on_failure);
+    for is_event in [true, false] {
+        let start = || {
             let simulation = Simulation::blueprint();
-            let before = simulation.route53.to_cli_json();
-            at_50_percent(&simulation, "run", &watching(&json!({"names": [ALARM]})));
+            at_50_percent(&simulation, "run", &input);
             let event = alarm_event_now(&simulation, ALARM);
-            simulation.world.network.inject_fault(call, fault);
-            simulation.roll_back_all(&event).unwrap();
-            assert_eq!(simulation.route53.to_cli_json(), before, "call {call}");
+            let request = if is_event {
+                event
+            } else {
+                json!({"alarm": ALARM})
+            };
+            (simulation, request)
+        };
+        let calls = {
+            let (simulation, request) = start();
+            let before = simulation.world.network.calls();
+            run(simulation.roll_back(&request)).unwrap();
+            before..simulation.world.network.calls()
+        };
+        for call in calls {
+            for (name, fault) in [
+                ("throttled", Fault::Throttled),
+                ("unavailable", Fault::Unavailable),
+                ("answer lost", Fault::AnswerLost),
+            ] {
+                let (simulation, request) = start();
+                simulation.world.network.inject_fault(call, fault);
+                let rolled_back = simulation.roll_back_all(&request).unwrap();
+                let about = format!("{name} at call {call}, event: {is_event}");
+                check(&about, &simulation, &rolled_back);
+            }
         }
     }
+}
+
+#[test]
+fn a_rollback_for_an_alarm_with_a_fault_at_any_call_still_restores_the_zone() {
+    for_each_fault("rollback", |about, simulation, rolled_back| {
+        assert_eq!(simulation.route53.to_cli_json(), original(), "{about}");
+        assert_eq!(rolled_back["restored"], 7, "{about}");
+    });
+}
+
+#[test]
+fn a_hold_for_an_alarm_with_a_fault_at_any_call_is_announced() {
+    for_each_fault("hold", |about, simulation, rolled_back| {
+        assert_eq!(simulation.executions.error("run").as_deref(), Some("Held"));
+        let reports = rolled_back["migrations"].as_array().unwrap();
+        let statuses: Vec<_> = reports.iter().map(|it| &it["status"]).collect();
+        assert_eq!(statuses, ["Held"], "{about}");
+    });
 }
 
 #[test]

@@ -553,7 +553,7 @@ fn an_invalid_rollback_request_is_refused() {
     check_rollback_request(
         &json!({"Comment": "Insert your JSON here"}),
         &expect![[r#"
-            InvalidInput: Comment: unknown field `Comment`, expected one of `execution`, `names`, `alarm`, `hostedZoneId`, `requestedBy`, `adopted`, `trustForeignJournals`, `reason`
+            InvalidInput: Comment: unknown field `Comment`, expected one of `execution`, `names`, `alarm`, `hostedZoneId`, `requestedBy`, `adopted`, `trustForeignJournals`, `requestedAt`, `reason`
         "#]],
     );
     check_rollback_request(
