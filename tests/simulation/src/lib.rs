@@ -80,6 +80,8 @@ mod cases;
 #[cfg(test)]
 mod completions;
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod delegations;
 #[cfg(test)]
 mod deletions;
