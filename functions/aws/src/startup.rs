@@ -27,8 +27,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Source: Route 53 Developer Guide, "Throttling API requests"; `RetryConfig` of the SDK.
 const MOST_ATTEMPTS: u32 = 5;
 
-/// How long a call may take, so that one that hangs does not use up the function's timeout (120 seconds),
-/// after which Step Functions can only guess what was done.
+/// How long a call of a function or of the command line may take, so that one that hangs does not use up the function's
+/// timeout (120 seconds), after which Step Functions can only guess what was done.
 ///
 /// A page of 300 record sets and a batch of 1,000 records take about a second. An attempt that hangs is
 /// repeated by the SDK, which has no timeout of its own but that of connecting.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sfn::config::SharedCredentialsProvider;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
@@ -292,15 +291,9 @@ impl Stack {
 ///
 /// Source: AWS CLI User Guide, "Configuration settings and precedence".
 async fn sdk_config(account: &Account) -> SdkConfig {
-    // A call that hangs is repeated.
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .operation_attempt_timeout(Duration::from_secs(15))
-        .operation_timeout(Duration::from_mins(1))
-        .build();
     let mut config = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(MOST_ATTEMPTS))
-        .timeout_config(timeouts);
+        .timeout_config(aws::timeouts());
     if let Some(region) = &account.region {
         config = config.region(Region::new(region.clone()));
     }
