@@ -14,9 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Simulation;
 use crate::invariants::{canary, of_one_name, replace_in_values, run};
-use crate::zones::{BLUE, GREEN, is_same};
-
-pub(crate) const BURNHAM: &str = "burnham.eks-blueprint.example.com";
+use crate::zones::{BLUE, BURNHAM, GREEN, is_same};
 
 /// The fake of Route 53 as the AWS provider of ExternalDNS.
 pub(crate) struct Zone<'a>(pub(crate) &'a FakeRoute53);

@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 
 use crate::Simulation;
 use crate::invariants::{canary, of_one_name, replace_in_values, run, write_journals};
-use crate::zones::{BLUE, GREEN};
+use crate::zones::{BLUE, BURNHAM, GREEN};
 
-const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 const JOURNAL: &str = "_cutover.burnham.eks-blueprint.example.com";
 
 /// What happens to the journal of one name, which execution `run` has written.

@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 use crate::events::{aborted, at_50_percent, hold_at_50_percent, original};
 use crate::invariants::{canary, of_one_name, replace_in_values, run};
 use crate::world::status_event;
-use crate::zones::{BLUE, GREEN};
+use crate::zones::{BLUE, BURNHAM, GREEN};
 use crate::{Simulation, ZONE_ID, failed};
-
-const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
 fn journals(simulation: &Simulation) -> Vec<RecordSet> {
     let mut record_sets = simulation.route53.record_sets();

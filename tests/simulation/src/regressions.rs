@@ -6,10 +6,8 @@ use migration::dns::RecordSet;
 use serde_json::json;
 
 use crate::invariants::{canary, of_one_name, reweigh, run};
-use crate::zones::{BLUE, GREEN};
+use crate::zones::{BLUE, BURNHAM, GREEN};
 use crate::{Simulation, ZONE_ID};
-
-const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
 /// Found with seed 23792: ExternalDNS created the record again with the weight of its annotation,
 /// while the rollback restored the registry TXT with the weight of the step.

@@ -13,10 +13,10 @@ use migration::route53::read_zone;
 use serde_json::{Value, json};
 
 use crate::events::at_50_percent;
-use crate::external_dns::{BURNHAM, Clusters, Zone};
+use crate::external_dns::{Clusters, Zone};
 use crate::invariants::{canary, of_one_name, replace_in_values, reweigh, run};
 use crate::world::World;
-use crate::zones::{BLUE, GREEN};
+use crate::zones::{BLUE, BURNHAM, GREEN};
 use crate::{Simulation, ZONE_ID};
 
 /// The name that a release gives back first and alone: the first in the order of names.

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 pub const BLUE: &str = "eks-blueprint-blue";
 /// The new side.
 pub const GREEN: &str = "eks-blueprint-green";
+/// A name of the blueprint's zone.
+pub const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 
 /// Whether a set identifier is that of a side, or one that names the side at its end.
 pub fn is_of(identifier: &SetIdentifier, side: &str) -> bool {

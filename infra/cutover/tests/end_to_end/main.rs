@@ -15,13 +15,11 @@ use std::time::{Duration, Instant};
 
 use expect_test::expect;
 use local_stack::{
-    BLUE, Execution, GREEN, Notification, RecordName, Stack, blueprint, without_registry,
+    BURNHAM, Execution, GREEN, Notification, RecordName, Stack, WAIT_SCALE, blueprint, long_bake,
+    without_registry,
 };
 use serde_json::{Value, json};
 
-/// The scale of all waits: a minute takes a quarter of a second.
-const WAIT_SCALE: f64 = 0.004;
-const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 /// Far longer than anything that is awaited takes, even on a loaded machine.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
@@ -59,26 +57,7 @@ async fn stack() -> Stack {
 
 /// The input of a migration of one name in two steps, with the fields of `overrides` replaced.
 fn input(stack: &Stack, overrides: Value) -> String {
-    let mut input = json!({
-        "hostedZoneId": stack.zone.id(),
-        "from": BLUE,
-        "to": GREEN,
-        "names": [BURNHAM],
-        "steps": [50, 100],
-        "bakeSeconds": 60,
-        "checkSeconds": 30,
-        "readyTimeoutSeconds": 60,
-        "probe": { "expectedBody": format!("CLUSTER_NAME: {GREEN}") },
-    });
-    if let (Some(input), Value::Object(overrides)) = (input.as_object_mut(), overrides) {
-        input.extend(overrides);
-    }
-    input.to_string()
-}
-
-/// Fields of an input with a bake that lasts longer than the test needs.
-fn long_bake() -> Value {
-    json!({ "bakeSeconds": 15_000, "checkSeconds": 60 })
+    local_stack::input(stack, overrides).to_string()
 }
 
 /// Runs the command with nothing but the stack's environment, and this text on standard input.

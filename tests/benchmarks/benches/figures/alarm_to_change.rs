@@ -6,15 +6,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use local_stack::{BLUE, Execution, GREEN, NAMES, Stack, blueprint, without_registry};
+use local_stack::{BLUE, Execution, GREEN, NAMES, Stack, WAIT_SCALE, blueprint, without_registry};
 use serde_json::json;
 
 const ROUNDS: usize = 10;
 const ALARM: &str = "eks-blueprint-green-5xx";
 const CHECK_SECONDS: u32 = 60;
-/// A minute of waiting takes a quarter of a second. It does not change the result, because a
-/// rollback restores before it waits.
-const WAIT_SCALE: f64 = 0.004;
 /// The benchmark fails if a warm rollback takes longer.
 const MAX_TIME: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -25,6 +22,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// If a rollback does not restore the zone, or takes longer than it may.
 pub(crate) async fn measure() -> Result<String> {
     let stack = Stack::start(&without_registry(blueprint())).await?;
+    // It does not change the result, because a rollback restores before it waits.
     stack.scale_waits(WAIT_SCALE).await?;
     stack.create_alarm(ALARM).await?;
     let before = stack.zone.to_cli_json().await?;

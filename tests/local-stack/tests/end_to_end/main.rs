@@ -33,18 +33,15 @@ mod watches;
 use std::time::Duration;
 
 use local_stack::{
-    BLUE, Execution, ExecutionResult, GREEN, Notification, RecordName, Settings, Stack, Zone,
-    blueprint, without_registry,
+    BLUE, BURNHAM, Execution, ExecutionResult, GREEN, Notification, RecordName, Settings, Stack,
+    WAIT_SCALE, Zone, blueprint, input, long_bake, without_registry,
 };
 use migration::dns::RecordSet;
 use serde_json::{Value, json};
 
-/// The scale of all waits: a minute takes a quarter of a second.
-const WAIT_SCALE: f64 = 0.004;
 /// The scale for tests in which a change arrives late. A rollback waits two minutes, until the
 /// migration's functions can no longer run; with this scale the change can arrive before that.
 const LATE_WAIT_SCALE: f64 = 0.02;
-const BURNHAM: &str = "burnham.eks-blueprint.example.com";
 const ARGOCD: &str = "argocd.eks-blueprint.example.com";
 const ALARM: &str = "eks-blueprint-green-5xx";
 
@@ -61,30 +58,6 @@ async fn stack_with_settings(record_sets: Vec<RecordSet>, settings: Settings) ->
     let stack = Stack::start_with(&record_sets, settings).await.unwrap();
     stack.scale_waits(WAIT_SCALE).await.unwrap();
     stack
-}
-
-/// The input of a migration of one name in two steps, with the fields of `overrides` replaced.
-fn input(stack: &Stack, overrides: Value) -> Value {
-    let mut input = json!({
-        "hostedZoneId": stack.zone.id(),
-        "from": BLUE,
-        "to": GREEN,
-        "names": [BURNHAM],
-        "steps": [50, 100],
-        "bakeSeconds": 60,
-        "checkSeconds": 30,
-        "readyTimeoutSeconds": 60,
-        "probe": { "expectedBody": format!("CLUSTER_NAME: {GREEN}") },
-    });
-    if let (Some(input), Value::Object(overrides)) = (input.as_object_mut(), overrides) {
-        input.extend(overrides);
-    }
-    input
-}
-
-/// Fields of an input with a bake that lasts longer than the test needs.
-fn long_bake() -> Value {
-    json!({ "bakeSeconds": 15_000, "checkSeconds": 60 })
 }
 
 /// Runs a migration to its end.
