@@ -108,7 +108,7 @@ pub(crate) struct EndedExecution {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct ReminderRequest {
     /// The time of the reminder, as EventBridge Scheduler gives it.
-    #[serde(deserialize_with = "scheduled_time")]
+    #[serde(deserialize_with = "deserialize_time")]
     pub(crate) at: SystemTime,
     pub(crate) older_than_hours: u32,
 }
@@ -145,7 +145,7 @@ struct DirectRequest {
     #[serde(default)]
     trust_foreign_journals: bool,
     /// The start of the rollback state machine, which adds it to a request for an alarm.
-    #[serde(default, deserialize_with = "optional_time")]
+    #[serde(default, deserialize_with = "deserialize_optional_time")]
     requested_at: Option<SystemTime>,
     reason: Option<String>,
 }
@@ -241,11 +241,11 @@ fn field<T: DeserializeOwned>(value: &Value, name: &str) -> Result<T, Error> {
 ///
 /// Source: EventBridge Scheduler User Guide, "Adding context attributes in EventBridge Scheduler"; Step Functions
 /// Developer Guide, "Accessing execution data from the Context object in Step Functions".
-pub(crate) fn scheduled_time<'de, D: Deserializer<'de>>(
+pub(crate) fn deserialize_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<SystemTime, D::Error> {
     let text = String::deserialize(deserializer)?;
-    DateTime::from_str(&text, Format::DateTime)
+    DateTime::from_str(&text, Format::DateTimeWithOffset)
         .ok()
         .and_then(|time| time.try_into().ok())
         .ok_or_else(|| {
@@ -255,10 +255,10 @@ pub(crate) fn scheduled_time<'de, D: Deserializer<'de>>(
         })
 }
 
-fn optional_time<'de, D: Deserializer<'de>>(
+fn deserialize_optional_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SystemTime>, D::Error> {
-    scheduled_time(deserializer).map(Some)
+    deserialize_time(deserializer).map(Some)
 }
 
 fn alarm_event(value: &Value) -> Result<Request, Error> {

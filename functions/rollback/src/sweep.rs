@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::candidates::{LONGEST_AGO, MOST_CANDIDATES, retain_latest};
 use crate::journals::select_journals;
 use crate::memory::Memory;
-use crate::request::{EndedExecution, scheduled_time};
+use crate::request::{EndedExecution, deserialize_time};
 use crate::services::Services;
 use crate::targets::ended_execution_targets;
 use crate::zones::Zones;
@@ -39,7 +39,7 @@ struct SweepEvent {
 #[derive(Deserialize)]
 struct SweepRequest {
     /// The time of the sweep, as EventBridge Scheduler gives it.
-    #[serde(deserialize_with = "scheduled_time")]
+    #[serde(deserialize_with = "deserialize_time")]
     at: SystemTime,
 }
 

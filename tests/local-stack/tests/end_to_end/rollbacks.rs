@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    BLUE, BURNHAM, GREEN, assert_succeeded, input, long_bake, migrate, roll_back, stack,
+    ALARM, BLUE, BURNHAM, GREEN, assert_succeeded, input, long_bake, migrate, roll_back, stack,
     until_weight,
 };
 
@@ -11,9 +11,12 @@ use crate::{
 /// the rollback's input from the zone's id.
 async fn check_rolled_back_while_running(rollback: impl FnOnce(&str) -> Value) {
     let stack = stack().await;
+    stack.create_alarm(ALARM).await.unwrap();
     let before = stack.zone.to_cli_json().await.unwrap();
+    let mut watching = long_bake();
+    watching["alarms"] = json!({ "names": [ALARM] });
     let migration = stack
-        .start_migration("running", &input(&stack, long_bake()))
+        .start_migration("running", &input(&stack, watching))
         .await
         .unwrap();
     until_weight(&stack, &migration, BURNHAM, GREEN, 50).await;
@@ -34,6 +37,11 @@ async fn rollback_by_execution_stops_and_restores_a_running_migration() {
 #[tokio::test]
 async fn rollback_by_names_stops_and_restores_a_running_migration() {
     check_rolled_back_while_running(|zone| json!({ "hostedZoneId": zone, "names": ["*"] })).await;
+}
+
+#[tokio::test]
+async fn rollback_by_alarm_stops_and_restores_a_running_migration() {
+    check_rolled_back_while_running(|_| json!({ "alarm": ALARM })).await;
 }
 
 #[tokio::test]
