@@ -1,6 +1,6 @@
 //! Writing the changes batch by batch.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::name_change::{NameChange, batches};
 use crate::Error;
@@ -195,17 +195,17 @@ impl<'a, R: Route53> BatchWriter<'a, R> {
         part: Part,
         refused: &mut Vec<(RecordName, Error)>,
     ) -> Result<(), Error> {
-        let mut batches = VecDeque::from(batches);
-        let mut is_first = part.is_first;
-        while let Some(batch) = batches.pop_front() {
-            let is_first = std::mem::take(&mut is_first);
-            match self.send(&batch).await? {
-                None => {}
-                Some(refusal) if is_first => {
-                    let others = self.write_first_name(batch, refusal).await?;
-                    batches.extend(others);
-                }
-                Some(refusal) => self.refused.push((batch, refusal)),
+        let mut batches = batches.into_iter();
+        let mut others_of_first = Vec::new();
+        if part.is_first
+            && let Some(batch) = batches.next()
+            && let Some(refusal) = self.send(&batch).await?
+        {
+            others_of_first = self.write_first_name(batch, refusal).await?;
+        }
+        for batch in batches.chain(others_of_first) {
+            if let Some(refusal) = self.send(&batch).await? {
+                self.refused.push((batch, refusal));
             }
         }
         self.bisect().await?;
